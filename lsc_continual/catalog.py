@@ -1,0 +1,84 @@
+"""Every name that the command line accepts, with one line on each.
+
+Nothing heavy is imported here: entries name their code as "module:attribute" and load it on use.
+To add a scenario, an encoder, …, write it and add its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from lsc_continual.errors import unknown_name
+
+
+class Entry(NamedTuple):
+    """Where the code is, and what it is."""
+
+    target: str
+    """"module:attribute"."""
+    line: str
+
+
+class Catalog(Mapping[str, Entry]):
+    """A read-only table of names of one kind."""
+
+    def __init__(self, kind: str, entries: dict[str, Entry]) -> None:
+        self.kind = kind
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._entries:
+            raise unknown_name(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def load(self, name: str) -> Any:
+        """Import and return what `name` stands for.
+
+        Raises:
+            LSCError: unknown name, with the nearest valid one.
+        """
+        module, attribute = self[name].target.split(":")
+        return getattr(import_module(module), attribute)
+
+
+_ORBIT = "lsc_continual.systems.orbit:"
+_UNION = "lsc_continual.systems.union:"
+
+SYSTEMS = Catalog(
+    "system",
+    {
+        "a": Entry(_ORBIT + "PermutationSystem", "roots of A_n: one +1, one −1 (= v11)"),
+        "v21": Entry(_ORBIT + "PermutationSystem", "two +1, one −1; the default"),
+        "v22": Entry(_ORBIT + "PermutationSystem", "two +1, two −1"),
+        "v{m}{k}": Entry(_ORBIT + "PermutationSystem", "m entries +1, k entries −1, any m and k"),
+        "permutohedron": Entry(_ORBIT + "Permutohedron", "all permutations of n spaced values"),
+        "a-interpolated": Entry(_UNION + "InterpolatedRoots", "A_n and midpoints of its roots"),
+        "dyadic{level}": Entry(_UNION + "DyadicScattering", "lattice points of a root polytope"),
+        "hypercube": Entry("lsc_continual.systems.hypercube:Hypercube", "all sign vectors"),
+        "simplex": Entry("lsc_continual.systems.simplex:Simplex", "n + 1 equiangular vectors"),
+        "orthogonal": Entry(_ORBIT + "PermutationSystem", "the n unit vectors (= v10)"),
+    },
+)
+
+_RULES = "lsc_continual.targets.allocation:"
+
+ALLOCATIONS = Catalog(
+    "allocation",
+    {
+        "affine": Entry(_RULES + "AffineAllocation", "a·i + b mod size: no table at all"),
+        "random": Entry(_RULES + "RandomAllocation", "a seeded random free vector"),
+        "spread": Entry(_RULES + "SpreadAllocation", "as far as possible from the owned targets"),
+        "affinity": Entry(_RULES + "AffinityAllocation", "the free vector nearest to the class"),
+    },
+)

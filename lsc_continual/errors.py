@@ -1,0 +1,36 @@
+"""Errors that the user can mend: one sentence that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LSCError(ValueError):
+    """Something the user can mend. The command line prints the message and exits with code 2."""
+
+
+class CapacityError(LSCError):
+    """A vector system holds fewer vectors than were asked for."""
+
+
+class NotTractableError(LSCError):
+    """A quantity that has no known polynomial-time formula for this vector system."""
+
+
+class UnknownLabelError(LSCError):
+    """A class label that owns no target."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> LSCError:
+    """The error for a name that is not among `known`, with the nearest valid one.
+
+    >>> unknown_name("scenario", "split-digit", ["split-digits", "split-mnist"])
+    LSCError("unknown scenario 'split-digit': did you mean 'split-digits'?")
+    >>> unknown_name("scenario", "x", ["split-digits", "split-mnist"])
+    LSCError("unknown scenario 'x': choose one of split-digits, split-mnist")
+    """
+    names = sorted(known)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+    return LSCError(f"unknown {kind} {name!r}: {hint}")

@@ -1,0 +1,218 @@
+"""The one interface of all vector systems."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lsc_continual.errors import CapacityError, LSCError, NotTractableError
+from lsc_continual.systems.combinations import INT64_MAX
+
+_DENSE_SIZE = 2**14  # systems up to this size may be listed whole
+_BYTES_PER_CHUNK = 2**26  # of any temporary table of vectors
+
+
+class Decoded(NamedTuple):
+    """Nearest vector of the whole system for each embedding."""
+
+    address: Tensor
+    """LongTensor[batch]."""
+    score: Tensor
+    """FloatTensor[batch]: cosine between the embedding and that vector."""
+    gap: Tensor
+    """FloatTensor[batch]: runner-up gap, how much smaller the second largest cosine is."""
+
+
+class Ranked(NamedTuple):
+    """The nearest vectors of the whole system, nearest first."""
+
+    address: Tensor
+    """LongTensor[batch, count]."""
+    score: Tensor
+    """FloatTensor[batch, count]: cosines, descending."""
+
+
+def as_float(z: Tensor) -> Tensor:
+    """Half-precision embeddings in float32, where ranks and sums are exact enough."""
+    return z if z.dtype in (torch.float32, torch.float64) else z.float()
+
+
+class VectorSystem(ABC):
+    """A fixed, structured set of `size` unit vectors in R^`dim`, named by addresses.
+
+    An address is an integer 0 ≤ a < `size`. It must fit a signed 64-bit integer, so a system
+    with 2⁶³ vectors or more is refused.
+
+    Symbols, here and in all systems: n = `dim`, v a vector of the system, z an embedding,
+    u = z/‖z‖, s a scale (inverse temperature).
+    """
+
+    name: str
+    """The name that `make_system` takes."""
+    dim: int
+    size: int
+
+    has_log_partition: ClassVar[bool] = True
+
+    def __init__(self, name: str, dim: int) -> None:
+        self.name = name
+        self.dim = dim
+        self.size = self.size_at(dim)
+        if self.size < 2:
+            raise LSCError(
+                f"{name!r} in {dim} dimensions is not a vector system: use dim={self.min_dim(2)} "
+                "or more"
+            )
+        if self.size > INT64_MAX:
+            raise CapacityError(
+                f"{name!r} in {dim} dimensions has {self.size:.3e} vectors, more than a 64-bit "
+                f"address can name: use dim={self._largest_dim()} or less"
+            )
+
+    @abstractmethod
+    def size_at(self, dim: int) -> int:
+        """How many vectors a system of this kind has in `dim` dimensions, as a Python integer."""
+
+    @property
+    @abstractmethod
+    def max_cosine(self) -> float:
+        """Largest cosine between two different vectors."""
+
+    @abstractmethod
+    def vectors(self, addresses: Tensor) -> Tensor:
+        """LongTensor[...] -> FloatTensor[..., dim], unit norm.
+
+        Raises:
+            LSCError: an address is outside 0 … size − 1.
+        """
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Decoded:
+        """Nearest vector of the whole system.
+
+        Of several equally near ones, the lowest address (in permutohedra and unions of orbits:
+        one of them).
+
+        Args:
+            z: FloatTensor[batch, dim], of any norm.
+        """
+
+    def addresses(self, vectors: Tensor) -> Tensor:
+        """The inverse of `vectors`: FloatTensor[..., dim] -> LongTensor[...].
+
+        Raises:
+            LSCError: a row is not a vector of the system.
+        """
+        self._check_dim(vectors)
+        decoded = self.decode(vectors.reshape(-1, self.dim))
+        # A vector that is not in the system lies, as a rule, far further off than rounding does.
+        off = (vectors.reshape(-1, self.dim) - self.vectors(decoded.address)).abs().amax(-1) > 1e-3
+        if off.any():
+            raise LSCError(
+                f"row {int(off.nonzero()[0])} is not a vector of {self.name!r} in {self.dim} "
+                "dimensions: use decode() for the nearest one"
+            )
+        return decoded.address.reshape(vectors.shape[:-1])
+
+    def log_partition(self, z: Tensor, scale: float | Tensor = 1.0, normalize: bool = True) -> Tensor:
+        """Exact log Σ_v exp(s⟨u, v⟩) over all vectors of the system, differentiable.
+
+        Args:
+            z: FloatTensor[batch, dim].
+            scale: s, a number or a tensor that broadcasts against [batch, 1].
+            normalize: take u = z/‖z‖; with False, u = z.
+
+        Returns:
+            FloatTensor[batch].
+
+        Raises:
+            NotTractableError: no polynomial-time formula is known (permutohedron).
+        """
+        self._check_dim(z)
+        # float64 throughout: sums of exponentials then need no rescaling up to a norm of about
+        # 650, and the result is exact to float32 even where it is close to zero.
+        u = F.normalize(z.double(), dim=-1) if normalize else z.double()
+        return self._log_partition(scale * u).to(as_float(z).dtype)
+
+    def _log_partition(self, x: Tensor) -> Tensor:
+        """log Σ_v exp⟨x, v⟩ for logits per coordinate x: DoubleTensor[batch, dim] -> [batch]."""
+        raise NotTractableError(
+            f"the sum over all vectors of {self.name!r} is not tractable: use the cosine or the "
+            "Euclidean loss, or another system"
+        )
+
+    def inner(self, x: Tensor, addresses: Tensor) -> Tensor:
+        """Inner products of every row with every addressed vector.
+
+        FloatTensor[batch, dim], LongTensor[count] -> FloatTensor[batch, count]. Temporary memory
+        is bounded, whatever the count.
+        """
+        chunk = max(1, _BYTES_PER_CHUNK // (4 * self.dim))
+        parts = [x @ self.vectors(part).to(x).T for part in addresses.split(chunk)]
+        return torch.cat(parts, dim=-1) if parts else x.new_zeros(x.shape[0], 0)
+
+    def rank_limit(self) -> int:
+        """How many of the nearest vectors `ranked` can give; 0 where it is not available."""
+        return self.size if self.size <= _DENSE_SIZE else 0
+
+    def ranked(self, z: Tensor, count: int) -> Ranked:
+        """The `count` nearest vectors of the whole system, nearest first.
+
+        Args:
+            z: FloatTensor[batch, dim].
+            count: at most `rank_limit()`.
+        """
+        self._check_dim(z)
+        if count > self.rank_limit():
+            raise NotTractableError(
+                f"{self.name!r} in {self.dim} dimensions lists at most {self.rank_limit()} nearest "
+                f"vectors, not {count}"
+            )
+        return self._ranked(F.normalize(as_float(z), dim=-1), count)
+
+    def _ranked(self, u: Tensor, count: int) -> Ranked:
+        everything = torch.arange(self.size, device=u.device)
+        scores, order = self.inner(u, everything).sort(dim=-1, descending=True, stable=True)
+        return Ranked(order[:, :count], scores[:, :count])
+
+    def min_dim(self, classes: int) -> int:
+        """Smallest dimension in which a system of this kind holds `classes` vectors."""
+        low, high = 0, 1
+        while self.size_at(high) < classes:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.size_at(middle) >= classes else (middle, high)
+        return high
+
+    def _largest_dim(self) -> int:
+        return self.min_dim(INT64_MAX + 1) - 1
+
+    def _check_dim(self, z: Tensor) -> None:
+        if z.shape[-1] != self.dim:
+            raise LSCError(
+                f"expected vectors with {self.dim} coordinates for {self.name!r}, got shape "
+                f"{tuple(z.shape)}"
+            )
+
+    def _check_addresses(self, addresses: Tensor) -> None:
+        if addresses.numel() and (addresses.min() < 0 or addresses.max() >= self.size):
+            raise LSCError(
+                f"addresses of {self.name!r} in {self.dim} dimensions run from 0 to "
+                f"{self.size - 1}, got {int(addresses.min())} … {int(addresses.max())}"
+            )
+
+    def __repr__(self) -> str:
+        return f"make_system({self.name!r}, dim={self.dim})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VectorSystem):
+            return NotImplemented
+        return (self.name, self.dim) == (other.name, other.dim)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.dim))

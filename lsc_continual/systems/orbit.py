@@ -1,0 +1,252 @@
+"""All distinct arrangements of the entries of one base vector: V^{mk}, A_n, the permutohedron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from math import comb, factorial, prod, sqrt
+
+import torch
+from torch import Tensor
+
+from lsc_continual.errors import LSCError
+from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
+from lsc_continual.systems.combinations import (
+    INT64_MAX,
+    among_all,
+    among_remaining,
+    rank_subsets,
+    unrank_subsets,
+)
+from lsc_continual.systems.partition import log_arrangement_sum
+from lsc_continual.systems.rank_patterns import MAX_RANKED, rank_patterns
+
+_FEW = 6  # up to here, repeated arg-max is faster than a sort
+
+
+def extreme_positions(z: Tensor, count: int, largest: bool) -> Tensor:
+    """Positions of the `count` largest (or smallest) entries, most extreme first.
+
+    Of equal entries the one with the lowest position comes first, which `torch.topk` does not
+    promise. FloatTensor[batch, dim] -> LongTensor[batch, count].
+    """
+    if count > _FEW:
+        return z.sort(dim=-1, descending=largest, stable=True).indices[:, :count]
+    positions: list[Tensor] = []
+    fill = -torch.inf if largest else torch.inf
+    for _ in range(count):
+        if positions:
+            z = z.scatter(-1, positions[-1], fill)
+        found = z.argmax(-1, keepdim=True) if largest else z.argmin(-1, keepdim=True)
+        positions.append(found)
+    return torch.cat(positions, -1) if positions else z.new_zeros((len(z), 0), dtype=torch.int64)
+
+
+class Orbit(VectorSystem):
+    """The orbit of a base vector under all permutations of coordinates.
+
+    The base vector has `counts[g]` entries `values[g]`, values descending; it is divided by its
+    norm. The address is a mixed-radix number: for each value but one (zero if it occurs, else the
+    most frequent), in descending order, the rank of its positions among those still free.
+
+    The nearest vector puts the largest values where z is largest (rearrangement inequality;
+    Slepian, "Permutation modulation", Proc. IEEE 53, 1965; Theorem 1 of arXiv 2604.00779), and
+    the second nearest differs from it by exchanging two neighbours in the sorted order of z.
+    """
+
+    def __init__(self, name: str, values: Sequence[float], counts: Sequence[int]) -> None:
+        kept = [(float(v), c) for v, c in zip(values, counts, strict=True) if c > 0]
+        self.values = tuple(v for v, _ in kept)
+        self.counts = tuple(c for _, c in kept)
+        self.norm = sqrt(sum(v * v * c for v, c in kept))
+        # The value that fills what the others leave.
+        groups = range(len(kept))
+        self._rest = max(groups, key=lambda g: (kept[g][0] == 0, kept[g][1]), default=0)
+        super().__init__(name, sum(self.counts))
+
+    def size_at(self, dim: int) -> int:
+        if dim != sum(self.counts):
+            raise LSCError(f"the orbit {self.name!r} exists in {sum(self.counts)} dimensions only")
+        return prod(self._radices())
+
+    def _radices(self) -> list[int]:
+        """Number of position sets of each value but the filling one, in address order."""
+        free = sum(self.counts)
+        radices = []
+        for g, count in enumerate(self.counts):
+            if g != self._rest:
+                radices.append(comb(free, count))
+                free -= count
+        return radices
+
+    @property
+    def max_cosine(self) -> float:
+        steps = [a - b for a, b in zip(self.values, self.values[1:])]
+        return 1 - min(step * step for step in steps) / self.norm**2
+
+    def vectors(self, addresses: Tensor) -> Tensor:
+        self._check_addresses(addresses)
+        shape = (*addresses.shape, self.dim)
+        out = torch.full(shape, self.values[self._rest] / self.norm, device=addresses.device)
+        for value, positions in zip(self._other_values, self._positions(addresses)):
+            out.scatter_(-1, positions, value / self.norm)
+        return out
+
+    @cached_property
+    def _other_values(self) -> list[float]:
+        return [v for g, v in enumerate(self.values) if g != self._rest]
+
+    @cached_property
+    def _other_counts(self) -> list[int]:
+        return [c for g, c in enumerate(self.counts) if g != self._rest]
+
+    def _positions(self, addresses: Tensor) -> list[Tensor]:
+        """Positions of each value but the filling one: LongTensor[..., count] each."""
+        digits: list[Tensor] = []
+        remainder = addresses
+        for radix in reversed(self._radices()):
+            digits.append(remainder % radix)
+            remainder = remainder // radix
+        taken = addresses.new_zeros((*addresses.shape, 0))
+        positions: list[Tensor] = []
+        for count, digit in zip(self._other_counts, reversed(digits)):
+            chosen = among_all(unrank_subsets(digit, self.dim - taken.shape[-1], count), taken)
+            positions.append(chosen)
+            taken = torch.cat([taken, chosen], -1)
+        return positions
+
+    def _address(self, positions: Sequence[Tensor]) -> Tensor:
+        """The inverse of `_positions`."""
+        address = torch.zeros_like(positions[0][..., 0])
+        taken = positions[0][..., :0]
+        for radix, chosen in zip(self._radices(), positions):
+            digit = rank_subsets(among_remaining(chosen, taken), self.dim - taken.shape[-1])
+            address = address * radix + digit
+            taken = torch.cat([taken, chosen], -1)
+        return address
+
+    def decode(self, z: Tensor) -> Decoded:
+        self._check_dim(z)
+        z = as_float(z)
+        above = sum(self.counts[: self._rest])
+        below = sum(self.counts[self._rest + 1 :])
+        top = extreme_positions(z, above, largest=True)
+        rest_only = z.scatter(-1, top, torch.inf)  # a coordinate is never taken twice
+        bottom = extreme_positions(rest_only, below, largest=False).flip(-1)
+        rest_only = rest_only.scatter(-1, bottom, torch.inf)
+        lowest_rest = rest_only.amin(-1, keepdim=True)
+        highest_rest = rest_only.masked_fill(rest_only == torch.inf, -torch.inf).amax(-1, True)
+
+        # The coordinates of z in descending order, the run of the filling value shortened to its
+        # two ends: all that score and gap depend on.
+        upper = torch.cat([z.gather(-1, top), highest_rest], -1)
+        lower = torch.cat([lowest_rest, z.gather(-1, bottom)], -1)
+        gaps: list[Tensor] = []
+        score = self.values[self._rest] * z.sum(-1)
+        positions: list[Tensor] = []
+        start = 0
+        for g, (value, count) in enumerate(zip(self.values, self.counts)):
+            step = value - self.values[g + 1] if g + 1 < len(self.values) else 0.0
+            if g < self._rest:
+                stop = start + count
+                positions.append(top[:, start:stop])
+                score = score + (value - self.values[self._rest]) * upper[:, start:stop].sum(-1)
+                gaps.append(step * (upper[:, stop - 1] - upper[:, stop]))
+                start = stop
+            elif g == self._rest:
+                start = 0
+                if step:
+                    gaps.append(step * (lower[:, 0] - lower[:, 1]))
+            else:
+                stop = start + count
+                positions.append(bottom[:, start:stop])
+                run = lower[:, 1 + start : 1 + stop]
+                score = score + (value - self.values[self._rest]) * run.sum(-1)
+                if step:
+                    gaps.append(step * (lower[:, stop] - lower[:, stop + 1]))
+                start = stop
+        norm = (z.norm(dim=-1) * self.norm).clamp_min(torch.finfo(z.dtype).tiny)
+        gap = torch.stack(gaps).amin(0) / norm
+        return Decoded(self._address(positions), score / norm, gap)
+
+    def _log_partition(self, x: Tensor) -> Tensor:
+        return log_arrangement_sum(x, [v / self.norm for v in self.values], self.counts)
+
+
+class PermutationSystem(Orbit):
+    """V^{mk}_n: m entries +1, k entries −1, the rest 0, divided by √(m + k).
+
+    A_{n−1} is V^{11} and the orthogonal frame is V^{10}. size = C(n, m) C(n − m, k); the largest
+    cosine is 1 − 1/(m + k) for n > m + k. (arXiv 2512.07509, arXiv 2604.00779.)
+
+    >>> import torch
+    >>> system = PermutationSystem("v21", dim=384, m=2, k=1)
+    >>> system.size
+    28090752
+    >>> system.decode(system.vectors(torch.tensor([123456]))).address
+    tensor([123456])
+    """
+
+    def __init__(self, name: str, dim: int, m: int, k: int) -> None:
+        self.m = m
+        self.k = k
+        if m + k < 1 or dim < max(m + k, 2):
+            raise LSCError(
+                f"{name!r} needs at least {max(m + k, 2)} dimensions, not {dim}: raise system.dim"
+            )
+        super().__init__(name, (1.0, 0.0, -1.0), (m, dim - m - k, k))
+
+    def size_at(self, dim: int) -> int:
+        return comb(dim, self.m) * comb(max(dim - self.m, 0), self.k)
+
+    def inner(self, x: Tensor, addresses: Tensor) -> Tensor:
+        if self.dim <= 32 * (self.m + self.k):  # a dense product beats scattered reads
+            return super().inner(x, addresses)
+        self._check_addresses(addresses)
+        out = x.new_zeros(len(x), len(addresses))
+        for value, positions in zip(self._other_values, self._positions(addresses)):
+            for column in positions.unbind(-1):
+                out = out + (value / self.norm) * x[:, column]
+        return out
+
+    def rank_limit(self) -> int:
+        if super().rank_limit():
+            return super().rank_limit()
+        halves_hold_all = self.dim >= 2 * max(self.m, self.k) and self.dim > self.m + self.k
+        return MAX_RANKED if halves_hold_all else 0
+
+    def _ranked(self, u: Tensor, count: int) -> Ranked:
+        if super().rank_limit():
+            return super()._ranked(u, count)
+        plus, minus = rank_patterns(self.m, self.k, self.dim, count)
+        ordered, position = u.sort(dim=-1, descending=True, stable=True)
+        plus, minus = plus.to(u.device), minus.to(u.device)
+        score = u.new_zeros(len(u), max(len(plus), len(minus)))
+        for column in plus.unbind(-1):
+            score = score + ordered[:, column]
+        for column in minus.unbind(-1):
+            score = score - ordered[:, column]
+        best, chosen = score.topk(count, dim=-1)
+        expanded = position.unsqueeze(1).expand(-1, count, -1)
+        sides = [expanded.gather(-1, side[chosen]) for side in (plus, minus) if side.shape[-1]]
+        return Ranked(self._address(sides), best / self.norm)
+
+
+class Permutohedron(Orbit):
+    """P_n: all permutations of n distinct, equally spaced values, centred at zero.
+
+    size = n!, which fits an address up to n = 20. Neighbours close up as n grows: the papers
+    report that training on it fails (arXiv 2512.07509, which does not define it; equal spacing is
+    our reading). Its log partition is the logarithm of a permanent, and not tractable.
+    """
+
+    has_log_partition = False
+
+    def __init__(self, name: str, dim: int) -> None:
+        super().__init__(name, [(dim - 1) / 2 - i for i in range(dim)], [1] * dim)
+
+    def size_at(self, dim: int) -> int:
+        return factorial(dim) if dim <= 60 else INT64_MAX * INT64_MAX
+
+    def _log_partition(self, x: Tensor) -> Tensor:
+        return VectorSystem._log_partition(self, x)

@@ -1,0 +1,149 @@
+"""Unions of orbits: the interpolated A_n and dyadic scatterings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import comb
+
+import torch
+from torch import Tensor
+
+from lsc_continual.errors import LSCError
+from lsc_continual.systems.base import Decoded, VectorSystem, as_float
+from lsc_continual.systems.orbit import Orbit
+
+Weights = tuple[int, ...]
+"""The non-zero entries of a base vector, descending."""
+
+
+def _arrangements(weights: Weights, dim: int) -> int:
+    """How many distinct vectors the orbit of `weights`, padded with zeros, has."""
+    size, free = 1, dim
+    for value in dict.fromkeys(weights):
+        count = weights.count(value)
+        size *= comb(free, count) if free >= count else 0
+        free -= count
+    return size
+
+
+class OrbitUnion(VectorSystem):
+    """A union of orbits of integer vectors, each projected to the unit sphere.
+
+    Addresses run through the orbits in the order given. Decoding takes the best orbit by one
+    product with the sorted embedding, then decodes in it.
+    """
+
+    def __init__(self, name: str, dim: int, bases: Sequence[Weights]) -> None:
+        self._bases = [b for b in bases if len(b) <= dim]
+        super().__init__(name, dim)
+        self.orbits = [self._orbit(b) for b in self._bases]
+        sizes = torch.tensor([0] + [orbit.size for orbit in self.orbits])
+        self._offsets = sizes.cumsum(0)  # [orbits + 1]
+        padded = [[w for w in b if w > 0] + [0] * (dim - len(b)) + [w for w in b if w < 0]
+                  for b in self._bases]
+        base = torch.tensor(padded, dtype=torch.float64)
+        self._base_vectors = base / base.norm(dim=-1, keepdim=True)  # [orbits, dim], descending
+
+    def _orbit(self, base: Weights) -> Orbit:
+        values = sorted({*base, 0}, reverse=True)
+        counts = [base.count(v) if v else self.dim - len(base) for v in values]
+        return Orbit(f"orbit of {base}", values, counts)
+
+    def size_at(self, dim: int) -> int:
+        return sum(_arrangements(base, dim) for base in self._bases)
+
+    @property
+    def max_cosine(self) -> float:
+        between = (self._base_vectors @ self._base_vectors.T).fill_diagonal_(-1.0).max()
+        return max(float(between), *(orbit.max_cosine for orbit in self.orbits))
+
+    def vectors(self, addresses: Tensor) -> Tensor:
+        self._check_addresses(addresses)
+        flat = addresses.reshape(-1)
+        out = torch.empty((len(flat), self.dim), device=flat.device)
+        orbit_of = torch.searchsorted(self._offsets.to(flat.device), flat, right=True) - 1
+        for i in orbit_of.unique().tolist():
+            rows = orbit_of == i
+            out[rows] = self.orbits[i].vectors(flat[rows] - int(self._offsets[i]))
+        return out.reshape(*addresses.shape, self.dim)
+
+    def decode(self, z: Tensor) -> Decoded:
+        self._check_dim(z)
+        z = as_float(z)
+        u = z / z.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
+        # [batch, orbits]; the nearest vector of an orbit is sorted as the embedding is.
+        scores = u.sort(dim=-1, descending=True).values @ self._base_vectors.to(u).T
+        best, orbit_of = scores.max(-1)
+        others = scores.scatter(-1, orbit_of.unsqueeze(-1), -torch.inf).amax(-1)
+        address = torch.empty(len(z), dtype=torch.int64, device=z.device)
+        gap = best - others
+        for i in orbit_of.unique().tolist():
+            rows = orbit_of == i
+            inside = self.orbits[i].decode(z[rows])
+            address[rows] = inside.address + int(self._offsets[i])
+            gap[rows] = torch.minimum(gap[rows], inside.gap)
+        return Decoded(address, best, gap)
+
+    def _log_partition(self, x: Tensor) -> Tensor:
+        parts = [orbit._log_partition(x) for orbit in self.orbits]
+        return torch.stack(parts, -1).logsumexp(-1)
+
+
+class InterpolatedRoots(OrbitUnion):
+    """A_n with the normalised midpoints of neighbouring roots.
+
+    Orbits of (1, −1), (2, −1, −1) and (1, 1, −2). The source (arXiv 2510.04090) names the
+    interpolated A_n without defining it; this reading is ours.
+    """
+
+    def __init__(self, name: str, dim: int) -> None:
+        super().__init__(name, dim, [(1, -1), (2, -1, -1), (1, 1, -2)])
+
+
+def _partitions(total: int, largest: int | None = None) -> Iterator[Weights]:
+    """All ways to write `total` as a sum of positive integers, each descending."""
+    if total == 0:
+        yield ()
+    for first in range(min(total, largest or total), 0, -1):
+        for rest in _partitions(total - first, first):
+            yield (first, *rest)
+
+
+class DyadicScattering(OrbitUnion):
+    """Lattice points on the boundary of the 2^level-fold dilated root polytope of A_{n−1}.
+
+    These are the integer vectors whose positive entries sum to 2^level and whose negative entries
+    sum to −2^level, projected to the sphere: one orbit for each pair of partitions of 2^level.
+    Level 0 is A_{n−1}. (After arXiv 2512.04865; the projection to the sphere is our choice.)
+
+    A collection can be extended in the same space: the vectors of a level are vectors of the next
+    level with the same addresses, since orbits are ordered by the level that first has them.
+
+    >>> import torch
+    >>> coarse, fine = DyadicScattering("dyadic1", 6, 1), DyadicScattering("dyadic2", 6, 2)
+    >>> coarse.size, fine.size
+    (330, 4050)
+    >>> everything = torch.arange(coarse.size)
+    >>> torch.equal(coarse.vectors(everything), fine.vectors(everything))
+    True
+    """
+
+    MAX_LEVEL = 3
+
+    def __init__(self, name: str, dim: int, level: int) -> None:
+        if not 0 <= level <= self.MAX_LEVEL:
+            raise LSCError(
+                f"dyadic scatterings have levels 0 to {self.MAX_LEVEL}, not {level}: choose "
+                f"system.name=dyadic{self.MAX_LEVEL} or lower"
+            )
+        self.level = level
+        bases: list[Weights] = []
+        for coarse in range(level + 1):
+            step = 2 ** (level - coarse)
+            shapes = list(_partitions(2**coarse))
+            for plus in shapes:
+                for minus in shapes:
+                    base = (*plus, *(-w for w in reversed(minus)))
+                    if coarse == 0 or any(w % 2 for w in base):  # else a coarser level has it
+                        bases.append(tuple(step * w for w in base))
+        super().__init__(name, dim, bases)

@@ -1,0 +1,23 @@
+"""Targets: which class owns which vector, and the nearest owned one."""
+
+from lsc_continual.targets.allocation import (
+    AffineAllocation,
+    AffinityAllocation,
+    Allocation,
+    RandomAllocation,
+    SpreadAllocation,
+    make_allocation,
+)
+from lsc_continual.targets.nearest import Nearest
+from lsc_continual.targets.targets import Targets
+
+__all__ = [
+    "AffineAllocation",
+    "AffinityAllocation",
+    "Allocation",
+    "Nearest",
+    "RandomAllocation",
+    "SpreadAllocation",
+    "Targets",
+    "make_allocation",
+]

@@ -1,0 +1,303 @@
+"""Allocation: the rule that picks the fresh address of an arriving class.
+
+Classes are numbered here by their *ordinal*, the order of their arrival. An allocation is
+append-only: an ordinal keeps its address for ever.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from math import gcd
+from random import Random
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lsc_continual.catalog import ALLOCATIONS
+from lsc_continual.errors import CapacityError, LSCError
+from lsc_continual.systems import VectorSystem
+
+_POOL = 4096  # free addresses that are looked at for one class
+_LISTED = 2**20  # systems up to this size may have all their addresses listed
+
+
+class Allocation(ABC):
+    """A growing injection ordinal → address, with its inverse."""
+
+    name: ClassVar[str]
+    needs_embeddings: ClassVar[bool] = False
+    """Whether `extend` has to be given where the encoder puts the arriving classes."""
+
+    def __init__(self, system: VectorSystem, seed: int = 0) -> None:
+        self.system = system
+        self.seed = seed
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of owned addresses."""
+
+    @abstractmethod
+    def addresses(self, ordinals: Tensor) -> Tensor:
+        """LongTensor[...] -> LongTensor[...]."""
+
+    @abstractmethod
+    def owner(self, addresses: Tensor) -> Tensor:
+        """Ordinal that owns each address, or −1. LongTensor[...] -> LongTensor[...]."""
+
+    @abstractmethod
+    def _extend(self, count: int, embeddings: Tensor | None) -> None: ...
+
+    def extend(self, count: int, embeddings: Tensor | None = None) -> None:
+        """Give fresh addresses to the next `count` ordinals.
+
+        Args:
+            embeddings: FloatTensor[count, dim], mean embeddings of the arriving classes.
+
+        Raises:
+            CapacityError: the system holds too few vectors; nothing is allocated then.
+            LSCError: this rule needs embeddings and got none.
+        """
+        wanted = len(self) + count
+        if wanted > self.system.size:
+            raise CapacityError(
+                f"{wanted} classes do not fit {self.system.name!r} in {self.system.dim} "
+                f"dimensions, which holds {self.system.size}: use "
+                f"system.dim={self.system.min_dim(wanted)} or more"
+            )
+        if count and self.needs_embeddings and (embeddings is None or len(embeddings) != count):
+            raise LSCError(
+                f"allocation {self.name!r} needs one mean embedding for each of the {count} "
+                "arriving classes: pass embeddings=, or train through the LSC strategy"
+            )
+        if count:
+            self._extend(count, embeddings)
+
+    def state(self) -> dict[str, object]:
+        """What `load_state` needs, in JSON types."""
+        return {"count": len(self)}
+
+    @abstractmethod
+    def load_state(self, state: dict[str, object]) -> None: ...
+
+
+def _add_mod(a: Tensor, b: Tensor, size: int) -> Tensor:
+    """(a + b) mod size for 0 ≤ a, b < size ≤ 2⁶³ − 1, without overflow."""
+    return torch.where(a >= size - b, a - (size - b), a + b)
+
+
+def _multiply_mod(a: Tensor, factor: int, size: int) -> Tensor:
+    """(a · factor) mod size, without overflow, by doubling where the product is too large."""
+    if size < 2**31:
+        return a * factor % size
+    product = torch.zeros_like(a)
+    while factor:
+        if factor & 1:
+            product = _add_mod(product, a, size)
+        a = _add_mod(a, a, size)
+        factor >>= 1
+    return product
+
+
+class AffineAllocation(Allocation):
+    """address = (α · ordinal + β) mod size with α coprime to size: no table, either way."""
+
+    name = "affine"
+
+    def __init__(self, system: VectorSystem, seed: int = 0) -> None:
+        super().__init__(system, seed)
+        draw = Random(seed)
+        self._count = 0
+        self._offset = draw.randrange(system.size)
+        self._step = draw.randrange(1, system.size)
+        while gcd(self._step, system.size) != 1:
+            self._step = draw.randrange(1, system.size)
+        self._inverse_step = pow(self._step, -1, system.size)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def addresses(self, ordinals: Tensor) -> Tensor:
+        product = _multiply_mod(ordinals, self._step, self.system.size)
+        return _add_mod(product, torch.full_like(product, self._offset), self.system.size)
+
+    def owner(self, addresses: Tensor) -> Tensor:
+        back = torch.full_like(addresses, (-self._offset) % self.system.size)
+        shifted = _add_mod(addresses, back, self.system.size)
+        ordinals = _multiply_mod(shifted, self._inverse_step, self.system.size)
+        return torch.where(ordinals < self._count, ordinals, -1)
+
+    def _extend(self, count: int, embeddings: Tensor | None) -> None:
+        self._count += count
+
+    def load_state(self, state: dict[str, object]) -> None:
+        self._count = int(state["count"])  # type: ignore[call-overload]
+
+
+class TableAllocation(Allocation):
+    """An allocation that remembers its choices: 24 bytes a class."""
+
+    def __init__(self, system: VectorSystem, seed: int = 0) -> None:
+        super().__init__(system, seed)
+        self._set_table(torch.empty(0, dtype=torch.int64))
+
+    def _set_table(self, table: Tensor) -> None:
+        self._table = table
+        self._sorted, self._by_address = table.sort()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def addresses(self, ordinals: Tensor) -> Tensor:
+        self._to(ordinals.device)
+        return self._table[ordinals]
+
+    def owner(self, addresses: Tensor) -> Tensor:
+        if not len(self):
+            return torch.full_like(addresses, -1)
+        self._to(addresses.device)
+        place = torch.searchsorted(self._sorted, addresses.contiguous()).clamp_max(len(self) - 1)
+        return torch.where(self._sorted[place] == addresses, self._by_address[place], -1)
+
+    def _to(self, device: torch.device) -> None:
+        if self._table.device != device:
+            self._table = self._table.to(device)
+            self._sorted = self._sorted.to(device)
+            self._by_address = self._by_address.to(device)
+
+    def _extend(self, count: int, embeddings: Tensor | None) -> None:
+        self._to(torch.device("cpu"))
+        self._set_table(torch.cat([self._table, self._choose(count, embeddings)]))
+
+    @abstractmethod
+    def _choose(self, count: int, embeddings: Tensor | None) -> Tensor:
+        """`count` different free addresses, LongTensor[count] on the CPU."""
+
+    def _generator(self) -> torch.Generator:
+        # Seeded by the number of owned addresses too: a restored allocation goes on identically.
+        return torch.Generator().manual_seed(Random(f"{self.seed}/{len(self)}").getrandbits(63))
+
+    def _draw_free(self, count: int) -> Tensor:
+        """Up to `count` different free addresses, at random (fewer when fewer are left)."""
+        size, generator = self.system.size, self._generator()
+        if size <= _LISTED:
+            shuffled = torch.randperm(size, generator=generator)
+            return shuffled[self.owner(shuffled) < 0][:count]
+        count = min(count, size - len(self))
+        found = torch.empty(0, dtype=torch.int64)
+        while len(found) < count:
+            drawn = torch.randint(size, (2 * count + 64,), generator=generator)
+            # In order of first appearance, so that no address is preferred.
+            values, which = torch.cat([found, drawn[self.owner(drawn) < 0]]).unique(
+                return_inverse=True
+            )
+            first = torch.full_like(values, len(which)).scatter_reduce(
+                0, which, torch.arange(len(which)), "amin"
+            )
+            found = values[first.argsort()]
+        return found[:count]
+
+    def _cosines(self, vectors: Tensor, addresses: Tensor) -> Iterator[Tensor]:
+        """Cosines of `vectors` with the addressed vectors, some addresses at a time."""
+        for some in addresses.split(1024) if len(addresses) else ():
+            yield self.system.inner(vectors, some)
+
+    def state(self) -> dict[str, object]:
+        return {"count": len(self), "addresses": self._table.tolist()}
+
+    def load_state(self, state: dict[str, object]) -> None:
+        self._set_table(torch.tensor(state["addresses"], dtype=torch.int64))
+
+
+class RandomAllocation(TableAllocation):
+    """A seeded random choice among the free addresses, as in arXiv 2510.04090."""
+
+    name = "random"
+
+    def _choose(self, count: int, embeddings: Tensor | None) -> Tensor:
+        return self._draw_free(count)
+
+
+class SpreadAllocation(TableAllocation):
+    """Greedily the free vector whose largest cosine to the owned ones is smallest.
+
+    Candidates are all free vectors of a system with at most 4,096 vectors, else 4,096 drawn at
+    random; of equally good ones, the one with the smallest sum of squared cosines. The cost of an
+    arriving class grows with the number of owned ones.
+    """
+
+    name = "spread"
+
+    def _choose(self, count: int, embeddings: Tensor | None) -> Tensor:
+        # With `count` candidates more than the pool, the last arrivals have a choice too.
+        candidates = self._draw_free(_POOL + count)
+        vectors = self.system.vectors(candidates)
+        nearest = torch.full((len(candidates),), -torch.inf)
+        crowding = torch.zeros(len(candidates))
+        for cosines in self._cosines(vectors, self._table):
+            nearest = torch.maximum(nearest, cosines.amax(-1))
+            crowding += cosines.square().sum(-1)
+        chosen: list[Tensor] = []
+        for _ in range(count):
+            # Cosines of a system come in few values, apart by far more than 1e-4.
+            tied = nearest <= nearest.min() + 1e-4
+            best = torch.where(tied, crowding, torch.inf).argmin()
+            chosen.append(candidates[best])
+            cosines = vectors @ vectors[best]
+            nearest = torch.maximum(nearest, cosines)
+            crowding += cosines.square()
+            nearest[best] = torch.inf
+        return torch.stack(chosen)
+
+
+class AffinityAllocation(TableAllocation):
+    """The free vector nearest to where the encoder already puts the arriving class.
+
+    Vectors that are nearest neighbours (cosine `max_cosine`) of an owned one are passed over while
+    there is another choice.
+    """
+
+    name = "affinity"
+    needs_embeddings = True
+
+    def _choose(self, count: int, embeddings: Tensor | None) -> Tensor:
+        assert embeddings is not None
+        taken = self._table
+        for mean in embeddings.detach().cpu().float():
+            candidates = self._nearest_free(mean, taken)
+            vectors = self.system.vectors(candidates)
+            crowded = torch.zeros(len(candidates), dtype=torch.bool)
+            for cosines in self._cosines(vectors, taken):
+                crowded |= cosines.amax(-1) > self.system.max_cosine - 1e-4
+            best = 0 if crowded.all() else int((~crowded).nonzero()[0])
+            taken = torch.cat([taken, candidates[best : best + 1]])
+        return taken[len(self._table) :]
+
+    def _nearest_free(self, mean: Tensor, taken: Tensor) -> Tensor:
+        """Free addresses, nearest to `mean` first: LongTensor[at least one]."""
+        limit = self.system.rank_limit()
+        if limit:
+            listed = self.system.ranked(mean.unsqueeze(0), limit).address[0]
+            free = listed[~torch.isin(listed, taken)]
+            if len(free):
+                return free
+        drawn = self._draw_free(_POOL + len(taken) - len(self._table))
+        drawn = drawn[~torch.isin(drawn, taken)]
+        scores = F.normalize(mean, dim=0) @ self.system.vectors(drawn).T
+        return drawn[scores.argsort(descending=True)]
+
+
+def make_allocation(name: str, system: VectorSystem, seed: int = 0) -> Allocation:
+    """The allocation `name`: "affine", "random", "spread" or "affinity".
+
+    >>> from lsc_continual.systems import make_system
+    >>> rule = make_allocation("affine", make_system("v21", dim=384), seed=1)
+    >>> rule.extend(1_000_000)
+    >>> addresses = rule.addresses(torch.tensor([0, 999_999]))
+    >>> rule.owner(addresses)
+    tensor([     0, 999999])
+    """
+    allocation: Allocation = ALLOCATIONS.load(name)(system, seed)
+    return allocation

@@ -1,0 +1,200 @@
+"""The append-only map from class labels to targets."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from lsc_continual.errors import LSCError, UnknownLabelError
+from lsc_continual.systems import VectorSystem, make_system
+from lsc_continual.targets.allocation import make_allocation
+from lsc_continual.targets.nearest import Nearest, nearest_owned
+
+_CHUNK = 8192  # targets turned into vectors at a time
+_JSON_SCALARS = (str, int, float, bool, type(None))
+
+
+class Targets:
+    """Which class owns which vector of a system. Classes are added, never moved or removed.
+
+    A class has a label (any hashable), an ordinal (the order of its arrival) and an address (the
+    vector it owns).
+
+    >>> from lsc_continual.systems import make_system
+    >>> targets = Targets(make_system("v21", dim=64))
+    >>> targets.add(["cat", "dog"])
+    >>> targets.add(["dog", "eel"])  # a class that is known keeps its target
+    >>> targets.labels
+    ['cat', 'dog', 'eel']
+    >>> targets.nearest(targets.vectors()).ordinal
+    tensor([0, 1, 2])
+    """
+
+    def __init__(self, system: VectorSystem, allocation: str = "affine", seed: int = 0) -> None:
+        self.system = system
+        self.allocation = make_allocation(allocation, system, seed)
+        self.labels: list[Hashable] = []
+        """In order of arrival."""
+        self._ordinals: dict[Hashable, int] = {}
+        self._lookup = torch.empty(0, dtype=torch.int64)  # integer label -> ordinal or −1
+        self._vectors: Tensor | None = None  # all target vectors, rebuilt when classes arrive
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._ordinals
+
+    def add(self, labels: Iterable[Hashable], embeddings: Tensor | None = None) -> None:
+        """Give a fresh target to each label that has none, in the order given.
+
+        Args:
+            embeddings: FloatTensor[new labels, dim], where the encoder puts the new classes on
+                average; only the allocation "affinity" looks at it.
+
+        Raises:
+            CapacityError: the system holds too few vectors; nothing is added then.
+        """
+        new = [label for label in dict.fromkeys(labels) if label not in self._ordinals]
+        self.allocation.extend(len(new), embeddings)
+        for label in new:
+            self._ordinals[label] = len(self.labels)
+            self.labels.append(label)
+        if new:
+            self._vectors = None
+            self._lookup = self._lookup[:0]
+
+    def new_labels(self, labels: Iterable[Hashable]) -> list[Hashable]:
+        """Those of `labels` that own no target yet, each once, in the order given."""
+        return [label for label in dict.fromkeys(labels) if label not in self._ordinals]
+
+    def ordinals(self, labels: Tensor | Sequence[Hashable]) -> Tensor:
+        """Ordinal of each label, −1 for a label that owns no target.
+
+        A LongTensor[...] of integer labels is looked up on its device; any other sequence of
+        labels one by one.
+        """
+        if not isinstance(labels, Tensor):
+            return torch.tensor([self._ordinals.get(label, -1) for label in labels])
+        if not len(self._lookup) and self.labels:
+            self._build_lookup()
+        if self._lookup.device != labels.device:
+            self._lookup = self._lookup.to(labels.device)
+        if not len(self._lookup):
+            return torch.full_like(labels, -1)
+        inside = (labels >= 0) & (labels < len(self._lookup))
+        return torch.where(inside, self._lookup[torch.where(inside, labels, 0)], -1)
+
+    def _build_lookup(self) -> None:
+        if not all(isinstance(label, int) and label >= 0 for label in self.labels):
+            raise LSCError(
+                "a tensor of labels needs classes named by integers from 0 up: pass a list of "
+                "labels, or name the classes by integers"
+            )
+        names = torch.tensor(self.labels)
+        lookup = torch.full((int(names.max()) + 1,), -1)
+        lookup[names] = torch.arange(len(names))
+        self._lookup = lookup
+
+    def require_ordinals(self, labels: Tensor | Sequence[Hashable]) -> Tensor:
+        """As `ordinals`, for labels that must own a target.
+
+        Raises:
+            UnknownLabelError: some label owns none.
+        """
+        ordinals = self.ordinals(labels)
+        if (ordinals < 0).any():
+            place = int((ordinals.reshape(-1) < 0).nonzero()[0])
+            label = labels.reshape(-1)[place].item() if isinstance(labels, Tensor) else labels[place]
+            raise UnknownLabelError(
+                f"class {label!r} owns no target: it was never trained on; train on it or leave "
+                "it out"
+            )
+        return ordinals
+
+    def addresses(self, ordinals: Tensor | None = None) -> Tensor:
+        """Address of each ordinal, of all classes by default. LongTensor[...] -> LongTensor[...]"""
+        if ordinals is None:
+            ordinals = torch.arange(len(self))
+        return self.allocation.addresses(ordinals)
+
+    def vectors(self, ordinals: Tensor | None = None) -> Tensor:
+        """Target vectors of ordinals, of all classes by default. [...] -> FloatTensor[..., dim]"""
+        return self.system.vectors(self.addresses(ordinals))
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """All target vectors on the device and in the dtype of `like`, cached: [classes, dim]."""
+        cached = self._vectors
+        if cached is None or (cached.device, cached.dtype) != (like.device, like.dtype):
+            cached = self._vectors = self.vectors().to(like)
+        return cached
+
+    def log_sum(self, x: Tensor) -> Tensor:
+        """log Σ_owned exp⟨x, t⟩, without a [batch, classes] table. [batch, dim] -> [batch].
+
+        Chunks are computed again in the backward pass, so memory does not grow with classes.
+        """
+        ordinals = torch.arange(len(self), device=x.device)
+        if not len(ordinals):
+            return x.new_full((len(x),), -torch.inf)
+        parts = [
+            checkpoint(self._log_sum_of, x, chunk, use_reentrant=False)
+            for chunk in ordinals.split(_CHUNK)
+        ]
+        return torch.stack(parts, -1).logsumexp(-1)
+
+    def _log_sum_of(self, x: Tensor, ordinals: Tensor) -> Tensor:
+        return (x @ self.vectors(ordinals).to(x).T).logsumexp(-1)
+
+    def nearest(self, z: Tensor) -> Nearest:
+        """The nearest owned target of each embedding, exactly (see `targets.nearest`).
+
+        Args:
+            z: FloatTensor[batch, dim].
+
+        Raises:
+            LSCError: no class owns a target yet.
+        """
+        if not len(self):
+            raise LSCError("no class owns a target yet: train on an experience or add classes")
+        return nearest_owned(self.system, self.allocation, z)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole map in JSON types.
+
+        Raises:
+            LSCError: a label is not a string, number, boolean or None.
+        """
+        for label in self.labels:
+            if not isinstance(label, _JSON_SCALARS):
+                raise LSCError(f"class {label!r} cannot be saved: name classes by text or numbers")
+        return {
+            "system": {"name": self.system.name, "dim": self.system.dim},
+            "allocation": {"name": self.allocation.name, "seed": self.allocation.seed}
+            | self.allocation.state(),
+            "labels": self.labels,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Targets:
+        """The inverse of `to_dict`."""
+        system, allocation = state["system"], state["allocation"]
+        targets = cls(
+            make_system(system["name"], system["dim"]), allocation["name"], allocation["seed"]
+        )
+        targets.allocation.load_state(allocation)
+        targets.labels = list(state["labels"])
+        targets._ordinals = {label: i for i, label in enumerate(targets.labels)}
+        if len(targets.allocation) != len(targets.labels):
+            raise LSCError(
+                f"a saved target map has {len(targets.labels)} labels but "
+                f"{len(targets.allocation)} addresses: it is damaged; use another copy"
+            )
+        return targets
+
+    def __repr__(self) -> str:
+        return f"Targets({self.system!r}, {self.allocation.name!r}, {len(self)} classes)"

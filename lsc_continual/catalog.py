@@ -82,3 +82,55 @@ ALLOCATIONS = Catalog(
         "affinity": Entry(_RULES + "AffinityAllocation", "the free vector nearest to the class"),
     },
 )
+
+ENCODERS = Catalog(
+    "encoder",
+    {
+        "mlp": Entry("lsc_continual.encoders.mlp:MLP", "two hidden layers of 256 units"),
+        "resnet-small": Entry(
+            "lsc_continual.encoders.resnet:resnet_small", "3 residual blocks, for 8×8 to 64×64"
+        ),
+        "resnet18-cifar": Entry(
+            "lsc_continual.encoders.resnet:resnet18_cifar", "ResNet-18 with a 3×3 stem"
+        ),
+    },
+)
+
+_DATA = "lsc_continual.scenarios."
+
+SCENARIOS = Catalog(
+    "scenario",
+    {
+        "split-digits": Entry(
+            _DATA + "digits:load_digits", "1,797 real 8×8 digits that come with scikit-learn"
+        ),
+        "split-mnist": Entry(
+            _DATA + "mnist:load_mnist", "70,000 handwritten digits, 28×28; downloaded"
+        ),
+        "split-fashion-mnist": Entry(
+            _DATA + "mnist:load_fashion_mnist", "70,000 articles of clothing, 28×28; downloaded"
+        ),
+    },
+)
+
+STRATEGIES = Catalog(
+    "strategy",
+    {
+        "lsc": Entry(
+            "lsc_continual.runs.build:build_lsc",
+            "fixed targets, replay and distillation of embeddings",
+        ),
+    },
+)
+
+LOSSES = Catalog(
+    "loss",
+    {
+        "softmax": Entry(
+            "lsc_continual.losses:StructuredSoftmaxLoss",
+            "cross-entropy against the whole system, with unknown prior ω",
+        ),
+        "cosine": Entry("lsc_continual.losses:CosineLoss", "1 − cosine to the target"),
+        "euclidean": Entry("lsc_continual.losses:EuclideanLoss", "squared distance to the target"),
+    },
+)

@@ -118,7 +118,9 @@ class VectorSystem(ABC):
             )
         return decoded.address.reshape(vectors.shape[:-1])
 
-    def log_partition(self, z: Tensor, scale: float | Tensor = 1.0, normalize: bool = True) -> Tensor:
+    def log_partition(
+        self, z: Tensor, scale: float | Tensor = 1.0, normalize: bool = True
+    ) -> Tensor:
         """Exact log Σ_v exp(s⟨u, v⟩) over all vectors of the system, differentiable.
 
         Args:

@@ -18,7 +18,7 @@ class Hypercube(VectorSystem):
     """
 
     def size_at(self, dim: int) -> int:
-        return 2**dim
+        return 1 << dim
 
     @property
     def max_cosine(self) -> float:

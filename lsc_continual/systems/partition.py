@@ -46,7 +46,7 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
         terms: Tensor | None = None
         for g, weight in enumerate(weights):
             if j[g]:
-                lower = j[:g] + (j[g] - 1,) + j[g + 1 :]
+                lower = (*j[:g], j[g] - 1, *j[g + 1 :])
                 term = weight * before[lower] if any(lower) else weight
                 terms = term if terms is None else terms + term
         assert terms is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from lsc_continual.targets.allocation import make_allocation
 from lsc_continual.targets.nearest import Nearest, nearest_owned
 
 _CHUNK = 8192  # targets turned into vectors at a time
+Label = TypeVar("Label", bound=Hashable)
 _JSON_SCALARS = (str, int, float, bool, type(None))
 
 
@@ -59,7 +60,7 @@ class Targets:
         Raises:
             CapacityError: the system holds too few vectors; nothing is added then.
         """
-        new = [label for label in dict.fromkeys(labels) if label not in self._ordinals]
+        new = self.new_labels(labels)
         self.allocation.extend(len(new), embeddings)
         for label in new:
             self._ordinals[label] = len(self.labels)
@@ -68,9 +69,9 @@ class Targets:
             self._vectors = None
             self._lookup = self._lookup[:0]
 
-    def new_labels(self, labels: Iterable[Hashable]) -> list[Hashable]:
+    def new_labels(self, labels: Iterable[Label]) -> list[Label]:
         """Those of `labels` that own no target yet, each once, in the order given."""
-        return [label for label in dict.fromkeys(labels) if label not in self._ordinals]
+        return [label for label in dict.fromkeys(labels) if label not in self]
 
     def ordinals(self, labels: Tensor | Sequence[Hashable]) -> Tensor:
         """Ordinal of each label, −1 for a label that owns no target.
@@ -109,7 +110,9 @@ class Targets:
         ordinals = self.ordinals(labels)
         if (ordinals < 0).any():
             place = int((ordinals.reshape(-1) < 0).nonzero()[0])
-            label = labels.reshape(-1)[place].item() if isinstance(labels, Tensor) else labels[place]
+            label = (
+                labels.reshape(-1)[place].item() if isinstance(labels, Tensor) else labels[place]
+            )
             raise UnknownLabelError(
                 f"class {label!r} owns no target: it was never trained on; train on it or leave "
                 "it out"

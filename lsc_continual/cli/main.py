@@ -1,0 +1,45 @@
+"""Entry point of `lsc-cl`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from lsc_continual.cli.ls import ls
+from lsc_continual.cli.run import run
+from lsc_continual.cli.show import show
+from lsc_continual.errors import LSCError
+
+app = typer.Typer(
+    name="lsc-cl",
+    help="Learn classes as they arrive, with a network that never grows.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command()(ls)
+app.command()(show)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one sentence and exit code 2."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    try:
+        app(args=arguments)
+    except LSCError as error:
+        if debug:
+            raise
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The settings of a run: one typed schema, packaged defaults, `key=value` overrides.
+
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lsc_continual.catalog import ALLOCATIONS, LOSSES, SCENARIOS, STRATEGIES
+from lsc_continual.errors import LSCError
+
+
+@dataclass
+class ScenarioConfig:
+    """Which classes arrive, and when."""
+
+    name: str = "split-digits"
+    experiences: int | None = None
+    increment: int | None = None  # classes an experience, instead of `experiences`
+    base_classes: int = 0  # classes of the first experience; 0: as many as in the others
+    class_order: list[int] | None = None  # every class once; default: shuffled by `seed`
+
+
+@dataclass
+class DataConfig:
+    """Where the images are."""
+
+    root: str = "data"
+    download: bool = True
+    mean: list[float] | None = None  # per channel, of images in [0, 1]
+    std: list[float] | None = None
+
+
+@dataclass
+class StrategyConfig:
+    name: str = "lsc"
+
+
+@dataclass
+class SystemConfig:
+    name: str = "v21"
+    dim: int = 64
+
+
+@dataclass
+class AllocationConfig:
+    name: str = "affine"
+
+
+@dataclass
+class LossConfig:
+    name: str = "softmax"
+    scale: float = 16.0  # inverse temperature of the head
+    unknown_prior: float = 0.01  # ω: weight of the unowned targets in the normaliser
+    normalize: bool = True  # compare directions only
+
+
+@dataclass
+class EncoderConfig:
+    name: str = "resnet-small"
+    weights: str | None = None  # of a torchvision model, such as DEFAULT
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes of training images; 0 or false leaves one out."""
+
+    rotate: float = 0.0  # up to this many degrees either way
+    translate: float = 0.0  # up to this part of the image's side
+    zoom: float = 0.0  # scale between 1 − zoom and 1 + zoom
+    flip: bool = False  # left and right
+
+
+@dataclass
+class ReplayConfig:
+    size: int = 200  # stored images
+    distillation: float = 1.0  # weight of keeping their embeddings in place
+
+
+@dataclass
+class TrainConfig:
+    epochs: int = 5
+    batch_size: int = 32
+    optimizer: str = "adamw"  # or sgd, with Nesterov momentum 0.9
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"  # within an experience; or constant
+    device: str = "auto"  # cuda where there is one; cpu, cuda, cuda:1, …
+
+
+@dataclass
+class RunConfig:
+    dir: str | None = None  # default: runs/SCENARIO-STRATEGY-SEED, numbered if that exists
+
+
+@dataclass
+class Config:
+    """Everything that a run depends on."""
+
+    seed: int = 0
+    scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
+    allocation: AllocationConfig = field(default_factory=AllocationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+_FREE_FORM = "encoder.options"
+_CHOICES = {
+    "train.optimizer": ("adamw", "sgd"),
+    "train.schedule": ("cosine", "constant"),
+}
+# Key -> (smallest, largest) value; None: no bound.
+_RANGES: dict[str, tuple[float, float | None]] = {
+    "seed": (0, 2**32 - 1),
+    "scenario.experiences": (1, None),
+    "scenario.increment": (1, None),
+    "scenario.base_classes": (0, None),
+    "system.dim": (1, None),
+    "loss.scale": (1e-6, 600),
+    "loss.unknown_prior": (0, 1),
+    "augment.rotate": (0, 180),
+    "augment.translate": (0, 1),
+    "augment.zoom": (0, 0.99),
+    "replay.size": (0, None),
+    "replay.distillation": (0, None),
+    "train.epochs": (1, None),
+    "train.batch_size": (1, None),
+    "train.lr": (0, None),
+    "train.weight_decay": (0, None),
+}
+
+
+def resolve(overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration after defaults, the scenario's YAML and `key=value` overrides.
+
+    `group=NAME` is short for `group.name=NAME`.
+
+    Raises:
+        LSCError: an unknown key, a value of the wrong type or out of range, an unknown name.
+    """
+    schema = OmegaConf.structured(Config)
+    given = dict(_parse(override, schema) for override in overrides)
+    scenario = str(given.get("scenario.name", ScenarioConfig.name))
+    packaged = OmegaConf.to_container(OmegaConf.create(_packaged_yaml(scenario)))
+    assert isinstance(packaged, dict)
+    if "scenario.increment" in given and "scenario.experiences" not in given:
+        given["scenario.experiences"] = None  # the user's way of splitting replaces the default
+    if "encoder.name" in given:
+        packaged.pop("encoder", None)  # its options are for another encoder
+    config = OmegaConf.merge(schema, packaged)
+    for key, value in given.items():
+        try:
+            OmegaConf.update(config, key, value, force_add=key.startswith(_FREE_FORM + "."))
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise LSCError(f"{key}={json.dumps(value)} has the wrong type: {reason}") from error
+    assert isinstance(config, DictConfig)
+    _check(config)
+    return config
+
+
+def _packaged_yaml(scenario: str) -> str:
+    SCENARIOS[scenario]  # refuses an unknown name
+    # Through the root package: asking for lsc_continual.scenarios would import torch.
+    return (files("lsc_continual") / "scenarios" / f"{scenario}.yaml").read_text(encoding="utf-8")
+
+
+def _parse(override: str, schema: DictConfig) -> tuple[str, Any]:
+    """("train.epochs", 20) from "train.epochs=20"."""
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise LSCError(f"{override!r} is not a setting: write KEY=VALUE, for example seed=1")
+    keys = sorted(_keys(schema))
+    groups = {k.split(".")[0] for k in keys}
+    if f"{key}.name" in keys:
+        key = f"{key}.name"
+    elif key not in keys and not key.startswith(_FREE_FORM + "."):
+        if key in groups:
+            inside = [k for k in keys if k.startswith(f"{key}.")]
+            raise LSCError(f"{key!r} is a group of settings: set one of {', '.join(inside)}")
+        near = get_close_matches(key, [*keys, *groups], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "see `lsc-cl show` for all settings"
+        raise LSCError(f"unknown setting {key!r}: {hint}")
+    try:
+        value = OmegaConf.select(OmegaConf.create(f"value: {text.strip()}"), "value")
+    except Exception as error:  # YAML and OmegaConf raise classes of their own
+        raise LSCError(f"the value of {key} cannot be read: {text!r}") from error
+    return key, value
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all settings that are not groups."""
+    for name in node:
+        key = f"{prefix}{name}"
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and key != _FREE_FORM and not child._is_none():
+            yield from _keys(child, f"{key}.")
+        else:
+            yield key
+
+
+def _check(config: DictConfig) -> None:
+    STRATEGIES[config.strategy.name]
+    ALLOCATIONS[config.allocation.name]
+    LOSSES[config.loss.name]
+    for key, choices in _CHOICES.items():
+        value = OmegaConf.select(config, key)
+        if value not in choices:
+            raise LSCError(f"{key}={value} is not one of {', '.join(choices)}")
+    for key, (least, most) in _RANGES.items():
+        value = OmegaConf.select(config, key)
+        if value is None:
+            continue
+        if not value >= least or (most is not None and value > most):
+            bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise LSCError(f"{key}={value} is out of range: use {bounds}")
+    if (config.data.mean is None) != (config.data.std is None):
+        raise LSCError("data.mean and data.std go together: set both or neither")

@@ -1,0 +1,106 @@
+"""Encoders: from images to features, by name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.transforms import v2
+
+from lsc_continual.catalog import ENCODERS
+from lsc_continual.errors import LSCError, unknown_name
+
+__all__ = ["make_encoder"]
+
+Shape = tuple[int, int, int]
+"""Channels, height, width of an input image."""
+
+
+def make_encoder(
+    name: str,
+    input_shape: Shape,
+    *,
+    weights: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> nn.Module:
+    """An encoder that takes FloatTensor[batch, *input_shape] with values in [0, 1].
+
+    Args:
+        name: one of `lsc-cl ls encoders`; the name of a torchvision classification model, whose
+            last linear layer is then left out; or "module:attribute", something to call with
+            `options` that returns a module.
+        input_shape: of the images.
+        weights: for torchvision models, the name of their weights, such as "DEFAULT".
+        options: passed on to the encoder.
+        mean, std: per channel; inputs are normalised by them first.
+
+    Raises:
+        LSCError: unknown name, option or weights, or an encoder that does not take such images.
+    """
+    options = dict(options or {})
+    build: Callable[[], nn.Module]
+    if name in ENCODERS:
+        build = partial(ENCODERS.load(name), input_shape, **options)
+        if weights is not None:
+            raise LSCError(f"encoder {name!r} has no ready weights: leave out encoder.weights")
+    elif ":" in name:
+        if weights is not None:
+            raise LSCError(
+                f"encoder {name!r} loads its own weights: leave out encoder.weights and use "
+                "encoder.options"
+            )
+        build = partial(_imported(name), **options)
+    else:
+        from lsc_continual.encoders import pretrained
+
+        if name not in pretrained.names():
+            raise unknown_name("encoder", name, [*ENCODERS, *pretrained.names()])
+        build = partial(pretrained.torchvision_encoder, name, input_shape, weights, options)
+    try:
+        encoder = build()
+    except TypeError as error:
+        raise LSCError(f"encoder {name!r} cannot be built with {options}: {error}") from error
+    if not isinstance(encoder, nn.Module):
+        raise LSCError(f"encoder {name!r} gave {type(encoder).__name__}, not a torch module")
+    if mean is None or std is None:
+        return _checked(encoder, name, input_shape)
+    normalized = nn.Sequential(v2.Normalize(list(mean), list(std)), encoder)
+    if hasattr(encoder, "num_features"):
+        normalized.num_features = encoder.num_features
+    return _checked(normalized, name, input_shape)
+
+
+def _checked(encoder: nn.Module, name: str, input_shape: Shape) -> nn.Module:
+    """The encoder, after it has shown that it accepts such images."""
+    training = encoder.training
+    try:
+        with torch.no_grad():
+            encoder.eval()(torch.zeros(1, *input_shape))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise LSCError(
+            f"encoder {name!r} does not accept images of shape {input_shape}: {error}"
+        ) from error
+    return encoder.train(training)
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    """What "module:attribute" stands for; modules in the working folder count."""
+    module_name, _, attribute = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise LSCError(f"encoder {name!r}: cannot import {module_name!r} ({error})") from error
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise LSCError(f"encoder {name!r}: {module_name!r} has nothing to call named {attribute!r}")
+    return found  # type: ignore[no-any-return]

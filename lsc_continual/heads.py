@@ -1,0 +1,222 @@
+"""The head: from embeddings to class log-probabilities, without a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from avalanche.models import DynamicModule
+from torch import Tensor
+
+from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.systems import VectorSystem
+from lsc_continual.systems.base import as_float
+from lsc_continual.targets import Targets
+
+DENSE_CLASSES = 10_000
+"""Up to this many classes the head's output has a column for each."""
+
+
+def embedding_of(output: Tensor) -> Tensor:
+    """The embedding [batch, dim] that a head's output was computed from.
+
+    Raises:
+        LSCError: `output` is not what a `TargetHead` returned (a slice of it, for example).
+    """
+    embedding = getattr(output, "embedding", None)
+    if embedding is None:
+        raise LSCError(
+            "this loss or score needs the untouched output of a TargetHead, which carries the "
+            "embedding it was computed from: pass the model's output as it is"
+        )
+    assert isinstance(embedding, Tensor)
+    return embedding
+
+
+class TargetHead(DynamicModule):
+    """Class log-probabilities from embeddings, by fixed targets instead of learned weights.
+
+    With logits per coordinate x = s·z/‖z‖ (x = s·z with `normalize=False`), ℓ_c = ⟨x, t_c⟩ for the
+    target t_c of class c, O = Σ_c e^{ℓ_c} over owned targets, and Z the sum of e^{⟨x, v⟩} over all
+    vectors v of the system, the head returns
+
+        log p(c) = ℓ_c − log(O + ω (Z − O)).
+
+    The unowned vectors together are the class "unknown", of probability ω(Z − O)/(O + ω(Z − O)).
+    ω = 1 is the softmax over the whole system, ω = 0 the softmax over the classes seen so far.
+
+    It has neither parameters nor buffers, so the network's size does not depend on the number of
+    classes. Classes that arrive with an experience get targets in training mode only; in
+    evaluation mode labels without a target are given the least log-probability that the geometry
+    allows, as if their targets lay opposite the embedding.
+
+    Output: FloatTensor[batch, columns], column c for class label c. Beyond `dense_classes`
+    classes, predicted labels instead, LongTensor[batch]: by the nearest owned target in evaluation
+    mode, by decoding alone (−1 where nobody owns the address) in training mode. Either carries
+    the embedding as attribute `embedding`.
+
+    Args:
+        system: where targets come from.
+        allocation: the rule for fresh targets.
+        seed: of the allocation.
+        scale: s, the inverse temperature.
+        unknown_prior: ω, between 0 and 1.
+        normalize: compare directions only.
+        capacity: number of columns; by default as many as the labels met so far need. A fixed
+            number is for plugins that store outputs and compare them later, such as DER.
+        dense_classes: largest number of classes with a column each.
+    """
+
+    def __init__(
+        self,
+        system: VectorSystem,
+        *,
+        allocation: str = "affine",
+        seed: int = 0,
+        scale: float = 16.0,
+        unknown_prior: float = 0.01,
+        normalize: bool = True,
+        capacity: int | None = None,
+        dense_classes: int = DENSE_CLASSES,
+    ) -> None:
+        super().__init__()
+        if not 0 <= unknown_prior <= 1:
+            raise LSCError(f"the unknown prior is between 0 and 1, not {unknown_prior}")
+        if not scale > 0:
+            raise LSCError(f"the scale of a head is positive, not {scale}")
+        if unknown_prior and not system.has_log_partition:
+            raise NotTractableError(
+                f"the sum over all vectors of {system.name!r} is not tractable: set "
+                "loss.unknown_prior=0 or choose another system"
+            )
+        self.targets = Targets(system, allocation, seed)
+        self.scale = scale
+        self.unknown_prior = unknown_prior
+        self.normalize = normalize
+        self.capacity = capacity
+        self.dense_classes = dense_classes
+        self._columns = 0
+
+    @property
+    def system(self) -> VectorSystem:
+        return self.targets.system
+
+    def adaptation(self, experience: Any) -> None:
+        """Give targets to the classes of an arriving experience (in training mode)."""
+        classes = sorted(int(label) for label in experience.classes_in_this_experience)
+        if self.training:
+            self.add_classes(classes)
+        self._widen(classes)
+
+    def add_classes(self, classes: Sequence[int], embeddings: Tensor | None = None) -> None:
+        """Give a fresh target to each of the class labels that has none.
+
+        Raises:
+            CapacityError: the system holds too few vectors.
+            LSCError: a label that is negative or beyond a fixed `capacity`.
+        """
+        for label in classes:
+            if label < 0 or (self.capacity is not None and label >= self.capacity):
+                raise LSCError(
+                    f"class label {label} has no column: labels run from 0"
+                    + (f" to {self.capacity - 1}; raise capacity" if self.capacity else "")
+                )
+        self.targets.add(classes, embeddings)
+        self._widen(classes)
+
+    def restore(self, targets: Targets) -> None:
+        """Take over a saved target map of the same vector system."""
+        if targets.system != self.system:
+            raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
+        self.targets = targets
+        self._widen([int(str(label)) for label in targets.labels])
+
+    def _widen(self, classes: Sequence[int]) -> None:
+        self._columns = max([self._columns, *(label + 1 for label in classes)])
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the output has a column for each class."""
+        return len(self.targets) <= self.dense_classes
+
+    def logits_per_coordinate(self, z: Tensor) -> Tensor:
+        """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim]."""
+        z = as_float(z)
+        return self.scale * (F.normalize(z, dim=-1) if self.normalize else z)
+
+    def log_total(self, z: Tensor) -> Tensor:
+        """log Z over the whole system: [batch, dim] -> [batch]."""
+        return self.system.log_partition(z, self.scale, self.normalize)
+
+    def log_owned(self, z: Tensor) -> Tensor:
+        """log O over the owned targets: [batch, dim] -> [batch]."""
+        x = self.logits_per_coordinate(z)
+        if self.is_dense:
+            return (x @ self.targets.matrix(x).T).logsumexp(-1)
+        return self.targets.log_sum(x)
+
+    def _log_normalizer(self, z: Tensor, log_owned: Tensor | None = None) -> Tensor:
+        """log(O + ω (Z − O)), without subtracting: log((1 − ω) O + ω Z)."""
+        prior = self.unknown_prior
+        if prior == 1:
+            return self.log_total(z)
+        log_owned = self.log_owned(z) if log_owned is None else log_owned
+        if prior == 0:
+            return log_owned
+        weights = z.new_tensor([1 - prior, prior], dtype=log_owned.dtype).log()
+        return torch.logaddexp(log_owned + weights[0], self.log_total(z) + weights[1])
+
+    def log_probs(self, z: Tensor) -> Tensor:
+        """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
+        if not len(self.targets):
+            raise LSCError("no class owns a target yet: train on an experience or add classes")
+        x = self.logits_per_coordinate(z)
+        logits = x @ self.targets.matrix(x).T
+        normalizer = self._log_normalizer(z, logits.logsumexp(-1)).unsqueeze(-1)
+        labels = torch.tensor(self.targets.labels, device=z.device)
+        columns = self.capacity or self._columns
+        least = self._opposite(x).unsqueeze(-1) - normalizer
+        return least.expand(-1, columns).index_copy(-1, labels, logits - normalizer)
+
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
+
+        FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
+        """
+        return self.own_logit(z, labels) - self._log_normalizer(z)
+
+    def own_logit(self, z: Tensor, labels: Tensor) -> Tensor:
+        """ℓ of one label for each embedding; labels without target as in the output."""
+        x = self.logits_per_coordinate(z)
+        ordinals = self.targets.ordinals(labels)
+        own = (x * self.targets.vectors(ordinals.clamp_min(0)).to(x)).sum(-1)
+        return torch.where(ordinals >= 0, own, self._opposite(x))
+
+    def _opposite(self, x: Tensor) -> Tensor:
+        """Below every ⟨x, v⟩ with a unit vector v, so that no label without target ever wins."""
+        norm: Tensor = x.norm(dim=-1)
+        return -norm - 1
+
+    def predict(self, z: Tensor) -> Tensor:
+        """Label of the nearest owned target: FloatTensor[batch, dim] -> LongTensor[batch]."""
+        labels = torch.tensor(self.targets.labels, device=z.device)
+        return labels[self.targets.nearest(z).ordinal]
+
+    def _decoded_labels(self, z: Tensor) -> Tensor:
+        owner = self.targets.allocation.owner(self.system.decode(z).address)
+        labels = torch.tensor(self.targets.labels, device=z.device)
+        return torch.where(owner >= 0, labels[owner.clamp_min(0)], -1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            z = as_float(z)
+            if self.is_dense:
+                output = self.log_probs(z)
+            elif self.training:
+                output = self._decoded_labels(z.detach())
+            else:
+                output = self.predict(z)
+        output.embedding = z  # type: ignore[attr-defined]
+        return output

@@ -1,0 +1,116 @@
+"""Strategies as the command line names them, from a configuration."""
+
+from __future__ import annotations
+
+import torch
+from avalanche.core import BasePlugin
+from avalanche.training.plugins import EvaluationPlugin
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torchvision.transforms import v2
+
+from lsc_continual.catalog import LOSSES
+from lsc_continual.errors import LSCError
+from lsc_continual.runs.model import ModelSpec
+from lsc_continual.scenarios import ImageData
+from lsc_continual.strategies import (
+    LSC,
+    BatchAugmentation,
+    CosineDecay,
+    EmbeddingReplay,
+    StopOnDivergence,
+)
+
+
+def model_spec(config: DictConfig, data: ImageData) -> ModelSpec:
+    """The network that the configuration describes."""
+    channels = data.input_shape[0]
+    for key in ("mean", "std"):
+        values = config.data[key]
+        if values is not None and len(values) != channels:
+            raise LSCError(
+                f"data.{key} has {len(values)} values, but the images have {channels} channels"
+            )
+    return ModelSpec(
+        encoder=config.encoder.name,
+        encoder_options=OmegaConf.to_container(config.encoder.options),  # type: ignore[arg-type]
+        input_shape=data.input_shape,
+        class_names=data.class_names,
+        mean=OmegaConf.to_object(config.data.mean) if config.data.mean else None,  # type: ignore[arg-type]
+        std=OmegaConf.to_object(config.data.std) if config.data.std else None,  # type: ignore[arg-type]
+        system=config.system.name,
+        dim=config.system.dim,
+        head={
+            "allocation": config.allocation.name,
+            "seed": config.seed,
+            "scale": config.loss.scale,
+            "unknown_prior": config.loss.unknown_prior,
+            "normalize": config.loss.normalize,
+        },
+    )
+
+
+def build_lsc(
+    config: DictConfig, spec: ModelSpec, device: torch.device, plugins: list[BasePlugin]
+) -> LSC:
+    """Fixed targets with replay and embedding distillation; `plugins` come last."""
+    model = spec.build(config.encoder.weights)
+    own: list[BasePlugin] = [StopOnDivergence()]
+    if augmentation := make_augmentation(config):
+        own.append(BatchAugmentation(augmentation))
+    if config.replay.size:
+        own.append(EmbeddingReplay(config.replay.size, config.replay.distillation))
+    if config.train.schedule == "cosine":
+        own.append(CosineDecay())
+    return LSC(
+        model=model,
+        optimizer=make_optimizer(config, model),
+        criterion=LOSSES.load(config.loss.name)(model.head),
+        train_mb_size=config.train.batch_size,
+        train_epochs=config.train.epochs,
+        device=device,
+        plugins=own + plugins,
+        evaluator=EvaluationPlugin(),
+    )
+
+
+def make_optimizer(config: DictConfig, model: nn.Module) -> Optimizer:
+    """The optimizer over all parameters of the model."""
+    lr, decay = config.train.lr, config.train.weight_decay
+    if config.train.optimizer == "sgd":
+        return SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=decay)
+    return AdamW(model.parameters(), lr=lr, weight_decay=decay)
+
+
+def make_augmentation(config: DictConfig) -> nn.Module | None:
+    """The transform of training batches, or None when nothing is switched on."""
+    augment = config.augment
+    transforms: list[nn.Module] = []
+    if augment.rotate or augment.translate or augment.zoom:
+        affine = v2.RandomAffine(
+            degrees=augment.rotate,
+            translate=(augment.translate, augment.translate),
+            scale=(1 - augment.zoom, 1 + augment.zoom),
+            interpolation=v2.InterpolationMode.BILINEAR,
+        )
+        transforms.append(affine)
+    if augment.flip:
+        transforms.append(v2.RandomHorizontalFlip())
+    return v2.Compose(transforms) if transforms else None
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of `train.device`; "auto" is the first GPU if there is one.
+
+    Raises:
+        LSCError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise LSCError(f"train.device={name} is not available here: use auto or cpu") from error
+    return device

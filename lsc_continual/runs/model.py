@@ -1,0 +1,93 @@
+"""A trained classifier on disk: safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from lsc_continual.classifier import TargetClassifier
+from lsc_continual.encoders import make_encoder
+from lsc_continual.errors import LSCError
+from lsc_continual.heads import TargetHead
+from lsc_continual.systems import make_system
+from lsc_continual.targets import Targets
+
+_FORMAT = 1
+_DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+
+
+@dataclass
+class ModelSpec:
+    """Everything that is needed to build the network again."""
+
+    encoder: str
+    input_shape: tuple[int, int, int]
+    class_names: list[str]
+    """Name of each class label."""
+    encoder_options: dict[str, Any] = field(default_factory=dict)
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    system: str = "v21"
+    dim: int = 64
+    head: dict[str, Any] = field(default_factory=dict)
+    """Options of the `TargetHead`."""
+
+    def build(self, weights: str | None = None) -> TargetClassifier:
+        """The untrained classifier."""
+        encoder = make_encoder(
+            self.encoder,
+            self.input_shape,
+            weights=weights,
+            options=self.encoder_options,
+            mean=self.mean,
+            std=self.std,
+        )
+        return TargetClassifier(
+            encoder, TargetHead(make_system(self.system, self.dim), **self.head)
+        )
+
+
+def save_model(folder: Path, model: TargetClassifier, spec: ModelSpec) -> None:
+    """Write `model.json` (specification and targets) and `weights.safetensors` to a folder."""
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / _WEIGHTS)
+    description = {"format": _FORMAT, "spec": asdict(spec), "targets": model.head.targets.to_dict()}
+    (folder / _DESCRIPTION).write_text(json.dumps(description, ensure_ascii=False), "utf-8")
+
+
+def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
+    """The classifier that a run left in its `model/` folder, in evaluation mode, and its data.
+
+    Args:
+        folder: a `model/` folder, a checkpoint, or a run folder.
+
+    Raises:
+        LSCError: no model is there, it is damaged, or another version wrote it.
+    """
+    folder = Path(folder)
+    if (folder / "model").is_dir():
+        folder = folder / "model"
+    try:
+        description = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
+        if description["format"] != _FORMAT:
+            raise LSCError(
+                f"the model in {folder} has format {description['format']}, this version reads "
+                f"{_FORMAT}: use the version that wrote it"
+            )
+        stored = description["spec"]
+        spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
+        model = spec.build()
+        model.load_state_dict(load_file(folder / _WEIGHTS))
+        model.head.restore(Targets.from_dict(description["targets"]))
+    except FileNotFoundError as error:
+        raise LSCError(f"{folder} holds no model: {error.filename} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, LSCError):
+            raise
+        raise LSCError(f"the model in {folder} is damaged: {error}") from error
+    return model.eval(), spec

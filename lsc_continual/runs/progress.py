@@ -1,0 +1,110 @@
+"""What a run shows while it goes on, and at its end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from lsc_continual.novelty.evaluation import OpenWorldResult
+from lsc_continual.runs.report import abbreviate
+
+HEADLINE_SCORE = "mass"
+"""The novelty score that the terminal shows."""
+
+
+class TrainingProgress(SupervisedPlugin):
+    """A live bar for each experience on a terminal; counts images and seconds everywhere."""
+
+    def __init__(self, console: Console, experiences: int) -> None:
+        super().__init__()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} images/s"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._experiences = experiences
+        self._task: TaskID | None = None
+        self.images = 0
+        self.seconds = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images, new and replayed, of the latest experience."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self.images, self._start = 0, time.perf_counter()
+        self._progress.start()
+        self._task = self._progress.add_task(
+            f"experience {strategy.clock.train_exp_counter + 1}/{self._experiences}",
+            total=strategy.train_epochs * len(strategy.dataloader),
+            loss=float("nan"),
+            rate=0.0,
+        )
+
+    def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        self.images += len(strategy.mb_x)
+        if not self._progress.disable and self._task is not None:
+            rate = self.images / (time.perf_counter() - self._start)
+            self._progress.update(self._task, advance=1, loss=float(strategy.loss), rate=rate)
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self.seconds = time.perf_counter() - self._start
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        self._progress.stop()
+
+
+def experience_line(index: int, count: int, result: OpenWorldResult, rate: float) -> str:
+    """One line on an experience that has ended."""
+    parts = [f"experience {index + 1}/{count}", f"seen {result.accuracy_seen:.2%}"]
+    if result.accuracy_old is not None:
+        parts.append(f"old {result.accuracy_old:.2%}")
+    parts.append(f"new {result.accuracy_new:.2%}")
+    if HEADLINE_SCORE in result.novelty:
+        parts.append(f"novelty AUROC {result.novelty[HEADLINE_SCORE]['auroc']:.3f}")
+    parts.append(f"{rate:,.0f} images/s")
+    return "  ".join(parts)
+
+
+def result_table(metrics: dict[str, Any], results: list[OpenWorldResult]) -> Table:
+    """The table at the end of a run: one row an experience."""
+    title = "test accuracy on seen, old and new classes; AUROC of classes to come"
+    table = Table(title=title, title_justify="left")
+    for header in ("", "classes", "seen", "old", "new", "AUROC", "images/s", "parameters"):
+        table.add_column(header, justify="left" if header == "classes" else "right")
+    for index, (entry, result) in enumerate(zip(metrics["experiences"], results, strict=True)):
+        novelty = result.novelty.get(HEADLINE_SCORE)
+        table.add_row(
+            str(index + 1),
+            abbreviate(entry["classes"], most=5),
+            f"{result.accuracy_seen:.2%}",
+            "–" if result.accuracy_old is None else f"{result.accuracy_old:.2%}",
+            f"{result.accuracy_new:.2%}",
+            f"{novelty['auroc']:.3f}" if novelty else "–",
+            f"{entry['images_per_second']:,.0f}",
+            f"{entry['parameters']:,}",
+        )
+    return table

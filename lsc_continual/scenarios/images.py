@@ -1,0 +1,64 @@
+"""Labelled images in memory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lsc_continual.errors import LSCError
+
+
+class LabelledImages(Dataset[tuple[Tensor, int]]):
+    """Images as FloatTensor[channels, height, width] in [0, 1], with integer labels.
+
+    Args:
+        images: [count, channels, height, width]; integers count as 0 … 255.
+        labels: LongTensor[count].
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images = images if images.is_floating_point() else images.float() / 255
+        self.targets: list[int] = labels.tolist()
+        """Under the name that Avalanche looks for."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index], self.targets[index]
+
+
+class ImageData(NamedTuple):
+    """What a scenario loads: training and test images over the same classes."""
+
+    train: LabelledImages
+    test: LabelledImages
+    class_names: list[str]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    def check(self) -> ImageData:
+        """Itself, after a look at the labels.
+
+        Raises:
+            LSCError: a test label that is never trained on, or a class without training images.
+        """
+        trained, tested = set(self.train.targets), set(self.test.targets)
+        if stray := sorted(tested - trained):
+            raise LSCError(
+                f"the test data has class {stray[0]!r}, which is never trained on: remove its "
+                "images or add some to the training data"
+            )
+        if missing := sorted(set(range(len(self.class_names))) - trained):
+            name = self.class_names[missing[0]]
+            raise LSCError(f"class {name!r} has no training images: add some or remove the class")
+        if not torch.isfinite(self.train.images).all():
+            raise LSCError("the training images hold values that are not finite: repair the data")
+        return self

@@ -1,0 +1,16 @@
+"""Avalanche strategies and plugins."""
+
+from lsc_continual.strategies.augmentation import BatchAugmentation
+from lsc_continual.strategies.divergence import DivergenceError, StopOnDivergence
+from lsc_continual.strategies.lsc import LSC
+from lsc_continual.strategies.replay import EmbeddingReplay
+from lsc_continual.strategies.schedule import CosineDecay
+
+__all__ = [
+    "LSC",
+    "BatchAugmentation",
+    "CosineDecay",
+    "DivergenceError",
+    "EmbeddingReplay",
+    "StopOnDivergence",
+]

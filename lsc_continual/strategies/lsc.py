@@ -1,0 +1,113 @@
+"""The LSC strategy: incremental training against targets of a vector system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from avalanche.core import BasePlugin
+from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.plugins.evaluation import default_evaluator
+from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from lsc_continual.classifier import TargetClassifier
+from lsc_continual.errors import LSCError
+from lsc_continual.heads import TargetHead
+from lsc_continual.losses import StructuredSoftmaxLoss
+from lsc_continual.systems import VectorSystem
+
+
+class LSC(SupervisedTemplate):
+    """An Avalanche strategy whose network never grows.
+
+    The encoder is trained so that an input's embedding lands on the fresh target of its class.
+    All plugins, metrics and loggers of Avalanche work unchanged: the model's output are class
+    log-probabilities. On its own it forgets as any network does; add
+    `lsc_continual.EmbeddingReplay`, or a plugin of Avalanche's.
+
+    Args:
+        model: an encoder (any module; features are flattened and projected to the system's
+            dimension), or a `TargetClassifier`.
+        optimizer: any; it takes over the projection's parameters by itself.
+        system: where targets come from; not needed with a `TargetClassifier`.
+        head: options of the `TargetHead`, such as `{"allocation": "spread", "scale": 8.0}`.
+        criterion: a loss on the model's output; by default the structured softmax.
+
+    The other arguments are those of Avalanche's `SupervisedTemplate`.
+    """
+
+    model: TargetClassifier
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: Optimizer,
+        system: VectorSystem | None = None,
+        head: dict[str, Any] | None = None,
+        criterion: nn.Module | None = None,
+        train_mb_size: int = 32,
+        train_epochs: int = 1,
+        eval_mb_size: int | None = 256,
+        device: str | torch.device = "cpu",
+        plugins: Sequence[BasePlugin] | None = None,
+        evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
+        eval_every: int = -1,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(model, TargetClassifier):
+            if system is None:
+                raise LSCError('LSC needs system=, for example make_system("v21", dim=64)')
+            model = TargetClassifier(model, TargetHead(system, **(head or {})))
+        elif system is not None or head is not None:
+            raise LSCError("a TargetClassifier has its own head: leave out system= and head=")
+        super().__init__(
+            model=model,
+            optimizer=optimizer,
+            criterion=criterion or StructuredSoftmaxLoss(model.head),
+            train_mb_size=train_mb_size,
+            train_epochs=train_epochs,
+            eval_mb_size=eval_mb_size,
+            device=device,
+            plugins=plugins,
+            evaluator=evaluator,
+            eval_every=eval_every,
+            **kwargs,
+        )
+
+    def check_model_and_optimizer(self, **kwargs: Any) -> None:
+        """Before an experience: settle the projection, allocate targets, update the optimizer."""
+        assert self.adapted_dataset is not None
+        self.model.settle(self.adapted_dataset[0][0].unsqueeze(0).to(self.device))
+        if self.model.head.targets.allocation.needs_embeddings:
+            self._allocate_by_embedding()
+        super().check_model_and_optimizer(**kwargs)
+
+    def _allocate_by_embedding(self) -> None:
+        assert self.experience is not None
+        arriving = sorted(int(label) for label in self.experience.classes_in_this_experience)
+        new = self.model.head.targets.new_labels(arriving)
+        if new:
+            means = self._class_means(new)
+            self.model.head.add_classes(new, means)
+
+    @torch.no_grad()
+    def _class_means(self, classes: list[int]) -> Tensor:
+        """Mean embedding of each class in the arriving data: FloatTensor[classes, dim]."""
+        self.model.eval()
+        place = {label: i for i, label in enumerate(classes)}
+        sums = torch.zeros(len(classes), self.model.head.system.dim, device=self.device)
+        counts = torch.zeros(len(classes), 1, device=self.device)
+        for batch in DataLoader(self.adapted_dataset, batch_size=self.eval_mb_size):
+            rows = [i for i, label in enumerate(batch[1].tolist()) if label in place]
+            if rows:
+                where = torch.tensor([place[int(batch[1][i])] for i in rows], device=self.device)
+                z = self.model.embed(batch[0][rows].to(self.device))
+                sums.index_add_(0, where, z)
+                counts.index_add_(0, where, torch.ones_like(z[:, :1]))
+        self.model.train()
+        return sums / counts.clamp_min(1)

@@ -1,0 +1,25 @@
+"""Learning-rate decay within each experience."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+
+class CosineDecay(SupervisedPlugin):
+    """Cosine decay from the optimizer's own learning rate to zero, anew in each experience.
+
+    Step by step rather than by epoch, so that one epoch decays too. Put it after plugins that
+    change the data loader, such as replay.
+    """
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        for group in strategy.optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"])
+        steps = strategy.train_epochs * len(strategy.dataloader)
+        self._scheduler = CosineAnnealingLR(strategy.optimizer, T_max=steps)
+
+    def after_update(self, strategy: Any, **kwargs: Any) -> None:
+        self._scheduler.step()

@@ -34,14 +34,15 @@ class OrbitUnion(VectorSystem):
     """
 
     def __init__(self, name: str, dim: int, bases: Sequence[Weights]) -> None:
-        self._bases = [b for b in bases if len(b) <= dim]
+        self._bases = bases
         super().__init__(name, dim)
-        self.orbits = [self._orbit(b) for b in self._bases]
+        fitting = [b for b in bases if len(b) <= dim]
+        self.orbits = [self._orbit(b) for b in fitting]
         sizes = torch.tensor([0] + [orbit.size for orbit in self.orbits])
         self._offsets = sizes.cumsum(0)  # [orbits + 1]
         padded = [
             [w for w in b if w > 0] + [0] * (dim - len(b)) + [w for w in b if w < 0]
-            for b in self._bases
+            for b in fitting
         ]
         base = torch.tensor(padded, dtype=torch.float64)
         self._base_vectors = base / base.norm(dim=-1, keepdim=True)  # [orbits, dim], descending

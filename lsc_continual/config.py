@@ -36,6 +36,7 @@ class DataConfig:
 
     root: str = "data"
     download: bool = True
+    train_per_class: int | None = None  # use at most this many training images of each class
     mean: list[float] | None = None  # per channel, of images in [0, 1]
     std: list[float] | None = None
 
@@ -48,7 +49,7 @@ class StrategyConfig:
 @dataclass
 class SystemConfig:
     name: str = "v21"
-    dim: int = 64
+    dim: int = 384
 
 
 @dataclass
@@ -60,7 +61,7 @@ class AllocationConfig:
 class LossConfig:
     name: str = "softmax"
     scale: float = 16.0  # inverse temperature of the head
-    unknown_prior: float = 0.01  # ω: weight of the unowned targets in the normaliser
+    unknown_prior: float | None = None  # ω, weight of the unowned targets; default 25/size
     normalize: bool = True  # compare directions only
 
 
@@ -84,7 +85,8 @@ class AugmentConfig:
 @dataclass
 class ReplayConfig:
     size: int = 200  # stored images
-    distillation: float = 1.0  # weight of keeping their embeddings in place
+    distillation: float = 3.0  # weight of keeping their embeddings in place
+    balanced: bool = True  # every seen class counts the same in the loss
 
 
 @dataclass
@@ -132,6 +134,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "scenario.experiences": (1, None),
     "scenario.increment": (1, None),
     "scenario.base_classes": (0, None),
+    "data.train_per_class": (1, None),
     "system.dim": (1, None),
     "loss.scale": (1e-6, 600),
     "loss.unknown_prior": (0, 1),
@@ -209,7 +212,7 @@ def _parse(override: str, schema: DictConfig) -> tuple[str, Any]:
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     """Dotted keys of all settings that are not groups."""
     for name in node:
-        key = f"{prefix}{name}"
+        key = f"{prefix}{name!s}"
         child = node._get_node(name)
         if isinstance(child, DictConfig) and key != _FREE_FORM and not child._is_none():
             yield from _keys(child, f"{key}.")

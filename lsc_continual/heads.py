@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,21 +18,36 @@ from lsc_continual.targets import Targets
 DENSE_CLASSES = 10_000
 """Up to this many classes the head's output has a column for each."""
 
+UNKNOWN_WEIGHT = 25.0
+"""ω · size of the default unknown prior; chosen by measurement (docs/defaults.md)."""
 
-def embedding_of(output: Tensor) -> Tensor:
-    """The embedding [batch, dim] that a head's output was computed from.
+
+def default_unknown_prior(system: VectorSystem) -> float:
+    """ω such that the unowned vectors together count like a fixed number of classes."""
+    return min(1.0, UNKNOWN_WEIGHT / system.size) if system.has_log_partition else 0.0
+
+
+class Origin(NamedTuple):
+    """Where an output comes from; every output of a `TargetHead` carries it as `origin`."""
+
+    head: TargetHead
+    embedding: Tensor
+    """FloatTensor[batch, dim], with its graph."""
+
+
+def origin_of(output: Tensor) -> Origin:
+    """The head and the embedding that an output was computed from.
 
     Raises:
         LSCError: `output` is not what a `TargetHead` returned (a slice of it, for example).
     """
-    embedding = getattr(output, "embedding", None)
-    if embedding is None:
+    origin = getattr(output, "origin", None)
+    if not isinstance(origin, Origin):
         raise LSCError(
             "this loss or score needs the untouched output of a TargetHead, which carries the "
             "embedding it was computed from: pass the model's output as it is"
         )
-    assert isinstance(embedding, Tensor)
-    return embedding
+    return origin
 
 
 class TargetHead(DynamicModule):
@@ -55,14 +70,15 @@ class TargetHead(DynamicModule):
     Output: FloatTensor[batch, columns], column c for class label c. Beyond `dense_classes`
     classes, predicted labels instead, LongTensor[batch]: by the nearest owned target in evaluation
     mode, by decoding alone (−1 where nobody owns the address) in training mode. Either carries
-    the embedding as attribute `embedding`.
+    its `Origin`, from which losses and novelty scores take the embedding.
 
     Args:
         system: where targets come from.
         allocation: the rule for fresh targets.
         seed: of the allocation.
         scale: s, the inverse temperature.
-        unknown_prior: ω, between 0 and 1.
+        unknown_prior: ω, between 0 and 1; by default such that the unowned vectors together weigh
+            about as much as `UNKNOWN_WEIGHT` classes.
         normalize: compare directions only.
         capacity: number of columns; by default as many as the labels met so far need. A fixed
             number is for plugins that store outputs and compare them later, such as DER.
@@ -76,12 +92,14 @@ class TargetHead(DynamicModule):
         allocation: str = "affine",
         seed: int = 0,
         scale: float = 16.0,
-        unknown_prior: float = 0.01,
+        unknown_prior: float | None = None,
         normalize: bool = True,
         capacity: int | None = None,
         dense_classes: int = DENSE_CLASSES,
     ) -> None:
         super().__init__()
+        if unknown_prior is None:
+            unknown_prior = default_unknown_prior(system)
         if not 0 <= unknown_prior <= 1:
             raise LSCError(f"the unknown prior is between 0 and 1, not {unknown_prior}")
         if not scale > 0:
@@ -170,13 +188,13 @@ class TargetHead(DynamicModule):
 
     def log_probs(self, z: Tensor) -> Tensor:
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
-        if not len(self.targets):
-            raise LSCError("no class owns a target yet: train on an experience or add classes")
         x = self.logits_per_coordinate(z)
+        columns = self.capacity or self._columns
+        if not len(self.targets):  # Avalanche may evaluate before the first experience
+            return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
         logits = x @ self.targets.matrix(x).T
         normalizer = self._log_normalizer(z, logits.logsumexp(-1)).unsqueeze(-1)
         labels = torch.tensor(self.targets.labels, device=z.device)
-        columns = self.capacity or self._columns
         least = self._opposite(x).unsqueeze(-1) - normalizer
         return least.expand(-1, columns).index_copy(-1, labels, logits - normalizer)
 
@@ -218,5 +236,5 @@ class TargetHead(DynamicModule):
                 output = self._decoded_labels(z.detach())
             else:
                 output = self.predict(z)
-        output.embedding = z  # type: ignore[attr-defined]
+        output.origin = Origin(self, z)  # type: ignore[attr-defined]
         return output

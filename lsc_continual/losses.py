@@ -1,6 +1,7 @@
 """Losses that pull embeddings onto the targets of their classes.
 
-All take the output of a `TargetHead` and labels, as criteria do in Avalanche.
+All take the output of a `TargetHead` and labels, as criteria do in Avalanche. Targets, scale and
+unknown prior are those of the head that the output comes from.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
-from lsc_continual.heads import TargetHead, embedding_of
+from lsc_continual.heads import origin_of
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": torch.mean,
@@ -26,15 +27,13 @@ class TargetLoss(nn.Module):
     """Base of the losses: one number a sample, then the reduction.
 
     Args:
-        head: whose targets, scale and unknown prior the loss uses.
         reduction: "mean", "sum" or "none".
     """
 
-    def __init__(self, head: TargetHead, reduction: str = "mean") -> None:
+    def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         if reduction not in _REDUCTIONS:
             raise LSCError(f"reduction is one of {', '.join(_REDUCTIONS)}, not {reduction!r}")
-        self.head = head
         self.reduction = reduction
 
     @abstractmethod
@@ -48,8 +47,9 @@ class TargetLoss(nn.Module):
             UnknownLabelError: a label to train on owns no target. (In evaluation, such a label
                 counts as if its target lay opposite the embedding.)
         """
-        if embedding_of(output).requires_grad:
-            self.head.targets.require_ordinals(labels)
+        head, embedding = origin_of(output)
+        if embedding.requires_grad:
+            head.targets.require_ordinals(labels)
         return _REDUCTIONS[self.reduction](self.per_sample(output, labels))
 
 
@@ -63,16 +63,17 @@ class StructuredSoftmaxLoss(TargetLoss):
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
         if output.ndim == 2:
             return -output.gather(1, labels.unsqueeze(1)).squeeze(1)
-        return -self.head.log_prob(embedding_of(output), labels)
+        head, z = origin_of(output)
+        return -head.log_prob(z, labels)
 
 
 class CosineLoss(TargetLoss):
     """1 − cos(z, t), the loss of arXiv 2510.04090 and 2512.07509."""
 
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
-        z = embedding_of(output)
-        ordinals = self.head.targets.ordinals(labels)
-        targets = self.head.targets.vectors(ordinals.clamp_min(0)).to(z)
+        head, z = origin_of(output)
+        ordinals = head.targets.ordinals(labels)
+        targets = head.targets.vectors(ordinals.clamp_min(0)).to(z)
         cosine = F.cosine_similarity(z, targets, dim=-1)
         return 1 - torch.where(ordinals >= 0, cosine, -1.0)
 
@@ -81,8 +82,8 @@ class EuclideanLoss(TargetLoss):
     """‖z − t‖², the Euclidean loss of arXiv 2510.04090, squared."""
 
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
-        z = embedding_of(output)
-        ordinals = self.head.targets.ordinals(labels)
-        targets = self.head.targets.vectors(ordinals.clamp_min(0)).to(z)
+        head, z = origin_of(output)
+        ordinals = head.targets.ordinals(labels)
+        targets = head.targets.vectors(ordinals.clamp_min(0)).to(z)
         opposite = -F.normalize(z.detach(), dim=-1)
         return (z - torch.where((ordinals >= 0).unsqueeze(-1), targets, opposite)).square().sum(-1)

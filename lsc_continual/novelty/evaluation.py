@@ -10,7 +10,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from lsc_continual.heads import embedding_of
+from lsc_continual.heads import origin_of
 from lsc_continual.novelty.metrics import novelty_metrics
 from lsc_continual.novelty.scores import novelty_scores
 
@@ -34,8 +34,8 @@ class OpenWorldResult:
 class OpenWorldEvaluation(SupervisedPlugin):
     """Keeps labels, predictions and novelty scores of each evaluated sample.
 
-    For strategies whose model ends in a `TargetHead`. After `strategy.eval(test_stream)`, call
-    `result(i)`.
+    For strategies with a model that ends in a `TargetHead`. Call `result(i)` after
+    `strategy.eval(test_stream)`.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class OpenWorldEvaluation(SupervisedPlugin):
     def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         output = strategy.mb_output
         prediction = output.argmax(-1) if output.ndim == 2 else output
-        scores = novelty_scores(strategy.model.head, embedding_of(output))
+        scores = novelty_scores(*origin_of(output))
         experience = torch.full_like(prediction, strategy.experience.current_experience)
         batch = {"experience": experience, "correct": prediction == strategy.mb_y} | scores
         self._batches.append({key: value.cpu() for key, value in batch.items()})

@@ -60,19 +60,23 @@ def build_lsc(
     if augmentation := make_augmentation(config):
         own.append(BatchAugmentation(augmentation))
     if config.replay.size:
-        own.append(EmbeddingReplay(config.replay.size, config.replay.distillation))
+        own.append(_replay(config.replay))
     if config.train.schedule == "cosine":
         own.append(CosineDecay())
     return LSC(
         model=model,
         optimizer=make_optimizer(config, model),
-        criterion=LOSSES.load(config.loss.name)(model.head),
+        criterion=LOSSES.load(config.loss.name)(),
         train_mb_size=config.train.batch_size,
         train_epochs=config.train.epochs,
         device=device,
         plugins=own + plugins,
         evaluator=EvaluationPlugin(),
     )
+
+
+def _replay(config: DictConfig) -> EmbeddingReplay:
+    return EmbeddingReplay(config.size, config.distillation, config.balanced)
 
 
 def make_optimizer(config: DictConfig, model: nn.Module) -> Optimizer:

@@ -52,6 +52,7 @@ def run(config: DictConfig, console: Console) -> Path:
     build = STRATEGIES.load(config.strategy.name)
     strategy = build(config, spec, device, [evaluation, progress])
     system = strategy.model.head.system
+    config.loss.unknown_prior = strategy.model.head.unknown_prior
     if classes > system.size:
         raise CapacityError(
             f"{classes} classes do not fit {system.name!r} in {system.dim} dimensions, which holds "
@@ -135,7 +136,7 @@ def load_data(config: DictConfig) -> ImageData:
     """The images of the configured scenario, checked."""
     load = SCENARIOS.load(config.scenario.name)
     data: ImageData = load(Path(config.data.root), config.data.download)
-    return data.check()
+    return data.check().limited(config.data.train_per_class)
 
 
 def seed_everything(seed: int) -> None:

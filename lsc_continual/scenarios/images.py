@@ -44,6 +44,15 @@ class ImageData(NamedTuple):
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
+    def limited(self, per_class: int | None) -> ImageData:
+        """The first `per_class` training images of each class only (all with None)."""
+        if per_class is None:
+            return self
+        labels = torch.tensor(self.train.targets)
+        kept = [(labels == c).nonzero()[:per_class, 0] for c in range(len(self.class_names))]
+        rows = torch.cat(kept).sort().values
+        return self._replace(train=LabelledImages(self.train.images[rows], labels[rows]))
+
     def check(self) -> ImageData:
         """Itself, after a look at the labels.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -68,7 +68,7 @@ class LSC(SupervisedTemplate):
         super().__init__(
             model=model,
             optimizer=optimizer,
-            criterion=criterion or StructuredSoftmaxLoss(model.head),
+            criterion=criterion or StructuredSoftmaxLoss(),
             train_mb_size=train_mb_size,
             train_epochs=train_epochs,
             eval_mb_size=eval_mb_size,
@@ -79,10 +79,23 @@ class LSC(SupervisedTemplate):
             **kwargs,
         )
 
+    def train(self, experiences: Any, *args: Any, **kwargs: Any) -> Any:
+        """Train on an experience, or on each of several in turn (see Avalanche)."""
+        experiences = list(experiences) if isinstance(experiences, Iterable) else [experiences]
+        if experiences:  # plugins may look at the parameters before the first forward pass
+            self.model.to(self.device)
+            self.model.settle(experiences[0].dataset[0][0].unsqueeze(0).to(self.device))
+        return super().train(experiences, *args, **kwargs)
+
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """Adapt in the strategy's own mode: plugins keep copies that stay in training mode."""
+        model = self.model if model is None else model
+        mode = model.training
+        adapted: nn.Module = super().model_adaptation(model.train(self.is_training))
+        return adapted.train(mode)
+
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """Before an experience: settle the projection, allocate targets, update the optimizer."""
-        assert self.adapted_dataset is not None
-        self.model.settle(self.adapted_dataset[0][0].unsqueeze(0).to(self.device))
+        """Before an experience: allocate targets, update the optimizer."""
         if self.model.head.targets.allocation.needs_embeddings:
             self._allocate_by_embedding()
         super().check_model_and_optimizer(**kwargs)

@@ -12,24 +12,36 @@ from avalanche.training.storage_policy import ClassBalancedBuffer
 from torch import Tensor
 
 from lsc_continual.classifier import TargetClassifier
-from lsc_continual.heads import embedding_of
+from lsc_continual.heads import origin_of
 
 
 class EmbeddingReplay(ReplayPlugin):
-    """Class-balanced replay; old embeddings of old classes are kept near where they were.
+    """Replay that keeps the embeddings of old classes where they were.
 
-    The network as it was before the experience gives the reference embeddings z' of the replayed
-    inputs, and distillation · mean(1 − cos(z, z')) is added to the loss. Since the head never
-    changes, an old embedding stays a valid target for as long as one likes.
+    - The buffer holds equally many samples of each class; batches are new samples and as many
+      replayed ones.
+    - New and replayed samples are weighted by the number of classes they stand for, so that each
+      class counts the same (with `balanced`).
+    - The network as it was before the experience says where the replayed inputs' embeddings z'
+      were; distillation · mean(1 − cos(z, z')) is added to the loss. As targets never move, an old
+      embedding stays a valid aim for as long as one likes.
+
+    The state is the buffer and one copy of the network, however many classes there are. Give the
+    criterion a `reduction` attribute, as all losses of torch and of this package have.
 
     Args:
         mem_size: number of stored samples.
         distillation: weight of the distillation.
+        balanced: whether classes count the same.
         batch_size_mem: replayed samples a batch; by default as many as new ones.
     """
 
     def __init__(
-        self, mem_size: int = 200, distillation: float = 1.0, batch_size_mem: int | None = None
+        self,
+        mem_size: int = 200,
+        distillation: float = 3.0,
+        balanced: bool = True,
+        batch_size_mem: int | None = None,
     ) -> None:
         super().__init__(
             mem_size=mem_size,
@@ -37,19 +49,38 @@ class EmbeddingReplay(ReplayPlugin):
             storage_policy=ClassBalancedBuffer(max_size=mem_size),
         )
         self.distillation = distillation
+        self.balanced = balanced
         self._teacher: TargetClassifier | None = None
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        if self._teacher is None or not self.distillation:
+        if self._teacher is None:
             return
-        current = torch.tensor(
+        arriving = torch.tensor(
             sorted(strategy.experience.classes_in_this_experience), device=strategy.device
         )
-        replayed = ~torch.isin(strategy.mb_y, current)
-        if replayed.any():
+        replayed = ~torch.isin(strategy.mb_y, arriving)
+        if not replayed.any() or replayed.all():
+            return
+        head, z = origin_of(strategy.mb_output)
+        if self.balanced:
+            losses = self._each_loss(strategy._criterion, strategy.mb_output, strategy.mb_y)
+            share = len(arriving) / len(head.targets)
+            balanced = share * losses[~replayed].mean() + (1 - share) * losses[replayed].mean()
+            strategy.loss += balanced - losses.mean()
+        if self.distillation:
             old = self._embed_as_before(strategy.mb_x[replayed])
-            new = embedding_of(strategy.mb_output)[replayed]
-            strategy.loss += self.distillation * (1 - F.cosine_similarity(new, old, dim=-1)).mean()
+            drift = 1 - F.cosine_similarity(z[replayed], old, dim=-1)
+            strategy.loss += self.distillation * drift.mean()
+
+    @staticmethod
+    def _each_loss(criterion: Any, output: Tensor, labels: Tensor) -> Tensor:
+        """The criterion's loss of each sample: FloatTensor[batch]."""
+        reduction, criterion.reduction = criterion.reduction, "none"
+        try:
+            losses: Tensor = criterion(output, labels)
+        finally:
+            criterion.reduction = reduction
+        return losses
 
     @torch.no_grad()
     def _embed_as_before(self, x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def test_decode_does_not_depend_on_the_norm_and_takes_half_precision(system):
 
 def test_degenerate_embeddings_decode_to_some_vector(system):
     decoded = system.decode(torch.zeros(2, system.dim))
-    assert ((0 <= decoded.address) & (decoded.address < system.size)).all()
+    assert ((decoded.address >= 0) & (decoded.address < system.size)).all()
     assert torch.isfinite(decoded.score).all()
     assert torch.isfinite(decoded.gap).all()
 
@@ -147,9 +147,9 @@ def test_wrong_shapes_addresses_and_vectors_are_refused_in_a_sentence(system):
         system.vectors(torch.tensor([0, system.size]))
     with pytest.raises(LSCError, match="run from 0 to"):
         system.vectors(torch.tensor([-1]))
+    rows = torch.stack([system.vectors(torch.tensor(0)), torch.full((system.dim,), 0.123)])
     with pytest.raises(LSCError, match="row 1 is not a vector"):
-        off = torch.full((system.dim,), 0.123)
-        system.addresses(torch.stack([system.vectors(torch.tensor(0)), off]))
+        system.addresses(rows)
 
 
 def test_min_dim_is_the_smallest_that_holds_the_classes(system):

@@ -33,7 +33,7 @@ def test_every_class_gets_an_address_of_its_own_for_ever(name, system, dim):
     addresses = allocation.addresses(torch.arange(12))
     assert torch.equal(addresses[:5], first)
     assert len(addresses.unique()) == 12
-    assert ((0 <= addresses) & (addresses < allocation.system.size)).all()
+    assert ((addresses >= 0) & (addresses < allocation.system.size)).all()
     assert torch.equal(allocation.owner(addresses), torch.arange(12))
     others = torch.randint(
         allocation.system.size, (500,), generator=torch.Generator().manual_seed(1)

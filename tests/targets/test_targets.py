@@ -105,7 +105,7 @@ def test_labels_that_own_nothing_are_refused_by_name():
 
 def test_too_many_classes_are_refused_and_nothing_is_added():
     targets = Targets(make_system("v21", 4))
-    with pytest.raises(CapacityError, match="system.dim=5 or more"):
+    with pytest.raises(CapacityError, match=r"system\.dim=5 or more"):
         targets.add(range(13))
     assert len(targets) == len(targets.allocation) == 0
 

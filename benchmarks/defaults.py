@@ -2,7 +2,7 @@
 
     python benchmarks/defaults.py --root DATA --json defaults.json
 
-Trains `split-fashion-mnist` with 1,000 images a class, 3 epochs an experience and 200 stored
+Trains `split-fashion-mnist` with 500 images a class, 3 epochs an experience and 200 stored
 images, for each variant and seed, through the same code as `lsc-cl run`. Prints last and average
 incremental accuracy, forgetting, and novelty AUROC (score "mass", mean over experiences), as
 mean ± standard deviation over seeds. Finished rows are kept in the JSON file and not run again.
@@ -25,7 +25,7 @@ from lsc_continual.runs.run import run
 CENTRE = [
     "scenario=split-fashion-mnist",
     "data.download=false",
-    "data.train_per_class=1000",
+    "data.train_per_class=500",
     "train.epochs=3",
     "train.batch_size=32",
     "replay.size=200",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import torch
 from torch import Tensor
 
@@ -43,7 +45,7 @@ class NoveltyDetector:
         Raises:
             LSCError: fewer inputs than the false-alarm rate can be told from.
         """
-        needed = int(1 / self.fpr)
+        needed = ceil(1 / self.fpr) - 1  # the least p-value is 1/(m + 1)
         if len(z_known) < needed:
             raise LSCError(
                 f"a false-alarm rate of {self.fpr} needs {needed} or more known inputs to "

@@ -1,0 +1,73 @@
+"""Encoders by name, from torchvision, and the user's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from lsc_continual.catalog import ENCODERS
+from lsc_continual.encoders import make_encoder
+from lsc_continual.errors import LSCError
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, "resnet18", "squeezenet1_0", "mobilenet_v3_small"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_an_encoder_gives_the_features_it_promises(name, shape):
+    if name == "squeezenet1_0":
+        with pytest.raises(LSCError, match="does not end in a linear layer"):
+            make_encoder(name, shape)
+        return
+    encoder = make_encoder(name, shape, mean=[0.5] * shape[0], std=[0.2] * shape[0])
+    assert encoder.training
+    assert encoder(torch.rand(2, *shape)).flatten(1).shape == (2, encoder.num_features)
+
+
+def test_inputs_are_normalised_first():
+    raw = make_encoder("mlp", (1, 2, 2))
+    torch.manual_seed(0)
+    normalised = make_encoder("mlp", (1, 2, 2), mean=[0.5], std=[0.25])
+    raw.load_state_dict(normalised[1].state_dict())
+    x = torch.rand(3, 1, 2, 2)
+    assert torch.allclose(normalised(x), raw((x - 0.5) / 0.25))
+
+
+def test_a_users_encoder_is_called_with_the_options(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def tiny(width):\n    return nn.Sequential(nn.Flatten(), nn.Linear(4, width))\n"
+        "number = 3\n"
+        "def none():\n    return None\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    encoder = make_encoder("mine:tiny", (1, 2, 2), options={"width": 5})
+    assert encoder(torch.zeros(1, 1, 2, 2)).shape == (1, 5)
+    with pytest.raises(LSCError, match="nothing to call named 'number'"):
+        make_encoder("mine:number", (1, 2, 2))
+    with pytest.raises(LSCError, match="gave NoneType, not a torch module"):
+        make_encoder("mine:none", (1, 2, 2))
+    with pytest.raises(LSCError, match="does not accept images of shape"):
+        make_encoder("mine:tiny", (1, 3, 3), options={"width": 5})
+    with pytest.raises(LSCError, match="cannot be built with"):
+        make_encoder("mine:tiny", (1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet1", {}, "did you mean 'resnet18'"),
+        ("nomodule:thing", {}, "cannot import 'nomodule'"),
+        ("mlp", {"options": {"widht": 3}}, "cannot be built with"),
+        ("mlp", {"weights": "DEFAULT"}, "has no ready weights"),
+        ("torch.nn:Flatten", {"weights": "DEFAULT"}, "loads its own weights"),
+        ("resnet18", {"weights": "IMAGENET"}, "unknown weights of resnet18"),
+        ("vit_b_16", {}, "does not accept images of shape"),
+    ],
+)
+def test_wrong_encoders_are_refused_in_a_sentence(name, options, message):
+    with pytest.raises(LSCError, match=message):
+        make_encoder(name, (3, 32, 32), **options)
+
+
+def test_any_module_works_as_encoder():
+    assert isinstance(make_encoder("torch.nn:Flatten", (1, 2, 2)), nn.Flatten)

@@ -1,0 +1,258 @@
+"""A whole run, through the command line, on scikit-learn's digits."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from lsc_continual import LSCError, load_model
+from lsc_continual.cli.main import app
+from lsc_continual.runs import run as run_module
+from lsc_continual.runs.folder import write_atomically, write_folder_atomically
+from lsc_continual.scenarios.digits import load_digits
+
+QUICK = ["encoder=mlp", "train.epochs=4", "scenario.experiences=5"]
+
+
+def run(*settings: str) -> Result:
+    return CliRunner().invoke(app, ["run", *settings])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "first"
+    result = run(*QUICK, f"run.dir={path}")
+    assert result.exception is None, result.output
+    (path / "output.txt").write_text(result.output, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def metrics(folder: Path) -> dict:
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_it_learns_and_says_where_the_folder_is(folder, metrics):
+    output = (folder / "output.txt").read_text(encoding="utf-8")
+    assert metrics["final"]["last_accuracy"] > 0.9
+    assert f"run folder: {folder}" in output
+    assert "28,090,752 targets of v21 in 384 dimensions" in output
+    for word in ("seen", "old", "new", "AUROC", "images/s", "parameters", "forgetting"):
+        assert word in output
+
+
+def test_metrics_have_the_promised_shape(metrics):
+    assert set(metrics) == {"scenario", "strategy", "seed", "environment", "experiences", "final"}
+    assert (metrics["scenario"], metrics["strategy"], metrics["seed"]) == ("split-digits", "lsc", 0)
+    assert set(metrics["final"]) == {
+        "last_accuracy",
+        "average_incremental_accuracy",
+        "forgetting",
+    }
+    seen: list[int] = []
+    for index, entry in enumerate(metrics["experiences"]):
+        assert set(entry) == {
+            "classes",
+            "accuracy_seen",
+            "accuracy_by_experience",
+            "parameters",
+            "state_bytes",
+            "train_seconds",
+            "images_per_second",
+            "novelty",
+        }
+        seen += entry["classes"]
+        assert len(entry["accuracy_by_experience"]) == index + 1
+        for quality in entry["novelty"].values():
+            assert set(quality) == {"auroc", "fpr95", "oscr"}
+            assert all(0 <= value <= 1 for value in quality.values())
+    assert sorted(seen) == list(range(10))
+    assert {"mass", "ambiguity", "gap", "max_cosine", "norm"} == set(
+        metrics["experiences"][0]["novelty"]
+    )
+    assert metrics["experiences"][-1]["novelty"] == {}
+
+
+def test_parameters_and_state_never_grow(metrics):
+    assert len({entry["parameters"] for entry in metrics["experiences"]}) == 1
+    assert len({entry["state_bytes"] for entry in metrics["experiences"]}) == 1
+
+
+def test_the_folder_holds_what_the_documentation_says(folder):
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.yaml", "metrics.json", "model", "checkpoints", "report.html"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["experience-005"]
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
+    assert not [path for path in folder.rglob("*") if path.suffix in {".pt", ".pth", ".pkl"}]
+
+
+def test_the_saved_configuration_says_everything_and_can_be_run_again(folder):
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(folder / "config.yaml")
+    assert sorted(config.scenario.class_order) == list(range(10))
+    assert config.loss.unknown_prior is not None
+
+
+def test_the_saved_model_predicts_as_the_run_did(folder, metrics):
+    model, spec = load_model(folder)
+    data = load_digits(Path(), False)
+    with torch.no_grad():
+        predicted = model(data.test.images).argmax(-1)
+    accuracy = float((predicted == torch.tensor(data.test.targets)).double().mean())
+    assert accuracy == pytest.approx(metrics["final"]["last_accuracy"])
+    assert spec.class_names == data.class_names
+
+
+def without_times(metrics: dict) -> dict:
+    plain = json.loads(json.dumps(metrics))
+    for entry in plain["experiences"]:
+        del entry["train_seconds"], entry["images_per_second"]
+    return plain
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(folder, metrics, tmp_path):
+    torch.rand(7)  # whatever happened before in the process
+    for name, seed in (("again", 0), ("other", 1)):
+        assert run(*QUICK, f"seed={seed}", f"run.dir={tmp_path / name}").exception is None
+    again, other = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("again", "other")
+    )
+    assert without_times(again) == without_times(metrics)
+    assert without_times(other)["experiences"] != without_times(metrics)["experiences"]
+
+
+def test_json_output_is_the_metrics_and_nothing_else(tmp_path):
+    result = CliRunner().invoke(
+        app, ["run", *QUICK, "train.epochs=1", "--json", f"run.dir={tmp_path / 'r'}"]
+    )
+    assert json.loads(result.stdout) == json.loads((tmp_path / "r" / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["system=a", "system.dim=16", "allocation=spread"],
+        ["system=hypercube", "system.dim=24", "loss=cosine"],
+        ["system=simplex", "system.dim=16", "allocation=affinity"],
+        ["system=permutohedron", "system.dim=9", "loss=euclidean", "train.optimizer=sgd"],
+        ["system=dyadic1", "system.dim=16", "train.schedule=constant", "replay.size=0"],
+        ["scenario.base_classes=4", "scenario.increment=3", "loss.normalize=false"],
+    ],
+)
+def test_systems_losses_and_splits_combine(settings, tmp_path):
+    result = run(*QUICK[:2], *settings, f"run.dir={tmp_path / 'r'}")
+    assert result.exception is None, result.output
+    final = json.loads((tmp_path / "r" / "metrics.json").read_text())["final"]
+    assert final["average_incremental_accuracy"] > 0.4
+
+
+WRONG = [
+    (["system=v21", "system.dim=3"], r"10 classes do not fit 'v21' .* system\.dim=4 or more"),
+    (["system.dim=2"], "needs at least 3 dimensions"),
+    (["scenario=split-mnist", "data.download=false", "data.root=/nowhere"], "MNIST is not in"),
+    (["run.dir=/dev/null/x"], "cannot be written"),
+    (["train.device=cuda:99"], "train.device=cuda:99 is not available here"),
+    (["train.device=tpu9"], "is not available here"),
+    (["scenario.experiences=11"], "cannot fill 11 experiences"),
+    (["scenario.class_order=[0,1]"], "name each class from 0 to 9 once"),
+    (["data.mean=[0.1,0.2]", "data.std=[1,1]"], "data.mean has 2 values"),
+    (["encoder=resnte-small"], "did you mean 'resnet-small'"),
+    (["system=permutohedron", "system.dim=9", "loss.unknown_prior=0.5"], "not tractable"),
+    (["loss=softmax", "system=v55"], "use dim=209 or less"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), WRONG, ids=lambda v: str(v)[:40])
+def test_wrong_settings_are_refused_before_anything_is_written(
+    settings, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = run(*settings)
+    assert isinstance(result.exception, LSCError)
+    assert re.search(message, str(result.exception))
+    assert "\n" not in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_left_alone(folder):
+    before = (folder / "metrics.json").read_bytes()
+    result = run(*QUICK, f"run.dir={folder}")
+    assert "is not empty: choose another run.dir" in str(result.exception)
+    assert (folder / "metrics.json").read_bytes() == before
+
+
+def test_runs_without_a_folder_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert run(*QUICK, "train.epochs=1").exception is None
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert names == ["split-digits-lsc-seed0", "split-digits-lsc-seed0-2"]
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_path, monkeypatch):
+    experiences = iter(range(100))
+    settle = run_module.TrainingProgress.before_training_exp
+
+    def poison(self, strategy, **kwargs):
+        settle(self, strategy, **kwargs)
+        if next(experiences) == 2:
+            for group in strategy.optimizer.param_groups:
+                group["lr"] = math.inf
+
+    monkeypatch.setattr(run_module.TrainingProgress, "before_training_exp", poison)
+    result = run(*QUICK, "train.schedule=constant", f"run.dir={tmp_path / 'r'}")
+    assert isinstance(result.exception, LSCError)
+    assert "the loss became nan in experience 3, epoch 1" in str(result.exception)
+    assert f"what was learned before is in {tmp_path / 'r'}" in str(result.exception)
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    assert len(metrics["experiences"]) == 2
+    model, _ = load_model(tmp_path / "r" / "checkpoints" / "experience-002")
+    assert len(model.head.targets) == 4
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("damage", ["missing", "weights", "json", "format", "foreign"])
+def test_damaged_models_are_refused_in_a_sentence(folder, tmp_path, damage):
+    copy = tmp_path / "model"
+    shutil.copytree(folder / "model", copy)
+    description = json.loads((copy / "model.json").read_text())
+    if damage == "missing":
+        (copy / "weights.safetensors").unlink()
+    elif damage == "weights":
+        (copy / "weights.safetensors").write_bytes(b"\0" * 100)
+    elif damage == "json":
+        (copy / "model.json").write_text("{")
+    elif damage == "format":
+        (copy / "model.json").write_text(json.dumps(description | {"format": 99}))
+    else:
+        description["spec"]["dim"] = 17
+        (copy / "model.json").write_text(json.dumps(description))
+    with pytest.raises(LSCError, match=r"holds no model|is damaged|has format 99"):
+        load_model(copy)
+
+
+def test_an_interrupted_write_leaves_the_old_content(tmp_path):
+    write_atomically(tmp_path / "a.json", "old")
+    with pytest.raises(TypeError):
+        write_atomically(tmp_path / "a.json", 3)  # type: ignore[arg-type]
+    assert (tmp_path / "a.json").read_text() == "old"
+
+    def fill(path: Path) -> None:
+        (path / "part").write_text("new")
+        raise KeyboardInterrupt
+
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "part").write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        write_folder_atomically(tmp_path / "b", fill)
+    assert (tmp_path / "b" / "part").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b"]

@@ -55,21 +55,20 @@ class EmbeddingReplay(ReplayPlugin):
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         if self._teacher is None:
             return
-        arriving = torch.tensor(
-            sorted(strategy.experience.classes_in_this_experience), device=strategy.device
-        )
-        replayed = ~torch.isin(strategy.mb_y, arriving)
+        arriving = set(strategy.experience.classes_in_this_experience)
+        labels = torch.tensor(sorted(arriving), device=strategy.device)
+        replayed = ~torch.isin(strategy.mb_y, labels)
         if not replayed.any() or replayed.all():
             return
-        head, z = origin_of(strategy.mb_output)
         if self.balanced:
             losses = self._each_loss(strategy._criterion, strategy.mb_output, strategy.mb_y)
-            share = len(arriving) / len(head.targets)
+            share = len(arriving) / len(arriving | self.storage_policy.seen_classes)
             balanced = share * losses[~replayed].mean() + (1 - share) * losses[replayed].mean()
             strategy.loss += balanced - losses.mean()
         if self.distillation:
+            new = origin_of(strategy.mb_output).embedding[replayed]
             old = self._embed_as_before(strategy.mb_x[replayed])
-            drift = 1 - F.cosine_similarity(z[replayed], old, dim=-1)
+            drift = 1 - F.cosine_similarity(new, old, dim=-1)
             strategy.loss += self.distillation * drift.mean()
 
     @staticmethod

@@ -41,8 +41,8 @@ def make_system(name: str, dim: int) -> VectorSystem:
 
     >>> make_system("v21", dim=64).size
     124992
-    >>> make_system("v12", dim=3).max_cosine
-    0.0
+    >>> round(make_system("v22", dim=64).max_cosine, 6)
+    0.75
 
     Raises:
         LSCError: unknown name, or a dimension in which the system does not exist.

@@ -125,7 +125,7 @@ class DyadicScattering(OrbitUnion):
     >>> import torch
     >>> coarse, fine = DyadicScattering("dyadic1", 6, 1), DyadicScattering("dyadic2", 6, 2)
     >>> coarse.size, fine.size
-    (330, 4050)
+    (240, 2970)
     >>> everything = torch.arange(coarse.size)
     >>> torch.equal(coarse.vectors(everything), fine.vectors(everything))
     True

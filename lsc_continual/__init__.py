@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lsc_continual.losses import CosineLoss, EuclideanLoss, StructuredSoftmaxLoss
     from lsc_continual.novelty import NoveltyDetector
     from lsc_continual.runs.model import load_model
+    from lsc_continual.scenarios import make_benchmark
     from lsc_continual.strategies import LSC, EmbeddingReplay
     from lsc_continual.systems import VectorSystem, make_system, min_dim
     from lsc_continual.targets import Targets
@@ -33,6 +34,7 @@ _HOMES = {
     "Targets": "targets",
     "VectorSystem": "systems",
     "load_model": "runs.model",
+    "make_benchmark": "scenarios",
     "make_encoder": "encoders",
     "make_system": "systems",
     "min_dim": "systems",
@@ -51,6 +53,7 @@ __all__ = [
     "Targets",
     "VectorSystem",
     "load_model",
+    "make_benchmark",
     "make_encoder",
     "make_system",
     "min_dim",

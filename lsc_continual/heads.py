@@ -11,6 +11,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.experiences import arriving_classes
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets import Targets
@@ -123,7 +124,7 @@ class TargetHead(DynamicModule):
 
     def adaptation(self, experience: Any) -> None:
         """Give targets to the classes of an arriving experience (in training mode)."""
-        classes = sorted(int(label) for label in experience.classes_in_this_experience)
+        classes = arriving_classes(experience)
         if self.training:
             self.add_classes(classes)
         self._widen(classes)

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from lsc_continual.catalog import SCENARIOS, STRATEGIES
+from lsc_continual.catalog import STRATEGIES
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.novelty.evaluation import OpenWorldEvaluation, OpenWorldResult
 from lsc_continual.runs.build import model_spec, pick_device
@@ -23,8 +23,7 @@ from lsc_continual.runs.folder import RunFolder, write_folder_atomically
 from lsc_continual.runs.model import save_model
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
-from lsc_continual.scenarios import ImageData, experience_sizes, make_stream
-from lsc_continual.scenarios.stream import class_order
+from lsc_continual.scenarios import class_order, experience_sizes, load_images, make_stream
 
 
 def run(config: DictConfig, console: Console) -> Path:
@@ -38,7 +37,8 @@ def run(config: DictConfig, console: Console) -> Path:
     """
     device = pick_device(config.train.device)
     seed_everything(config.seed)
-    data = load_data(config)
+    data = load_images(config.scenario.name, config.data.root, config.data.download)
+    data = data.limited(config.data.train_per_class)
     classes = len(data.class_names)
     scenario = config.scenario
     sizes = experience_sizes(
@@ -130,13 +130,6 @@ def run(config: DictConfig, console: Console) -> Path:
     )
     console.print(f"run folder: {folder.path}", soft_wrap=True, highlight=False)
     return folder.path
-
-
-def load_data(config: DictConfig) -> ImageData:
-    """The images of the configured scenario, checked."""
-    load = SCENARIOS.load(config.scenario.name)
-    data: ImageData = load(Path(config.data.root), config.data.download)
-    return data.check().limited(config.data.train_per_class)
 
 
 def seed_everything(seed: int) -> None:

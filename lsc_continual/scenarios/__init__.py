@@ -1,6 +1,63 @@
 """Scenarios: labelled images by name, and the streams of experiences made from them."""
 
-from lsc_continual.scenarios.images import ImageData, LabelledImages
-from lsc_continual.scenarios.stream import experience_sizes, make_stream
+from __future__ import annotations
 
-__all__ = ["ImageData", "LabelledImages", "experience_sizes", "make_stream"]
+from collections.abc import Sequence
+from pathlib import Path
+
+from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
+
+from lsc_continual.catalog import SCENARIOS
+from lsc_continual.scenarios.images import ImageData, LabelledImages
+from lsc_continual.scenarios.stream import class_order, experience_sizes, make_stream
+
+__all__ = [
+    "ImageData",
+    "LabelledImages",
+    "class_order",
+    "experience_sizes",
+    "load_images",
+    "make_benchmark",
+    "make_stream",
+]
+
+
+def load_images(name: str, root: str | Path = "data", download: bool = True) -> ImageData:
+    """The images of a scenario, checked.
+
+    Args:
+        name: one of `lsc-cl ls scenarios`.
+        root: folder of the data.
+        download: whether missing files may be fetched.
+
+    Raises:
+        LSCError: unknown name, missing or damaged files, labels that do not fit together.
+    """
+    data: ImageData = SCENARIOS.load(name)(Path(root), download)
+    return data.check()
+
+
+def make_benchmark(
+    name: str,
+    *,
+    experiences: int | None = None,
+    increment: int | None = None,
+    base_classes: int = 0,
+    order: Sequence[int] | None = None,
+    seed: int = 0,
+    root: str | Path = "data",
+    download: bool = True,
+) -> NCScenario:
+    """A scenario as an Avalanche benchmark, for use with any strategy.
+
+    Set one of `experiences` and `increment`; the rest is as in `experience_sizes`, `class_order`
+    and `load_images`.
+
+    >>> benchmark = make_benchmark("split-digits", experiences=5)
+    >>> [len(e.classes_in_this_experience) for e in benchmark.train_stream]
+    [2, 2, 2, 2, 2]
+    """
+    data = load_images(name, root, download)
+    classes = len(data.class_names)
+    sizes = experience_sizes(classes, experiences, increment, base_classes)
+    return make_stream(data, class_order(classes, order, seed), sizes)

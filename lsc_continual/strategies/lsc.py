@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.errors import LSCError
+from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import TargetHead
 from lsc_continual.losses import StructuredSoftmaxLoss
 from lsc_continual.systems import VectorSystem
@@ -101,9 +102,7 @@ class LSC(SupervisedTemplate):
         super().check_model_and_optimizer(**kwargs)
 
     def _allocate_by_embedding(self) -> None:
-        assert self.experience is not None
-        arriving = sorted(int(label) for label in self.experience.classes_in_this_experience)
-        new = self.model.head.targets.new_labels(arriving)
+        new = self.model.head.targets.new_labels(arriving_classes(self.experience))
         if new:
             means = self._class_means(new)
             self.model.head.add_classes(new, means)

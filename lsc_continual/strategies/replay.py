@@ -8,11 +8,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from avalanche.training.plugins import ReplayPlugin
-from avalanche.training.storage_policy import ClassBalancedBuffer
+from avalanche.training.utils import _at_task_boundary
 from torch import Tensor
 
 from lsc_continual.classifier import TargetClassifier
+from lsc_continual.errors import LSCError
+from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import origin_of
+from lsc_continual.strategies.buffer import BalancedBuffer
 
 
 class EmbeddingReplay(ReplayPlugin):
@@ -46,7 +49,7 @@ class EmbeddingReplay(ReplayPlugin):
         super().__init__(
             mem_size=mem_size,
             batch_size_mem=batch_size_mem,
-            storage_policy=ClassBalancedBuffer(max_size=mem_size),
+            storage_policy=BalancedBuffer(mem_size),
         )
         self.distillation = distillation
         self.balanced = balanced
@@ -55,25 +58,30 @@ class EmbeddingReplay(ReplayPlugin):
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         if self._teacher is None:
             return
-        arriving = set(strategy.experience.classes_in_this_experience)
-        labels = torch.tensor(sorted(arriving), device=strategy.device)
-        replayed = ~torch.isin(strategy.mb_y, labels)
+        arriving = arriving_classes(strategy.experience)
+        replayed = ~torch.isin(strategy.mb_y, torch.tensor(arriving, device=strategy.device))
         if not replayed.any() or replayed.all():
             return
         if self.balanced:
             losses = self._each_loss(strategy._criterion, strategy.mb_output, strategy.mb_y)
-            share = len(arriving) / len(arriving | self.storage_policy.seen_classes)
+            share = len(arriving) / len(self.storage_policy.seen_classes.union(arriving))
             balanced = share * losses[~replayed].mean() + (1 - share) * losses[replayed].mean()
             strategy.loss += balanced - losses.mean()
         if self.distillation:
             new = origin_of(strategy.mb_output).embedding[replayed]
-            old = self._embed_as_before(strategy.mb_x[replayed])
+            with torch.no_grad():
+                old = self._teacher.embed(strategy.mb_x[replayed])
             drift = 1 - F.cosine_similarity(new, old, dim=-1)
             strategy.loss += self.distillation * drift.mean()
 
     @staticmethod
     def _each_loss(criterion: Any, output: Tensor, labels: Tensor) -> Tensor:
         """The criterion's loss of each sample: FloatTensor[batch]."""
+        if not hasattr(criterion, "reduction"):
+            raise LSCError(
+                "EmbeddingReplay(balanced=True) needs a criterion with a `reduction`, as torch's "
+                "losses have: use one, or balanced=False"
+            )
         reduction, criterion.reduction = criterion.reduction, "none"
         try:
             losses: Tensor = criterion(output, labels)
@@ -81,11 +89,7 @@ class EmbeddingReplay(ReplayPlugin):
             criterion.reduction = reduction
         return losses
 
-    @torch.no_grad()
-    def _embed_as_before(self, x: Tensor) -> Tensor:
-        assert self._teacher is not None
-        return self._teacher.embed(x)
-
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)
-        self._teacher = copy.deepcopy(strategy.model).eval().requires_grad_(False)
+        if _at_task_boundary(strategy.experience, before=False):
+            self._teacher = copy.deepcopy(strategy.model).eval().requires_grad_(False)

@@ -137,37 +137,21 @@ class Orbit(VectorSystem):
         lowest_rest = rest_only.amin(-1, keepdim=True)
         highest_rest = rest_only.masked_fill(rest_only == torch.inf, -torch.inf).amax(-1, True)
 
-        # The coordinates of z in descending order, the run of the filling value shortened to its
-        # two ends: all that score and gap depend on.
-        upper = torch.cat([z.gather(-1, top), highest_rest], -1)
-        lower = torch.cat([lowest_rest, z.gather(-1, bottom)], -1)
-        gaps: list[Tensor] = []
-        score = self.values[self._rest] * z.sum(-1)
-        positions: list[Tensor] = []
-        start = 0
-        for g, (value, count) in enumerate(zip(self.values, self.counts)):
-            step = value - self.values[g + 1] if g + 1 < len(self.values) else 0.0
-            if g < self._rest:
-                stop = start + count
-                positions.append(top[:, start:stop])
-                score = score + (value - self.values[self._rest]) * upper[:, start:stop].sum(-1)
-                gaps.append(step * (upper[:, stop - 1] - upper[:, stop]))
-                start = stop
-            elif g == self._rest:
-                start = 0
-                if step:
-                    gaps.append(step * (lower[:, 0] - lower[:, 1]))
-            else:
-                stop = start + count
-                positions.append(bottom[:, start:stop])
-                run = lower[:, 1 + start : 1 + stop]
-                score = score + (value - self.values[self._rest]) * run.sum(-1)
-                if step:
-                    gaps.append(step * (lower[:, stop] - lower[:, stop + 1]))
-                start = stop
+        # The coordinates of z in descending order beside the values they meet, the run of the
+        # filling value shortened to its two ends: all that score and gap depend on.
+        ladder = torch.cat([z.gather(-1, top), highest_rest, lowest_rest, z.gather(-1, bottom)], -1)
+        values = z.new_tensor(self._ladder_values)
+        score = ladder @ (values - self.values[self._rest]) + self.values[self._rest] * z.sum(-1)
+        steps = values[:-1] - values[1:]
+        losses = (steps * (ladder[:, :-1] - ladder[:, 1:]))[:, steps > 0]  # of one exchange each
         norm = (z.norm(dim=-1) * self.norm).clamp_min(torch.finfo(z.dtype).tiny)
-        gap = torch.stack(gaps).amin(0) / norm
-        return Decoded(self._address(positions), score / norm, gap)
+        positions = torch.cat([top, bottom], -1).split(self._other_counts, dim=-1)
+        return Decoded(self._address(positions), score / norm, losses.amin(-1) / norm)
+
+    @cached_property
+    def _ladder_values(self) -> list[float]:
+        shortened = [2 if g == self._rest else c for g, c in enumerate(self.counts)]
+        return [v for v, count in zip(self.values, shortened) for _ in range(count)]
 
     def _log_partition(self, x: Tensor) -> Tensor:
         return log_arrangement_sum(x, [v / self.norm for v in self.values], self.counts)

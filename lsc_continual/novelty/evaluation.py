@@ -50,7 +50,10 @@ class OpenWorldEvaluation(SupervisedPlugin):
         prediction = output.argmax(-1) if output.ndim == 2 else output
         scores = novelty_scores(*origin_of(output))
         experience = torch.full_like(prediction, strategy.experience.current_experience)
-        batch = {"experience": experience, "correct": prediction == strategy.mb_y} | scores
+        batch = {
+            "experience": experience,
+            "correct": prediction == strategy.mb_y,
+        } | scores
         self._batches.append({key: value.cpu() for key, value in batch.items()})
 
     def result(self, latest: int) -> OpenWorldResult:

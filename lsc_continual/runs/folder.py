@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +80,35 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @property
-    def model(self) -> Path:
-        return self.path / "model"
-
     def write(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, text)
+        with self._writing(name):
+            write_atomically(self.path / name, text)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         self.write("metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
 
     def keep_checkpoint(self, name: str, fill: Callable[[Path], None]) -> None:
         """Write a checkpoint, then drop the earlier ones."""
-        write_folder_atomically(self.checkpoints / name, fill)
-        for other in self.checkpoints.iterdir():
-            if other.name != name:
-                shutil.rmtree(other)
+        with self._writing(f"checkpoints/{name}"):
+            write_folder_atomically(self.checkpoints / name, fill)
+            for other in self.checkpoints.iterdir():
+                if other.name != name:
+                    shutil.rmtree(other)
+
+    def write_model(self, fill: Callable[[Path], None]) -> None:
+        with self._writing("model"):
+            write_folder_atomically(self.path / "model", fill)
+
+    def discard(self) -> None:
+        """Remove the folder, when there is nothing in it worth keeping."""
+        shutil.rmtree(self.path)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # a full disk, for example
+            raise LSCError(
+                f"{self.path / name} cannot be written ({error.strerror}): make room or choose "
+                "another run.dir; what was written before is kept"
+            ) from error

@@ -39,7 +39,7 @@ class TrainingProgress(SupervisedPlugin):
             transient=True,
             disable=not console.is_terminal,
         )
-        self._experiences = experiences
+        self.experiences = experiences
         self._task: TaskID | None = None
         self.images = 0
         self.seconds = 0.0
@@ -53,7 +53,7 @@ class TrainingProgress(SupervisedPlugin):
         self.images, self._start = 0, time.perf_counter()
         self._progress.start()
         self._task = self._progress.add_task(
-            f"experience {strategy.clock.train_exp_counter + 1}/{self._experiences}",
+            f"experience {strategy.clock.train_exp_counter + 1}/{self.experiences}",
             total=strategy.train_epochs * len(strategy.dataloader),
             loss=float("nan"),
             rate=0.0,
@@ -77,15 +77,15 @@ class TrainingProgress(SupervisedPlugin):
         self._progress.stop()
 
 
-def experience_line(index: int, count: int, result: OpenWorldResult, rate: float) -> str:
+def experience_line(number: int, progress: TrainingProgress, result: OpenWorldResult) -> str:
     """One line on an experience that has ended."""
-    parts = [f"experience {index + 1}/{count}", f"seen {result.accuracy_seen:.2%}"]
+    parts = [f"experience {number}/{progress.experiences}", f"seen {result.accuracy_seen:.2%}"]
     if result.accuracy_old is not None:
         parts.append(f"old {result.accuracy_old:.2%}")
     parts.append(f"new {result.accuracy_new:.2%}")
     if HEADLINE_SCORE in result.novelty:
         parts.append(f"novelty AUROC {result.novelty[HEADLINE_SCORE]['auroc']:.3f}")
-    parts.append(f"{rate:,.0f} images/s")
+    parts.append(f"{progress.images_per_second:,.0f} images/s")
     return "  ".join(parts)
 
 

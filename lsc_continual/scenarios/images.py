@@ -54,20 +54,21 @@ class ImageData(NamedTuple):
         return self._replace(train=LabelledImages(self.train.images[rows], labels[rows]))
 
     def check(self) -> ImageData:
-        """Itself, after a look at the labels.
+        """Itself, after a look at labels and pixels.
 
         Raises:
-            LSCError: a test label that is never trained on, or a class without training images.
+            LSCError: a test label that is never trained on, a class without training or test
+                images, or values that are not finite.
         """
-        trained, tested = set(self.train.targets), set(self.test.targets)
-        if stray := sorted(tested - trained):
+        if stray := sorted(set(self.test.targets) - set(self.train.targets)):
             raise LSCError(
                 f"the test data has class {stray[0]!r}, which is never trained on: remove its "
                 "images or add some to the training data"
             )
-        if missing := sorted(set(range(len(self.class_names))) - trained):
-            name = self.class_names[missing[0]]
-            raise LSCError(f"class {name!r} has no training images: add some or remove the class")
-        if not torch.isfinite(self.train.images).all():
-            raise LSCError("the training images hold values that are not finite: repair the data")
+        for part, images in (("training", self.train), ("test", self.test)):
+            if missing := sorted(set(range(len(self.class_names))) - set(images.targets)):
+                name = self.class_names[missing[0]]
+                raise LSCError(f"class {name!r} has no {part} images: add some or remove the class")
+            if not torch.isfinite(images.images).all():
+                raise LSCError(f"the {part} images hold values that are not finite: repair them")
         return self

@@ -62,11 +62,7 @@ class Allocation(ABC):
         """
         wanted = len(self) + count
         if wanted > self.system.size:
-            raise CapacityError(
-                f"{wanted} classes do not fit {self.system.name!r} in {self.system.dim} "
-                f"dimensions, which holds {self.system.size}: use "
-                f"system.dim={self.system.min_dim(wanted)} or more"
-            )
+            raise CapacityError.of(self.system, wanted)
         if count and self.needs_embeddings and (embeddings is None or len(embeddings) != count):
             raise LSCError(
                 f"allocation {self.name!r} needs one mean embedding for each of the {count} "

@@ -73,10 +73,12 @@ def test_data_that_cannot_be_learned_is_refused():
         ImageData(images([0, 1]), images([2]), ["a", "b", "c"]).check()
     with pytest.raises(LSCError, match="class 'c' has no training images"):
         ImageData(images([0, 1]), images([1]), ["a", "b", "c"]).check()
+    with pytest.raises(LSCError, match="class 'a' has no test images"):
+        ImageData(images([0, 1]), images([1]), ["a", "b"]).check()
     broken = images([0, 1])
     broken.images[0, 0, 0, 0] = torch.nan
     with pytest.raises(LSCError, match="not finite"):
-        ImageData(broken, images([1]), ["a", "b"]).check()
+        ImageData(broken, images([0, 1]), ["a", "b"]).check()
 
 
 def test_training_images_can_be_limited_by_class():

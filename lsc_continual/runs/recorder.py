@@ -1,0 +1,151 @@
+"""What is kept of a run, on disk and on the terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from lsc_continual.classifier import TargetClassifier
+from lsc_continual.novelty.evaluation import OpenWorldResult
+from lsc_continual.runs.environment import describe_environment
+from lsc_continual.runs.folder import RunFolder
+from lsc_continual.runs.model import ModelSpec, save_model
+from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
+from lsc_continual.runs.report import render_report
+
+
+class Recorder:
+    """Writes a run folder and tells the user, experience by experience. A context manager."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: DictConfig,
+        spec: ModelSpec,
+        device: torch.device,
+        console: Console,
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.spec = spec
+        self.console = console
+        self.metrics: dict[str, Any] = {
+            "scenario": config.scenario.name,
+            "strategy": config.strategy.name,
+            "seed": config.seed,
+            "environment": describe_environment(device),
+            "experiences": [],
+        }
+        self._results: list[OpenWorldResult] = []
+        folder.write("config.yaml", OmegaConf.to_yaml(config))
+
+    def __enter__(self) -> Recorder:
+        self._events = SummaryWriter(str(self.folder.path))
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._events.close()
+
+    def record(
+        self,
+        classes: list[int],
+        model: TargetClassifier,
+        result: OpenWorldResult,
+        progress: TrainingProgress,
+    ) -> None:
+        """Keep the figures of an experience that brought `classes`, and the model as it is now."""
+        self._results.append(result)
+        count = len(self._results)
+        self.metrics["experiences"].append(
+            {
+                "classes": classes,
+                "accuracy_seen": result.accuracy_seen,
+                "accuracy_by_experience": result.accuracy_by_experience,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "state_bytes": state_bytes(model),
+                "train_seconds": progress.seconds,
+                "images_per_second": progress.images_per_second,
+                "novelty": result.novelty,
+            }
+        )
+        self.metrics["final"] = summarize(self.metrics["experiences"])
+        self.folder.keep_checkpoint(
+            f"experience-{count:03d}", lambda path: save_model(path, model, self.spec)
+        )
+        self.folder.write_metrics(self.metrics)
+        self._log_events(count, result, progress)
+        self._say(experience_line(count, progress, result))
+
+    def finish(self, model: TargetClassifier) -> None:
+        """Write the final model and the report, and show the table."""
+        self.folder.write_model(lambda path: save_model(path, model, self.spec))
+        report = render_report(self.metrics, OmegaConf.to_yaml(self.config))
+        self.folder.write("report.html", report)
+        final = self.metrics["final"]
+        self.console.print(result_table(self.metrics, self._results))
+        self._say(
+            f"last accuracy {final['last_accuracy']:.2%}, average incremental accuracy "
+            f"{final['average_incremental_accuracy']:.2%}, forgetting {final['forgetting']:.2%}, "
+            f"{time.perf_counter() - self._start:.0f} s"
+        )
+        self._say(f"run folder: {self.folder.path}")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _log_events(
+        self, experience: int, result: OpenWorldResult, progress: TrainingProgress
+    ) -> None:
+        """TensorBoard scalars, one point an experience."""
+        scalars = {
+            "accuracy/seen": result.accuracy_seen,
+            "accuracy/new": result.accuracy_new,
+            "speed/images_per_second": progress.images_per_second,
+        }
+        if result.accuracy_old is not None:
+            scalars["accuracy/old"] = result.accuracy_old
+        for name, quality in result.novelty.items():
+            scalars |= {f"novelty/{name}/{key}": value for key, value in quality.items()}
+        for name, value in scalars.items():
+            self._events.add_scalar(name, value, experience)
+
+
+def state_bytes(model: nn.Module) -> int:
+    """Bytes of all parameters and buffers."""
+    tensors: list[torch.Tensor] = list(model.state_dict().values())
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def summarize(experiences: list[dict[str, Any]]) -> dict[str, float]:
+    """Last and average incremental accuracy, and forgetting.
+
+    Forgetting is the mean, over all experiences but the last, of the best accuracy reached before
+    on an experience's classes less the accuracy now (Chaudhry et al., ECCV 2018).
+
+    >>> rows = [[0.9], [0.7, 0.8]]
+    >>> final = summarize([{"accuracy_seen": s, "accuracy_by_experience": r}
+    ...                    for s, r in zip([0.9, 0.75], rows)])
+    >>> {name: round(value, 3) for name, value in final.items()}
+    {'last_accuracy': 0.75, 'average_incremental_accuracy': 0.825, 'forgetting': 0.2}
+    """
+    seen = [entry["accuracy_seen"] for entry in experiences]
+    rows = [entry["accuracy_by_experience"] for entry in experiences]
+    lost = [max(row[j] for row in rows[j:-1]) - rows[-1][j] for j in range(len(rows) - 1)]
+    return {
+        "last_accuracy": seen[-1],
+        "average_incremental_accuracy": sum(seen) / len(seen),
+        "forgetting": sum(lost) / len(lost) if lost else 0.0,
+    }

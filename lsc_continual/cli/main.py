@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,10 +16,31 @@ from lsc_continual.errors import LSCError
 app = typer.Typer(
     name="lsc-cl",
     help="Learn classes as they arrive, with a network that never grows.",
+    epilog="Add --debug to any command to see where an error comes from.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"lsc-cl {version('lsc_continual')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
 app.command()(run)
 app.command()(ls)
 app.command()(show)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -23,6 +24,11 @@ def test_every_verb_has_help_with_examples(verb):
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
     assert f"lsc-cl {verb}" in result.output
+
+
+def test_it_knows_its_version():
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"lsc-cl {version('lsc_continual')}\n")
 
 
 def test_lists_name_everything_with_a_line():

@@ -114,6 +114,8 @@ class TargetHead(DynamicModule):
         self.scale = scale
         self.unknown_prior = unknown_prior
         self.normalize = normalize
+        if capacity is not None and capacity < 1:
+            raise LSCError(f"the capacity of a head is 1 or more columns, not {capacity}")
         self.capacity = capacity
         self.dense_classes = dense_classes
         self._columns = 0
@@ -136,29 +138,30 @@ class TargetHead(DynamicModule):
             CapacityError: the system holds too few vectors.
             LSCError: a label that is negative or beyond a fixed `capacity`.
         """
+        self._widen(classes)
+        self.targets.add(classes, embeddings)
+
+    def restore(self, targets: Targets) -> None:
+        """Take over a saved target map of the same vector system."""
+        if targets.system != self.system:
+            raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
+        self._widen(targets.label_tensor(torch.empty(0)).tolist())
+        self.targets = targets
+
+    def _widen(self, classes: Sequence[int]) -> None:
+        """Make sure that every label has a column."""
         for label in classes:
             if label < 0 or (self.capacity is not None and label >= self.capacity):
                 raise LSCError(
                     f"class label {label} has no column: labels run from 0"
                     + (f" to {self.capacity - 1}; raise capacity" if self.capacity else "")
                 )
-        self.targets.add(classes, embeddings)
-        self._widen(classes)
-
-    def restore(self, targets: Targets) -> None:
-        """Take over a saved target map of the same vector system."""
-        if targets.system != self.system:
-            raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
-        self.targets = targets
-        self._widen([int(str(label)) for label in targets.labels])
-
-    def _widen(self, classes: Sequence[int]) -> None:
         self._columns = max([self._columns, *(label + 1 for label in classes)])
 
     @property
     def is_dense(self) -> bool:
-        """Whether the output has a column for each class."""
-        return len(self.targets) <= self.dense_classes
+        """Whether the output has a column for each label up to the largest."""
+        return max(len(self.targets), self._columns) <= self.dense_classes
 
     def logits_per_coordinate(self, z: Tensor) -> Tensor:
         """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim]."""
@@ -195,7 +198,7 @@ class TargetHead(DynamicModule):
             return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
         logits = x @ self.targets.matrix(x).T
         normalizer = self._log_normalizer(z, logits.logsumexp(-1)).unsqueeze(-1)
-        labels = torch.tensor(self.targets.labels, device=z.device)
+        labels = self.targets.label_tensor(z)
         least = self._opposite(x).unsqueeze(-1) - normalizer
         return least.expand(-1, columns).index_copy(-1, labels, logits - normalizer)
 
@@ -209,9 +212,8 @@ class TargetHead(DynamicModule):
     def own_logit(self, z: Tensor, labels: Tensor) -> Tensor:
         """ℓ of one label for each embedding; labels without target as in the output."""
         x = self.logits_per_coordinate(z)
-        ordinals = self.targets.ordinals(labels)
-        own = (x * self.targets.vectors(ordinals.clamp_min(0)).to(x)).sum(-1)
-        return torch.where(ordinals >= 0, own, self._opposite(x))
+        targets, owned = self.targets.of_labels(labels, x)
+        return torch.where(owned, (x * targets).sum(-1), self._opposite(x))
 
     def _opposite(self, x: Tensor) -> Tensor:
         """Below every ⟨x, v⟩ with a unit vector v, so that no label without target ever wins."""
@@ -220,13 +222,11 @@ class TargetHead(DynamicModule):
 
     def predict(self, z: Tensor) -> Tensor:
         """Label of the nearest owned target: FloatTensor[batch, dim] -> LongTensor[batch]."""
-        labels = torch.tensor(self.targets.labels, device=z.device)
-        return labels[self.targets.nearest(z).ordinal]
+        return self.targets.label_tensor(z)[self.targets.nearest(z).ordinal]
 
     def _decoded_labels(self, z: Tensor) -> Tensor:
         owner = self.targets.allocation.owner(self.system.decode(z).address)
-        labels = torch.tensor(self.targets.labels, device=z.device)
-        return torch.where(owner >= 0, labels[owner.clamp_min(0)], -1)
+        return torch.where(owner >= 0, self.targets.label_tensor(z)[owner.clamp_min(0)], -1)
 
     def forward(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):

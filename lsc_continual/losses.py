@@ -72,10 +72,8 @@ class CosineLoss(TargetLoss):
 
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
         head, z = origin_of(output)
-        ordinals = head.targets.ordinals(labels)
-        targets = head.targets.vectors(ordinals.clamp_min(0)).to(z)
-        cosine = F.cosine_similarity(z, targets, dim=-1)
-        return 1 - torch.where(ordinals >= 0, cosine, -1.0)
+        targets, owned = head.targets.of_labels(labels, z)
+        return 1 - torch.where(owned, F.cosine_similarity(z, targets, dim=-1), -1.0)
 
 
 class EuclideanLoss(TargetLoss):
@@ -83,7 +81,6 @@ class EuclideanLoss(TargetLoss):
 
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
         head, z = origin_of(output)
-        ordinals = head.targets.ordinals(labels)
-        targets = head.targets.vectors(ordinals.clamp_min(0)).to(z)
+        targets, owned = head.targets.of_labels(labels, z)
         opposite = -F.normalize(z.detach(), dim=-1)
-        return (z - torch.where((ordinals >= 0).unsqueeze(-1), targets, opposite)).square().sum(-1)
+        return (z - torch.where(owned.unsqueeze(-1), targets, opposite)).square().sum(-1)

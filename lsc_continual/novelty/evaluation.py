@@ -62,13 +62,12 @@ class OpenWorldEvaluation(SupervisedPlugin):
             key: torch.cat([batch[key] for batch in self._batches]).numpy()
             for key in self._batches[0]
         }
-        experience, correct = columns.pop("experience"), columns.pop("correct")
-        seen = experience <= latest
+        experience, seen, correct = (columns.pop(k) for k in ("experience", "seen", "correct"))
         by_experience = [float(correct[experience == j].mean()) for j in range(latest + 1)]
-        old = experience < latest
+        old = seen & (experience != latest)
         return OpenWorldResult(
             accuracy_seen=float(correct[seen].mean()),
-            accuracy_old=float(correct[old].mean()) if latest else None,
+            accuracy_old=float(correct[old].mean()) if old.any() else None,
             accuracy_new=by_experience[-1],
             accuracy_by_experience=by_experience,
             novelty={

@@ -72,6 +72,6 @@ def min_dim(name: str, classes: int) -> int:
         raise LSCError(f"the number of classes is a positive integer, not {classes!r}")
     match = _PERMUTATION.fullmatch(_ALIASES.get(name, name))
     entries = sum(int(digits) for digits in match.groups() if digits) if match else 2
-    dim = make_system(name, dim=entries + 1).min_dim(classes)
+    dim = make_system(name, dim=entries + 1).min_dim(max(classes, 2))  # no system holds one
     make_system(name, dim)  # refuses what no address can name
     return dim

@@ -98,7 +98,7 @@ class VectorSystem(ABC):
         one of them).
 
         Args:
-            z: FloatTensor[batch, dim], of any norm.
+            z: FloatTensor[batch, dim], of any norm whose square float32 can hold.
         """
 
     def addresses(self, vectors: Tensor) -> Tensor:
@@ -135,8 +135,7 @@ class VectorSystem(ABC):
             NotTractableError: no polynomial-time formula is known (permutohedron).
         """
         self._check_dim(z)
-        # float64 throughout: sums of exponentials then need no rescaling up to a norm of about
-        # 650, and the result is exact to float32 even where it is close to zero.
+        # In float64 the result is exact to float32 even where it is close to zero.
         u = F.normalize(z.double(), dim=-1) if normalize else z.double()
         return self._log_partition(scale * u).to(as_float(z).dtype)
 

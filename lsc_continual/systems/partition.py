@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
+from math import sqrt
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_LARGEST_EXPONENT = 600.0  # float64 holds exp(709), and there are many terms to add
+
+
+class _Arithmetic(NamedTuple):
+    """How terms are represented, added and multiplied."""
+
+    represent: Callable[[Tensor], Tensor]
+    """Of an exponent."""
+    add: Callable[[Tensor, Tensor], Tensor]
+    multiply: Callable[[Tensor, Tensor], Tensor]
+    prefix_sum: Callable[[Tensor, int], Tensor]
+    zero: float
+    log: Callable[[Tensor], Tensor]
+
+
+_PLAIN = _Arithmetic(torch.exp, torch.add, torch.mul, torch.cumsum, 0.0, torch.log)
+# A finite number for log 0: differences of infinities would make the gradient undefined.
+_LOGS = _Arithmetic(torch.clone, torch.logaddexp, torch.add, torch.logcumsumexp, -1e30, torch.clone)
 
 
 def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int]) -> Tensor:
@@ -22,8 +43,9 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
     are. For one non-zero value this is the recursion of elementary symmetric polynomials behind
     the exactly-k distribution (arXiv 2210.01941); several values at once are our extension.
 
-    All terms are positive, so nothing cancels, and none exceeds exp(‖x‖·‖v‖): in float64 no
-    scaling is needed up to ‖x‖·‖v‖ of about 650.
+    All terms are positive, so nothing cancels. No exponent exceeds ‖x‖ √(Σ_g counts[g]
+    (values[g] − values[r])²): up to 600 of that, float64 needs no scaling; beyond, the same
+    recursion goes on in logarithms, which is some ten times slower.
 
     Args:
         x: DoubleTensor[..., n] of logits per coordinate.
@@ -35,10 +57,15 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
     """
     rest = max(range(len(counts)), key=lambda g: counts[g])
     groups = [g for g in range(len(counts)) if g != rest]
-    weights = [torch.exp((values[g] - values[rest]) * x) for g in groups]
+    shifts = [values[g] - values[rest] for g in groups]
     full = tuple(counts[g] for g in groups)
+    reach = sqrt(sum(count * shift**2 for count, shift in zip(full, shifts)))
+    longest = float(x.detach().norm(dim=-1).max()) if x.numel() else 0.0
+    how = _PLAIN if longest * reach <= _LARGEST_EXPONENT else _LOGS
+
+    weights = [how.represent(shift * x) for shift in shifts]
     before: dict[tuple[int, ...], Tensor] = {}  # E_j of the factors strictly before i
-    total = torch.ones_like(x[..., 0])
+    total = torch.zeros_like(x[..., 0])
     # Lexicographic order visits every j − e_g before j.
     for j in product(*(range(count + 1) for count in full)):
         if not any(j):
@@ -47,12 +74,12 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
         for g, weight in enumerate(weights):
             if j[g]:
                 lower = (*j[:g], j[g] - 1, *j[g + 1 :])
-                term = weight * before[lower] if any(lower) else weight
-                terms = term if terms is None else terms + term
+                term = how.multiply(weight, before[lower]) if any(lower) else weight
+                terms = term if terms is None else how.add(terms, term)
         assert terms is not None
+        prefix = how.prefix_sum(terms, -1)
         if j == full:
-            total = terms.sum(-1)
+            total = how.log(prefix[..., -1])
         else:
-            before[j] = F.pad(terms.cumsum(-1)[..., :-1], (1, 0))
-    result = total.log()
-    return result + values[rest] * x.sum(-1) if values[rest] else result
+            before[j] = F.pad(prefix[..., :-1], (1, 0), value=how.zero)
+    return total + values[rest] * x.sum(-1) if values[rest] else total

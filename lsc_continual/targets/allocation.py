@@ -204,7 +204,11 @@ class TableAllocation(Allocation):
         return {"count": len(self), "addresses": self._table.tolist()}
 
     def load_state(self, state: dict[str, object]) -> None:
-        self._set_table(torch.tensor(state["addresses"], dtype=torch.int64))
+        table = torch.tensor(state["addresses"], dtype=torch.int64)
+        inside = (table >= 0) & (table < self.system.size)
+        if not inside.all() or len(table.unique()) != len(table):
+            raise LSCError("a saved target map has impossible addresses: it is damaged")
+        self._set_table(table)
 
 
 class RandomAllocation(TableAllocation):

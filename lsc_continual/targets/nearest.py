@@ -37,7 +37,7 @@ class Nearest(NamedTuple):
 
 
 def nearest_owned(system: VectorSystem, allocation: Allocation, z: Tensor) -> Nearest:
-    """Equal to an exhaustive search over the owned targets; of equals the lowest address.
+    """Equal to an exhaustive search over the owned targets; of equals, one of them.
 
     Args:
         z: FloatTensor[batch, dim]; at least one address is owned.

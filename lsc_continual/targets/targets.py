@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -17,6 +18,13 @@ from lsc_continual.targets.nearest import Nearest, nearest_owned
 _CHUNK = 8192  # targets turned into vectors at a time
 Label = TypeVar("Label", bound=Hashable)
 _JSON_SCALARS = (str, int, float, bool, type(None))
+
+
+def _plain(labels: Iterable[Hashable] | Tensor) -> list[Hashable]:
+    """Labels as Python objects: a tensor or an array of labels means the numbers in it."""
+    if isinstance(labels, Tensor | np.ndarray):
+        return list(labels.tolist())
+    return [label.item() if isinstance(label, np.generic) else label for label in labels]
 
 
 class Targets:
@@ -41,8 +49,7 @@ class Targets:
         self.labels: list[Hashable] = []
         """In order of arrival."""
         self._ordinals: dict[Hashable, int] = {}
-        self._lookup = torch.empty(0, dtype=torch.int64)  # integer label -> ordinal or −1
-        self._vectors: Tensor | None = None  # all target vectors, rebuilt when classes arrive
+        self._cache: dict[str, Tensor] = {}  # derived tensors, made anew when classes arrive
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,14 +67,13 @@ class Targets:
         Raises:
             CapacityError: the system holds too few vectors; nothing is added then.
         """
-        new = self.new_labels(labels)
+        new = self.new_labels(_plain(labels))
         self.allocation.extend(len(new), embeddings)
         for label in new:
             self._ordinals[label] = len(self.labels)
             self.labels.append(label)
         if new:
-            self._vectors = None
-            self._lookup = self._lookup[:0]
+            self._cache.clear()
 
     def new_labels(self, labels: Iterable[Label]) -> list[Label]:
         """Those of `labels` that own no target yet, each once, in the order given."""
@@ -80,26 +86,34 @@ class Targets:
         labels one by one.
         """
         if not isinstance(labels, Tensor):
-            return torch.tensor([self._ordinals.get(label, -1) for label in labels])
-        if not len(self._lookup) and self.labels:
-            self._build_lookup()
-        if self._lookup.device != labels.device:
-            self._lookup = self._lookup.to(labels.device)
-        if not len(self._lookup):
+            return torch.tensor([self._ordinals.get(label, -1) for label in _plain(labels)])
+        if not len(self):
             return torch.full_like(labels, -1)
-        inside = (labels >= 0) & (labels < len(self._lookup))
-        return torch.where(inside, self._lookup[torch.where(inside, labels, 0)], -1)
+        known = self._cached("sorted labels", labels, lambda: self._label_tensor().sort().values)
+        order = self._cached("label order", labels, lambda: self._label_tensor().argsort())
+        place = torch.searchsorted(known, labels.contiguous()).clamp_max(len(self) - 1)
+        return torch.where(known[place] == labels, order[place], -1)
 
-    def _build_lookup(self) -> None:
-        if not all(isinstance(label, int) and label >= 0 for label in self.labels):
+    def label_tensor(self, like: Tensor) -> Tensor:
+        """Integer labels in order of arrival, on the device of `like`: LongTensor[classes]."""
+        return self._cached("labels", like, self._label_tensor)
+
+    def _label_tensor(self) -> Tensor:
+        if not all(type(label) is int for label in self.labels):
             raise LSCError(
-                "a tensor of labels needs classes named by integers from 0 up: pass a list of "
-                "labels, or name the classes by integers"
+                "a tensor of labels needs classes named by integers: pass a list of labels, or "
+                "name the classes by integers"
             )
-        names = torch.tensor(self.labels)
-        lookup = torch.full((int(names.max()) + 1,), -1)
-        lookup[names] = torch.arange(len(names))
-        self._lookup = lookup
+        return torch.tensor(self.labels)
+
+    def _cached(self, name: str, like: Tensor, make: Callable[[], Tensor]) -> Tensor:
+        """A tensor that depends on the owned classes only, on the device of `like`."""
+        tensor = self._cache.get(name)
+        if tensor is None or tensor.device != like.device:
+            # Whatever mode the caller is in: what is kept has to serve training too.
+            with torch.inference_mode(False), torch.no_grad():
+                tensor = self._cache[name] = make().to(like.device)
+        return tensor
 
     def require_ordinals(self, labels: Tensor | Sequence[Hashable]) -> Tensor:
         """As `ordinals`, for labels that must own a target.
@@ -120,9 +134,15 @@ class Targets:
         return ordinals
 
     def addresses(self, ordinals: Tensor | None = None) -> Tensor:
-        """Address of each ordinal, of all classes by default. LongTensor[...] -> LongTensor[...]"""
+        """Address of each ordinal, of all classes by default. LongTensor[...] -> LongTensor[...]
+
+        Raises:
+            LSCError: no class has such an ordinal.
+        """
         if ordinals is None:
             ordinals = torch.arange(len(self))
+        if ordinals.numel() and (ordinals.min() < 0 or ordinals.max() >= len(self)):
+            raise LSCError(f"ordinals of {len(self)} classes run from 0 to {len(self) - 1}")
         return self.allocation.addresses(ordinals)
 
     def vectors(self, ordinals: Tensor | None = None) -> Tensor:
@@ -131,10 +151,15 @@ class Targets:
 
     def matrix(self, like: Tensor) -> Tensor:
         """All target vectors on the device and in the dtype of `like`, cached: [classes, dim]."""
-        cached = self._vectors
-        if cached is None or (cached.device, cached.dtype) != (like.device, like.dtype):
-            cached = self._vectors = self.vectors().to(like)
-        return cached
+        return self._cached("vectors", like, self.vectors).to(like.dtype)
+
+    def of_labels(self, labels: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Target vectors of labels, and which of the labels own one (the others' vectors are void).
+
+        LongTensor[batch] -> [batch, dim] in the dtype of `like`, BoolTensor[batch].
+        """
+        ordinals = self.ordinals(labels)
+        return self.vectors(ordinals.clamp_min(0)).to(like), ordinals >= 0
 
     def log_sum(self, x: Tensor) -> Tensor:
         """log Σ_owned exp⟨x, t⟩, without a [batch, classes] table. [batch, dim] -> [batch].
@@ -179,7 +204,7 @@ class Targets:
             "system": {"name": self.system.name, "dim": self.system.dim},
             "allocation": {"name": self.allocation.name, "seed": self.allocation.seed}
             | self.allocation.state(),
-            "labels": self.labels,
+            "labels": list(self.labels),
         }
 
     @classmethod
@@ -192,9 +217,9 @@ class Targets:
         targets.allocation.load_state(allocation)
         targets.labels = list(state["labels"])
         targets._ordinals = {label: i for i, label in enumerate(targets.labels)}
-        if len(targets.allocation) != len(targets.labels):
+        if not len(targets.allocation) == len(targets.labels) == len(targets._ordinals):
             raise LSCError(
-                f"a saved target map has {len(targets.labels)} labels but "
+                f"a saved target map has {len(targets._ordinals)} different labels but "
                 f"{len(targets.allocation)} addresses: it is damaged; use another copy"
             )
         return targets

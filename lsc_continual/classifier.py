@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
 
 
@@ -42,22 +43,30 @@ class TargetClassifier(nn.Module):
         self.features = self.embed(x)
         return self.head(self.features)  # type: ignore[no-any-return]
 
+    def frozen_embedder(self) -> nn.Module:
+        """A copy of encoder and projection as they are now, in evaluation mode, not trained."""
+        parts = copy.deepcopy([self.encoder, self.projection])
+        return nn.Sequential(parts[0], nn.Flatten(), parts[1]).eval().requires_grad_(False)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the projection knows the width of the encoder's features."""
+        return not isinstance(self.projection, nn.LazyLinear)
+
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:
-        """Fix the projection's input width by one forward pass, if it is still open.
+        """Fix the projection's input width by one forward pass. Call it while that is open.
 
         Raises:
             LSCError: the encoder does not accept the input.
         """
-        if not isinstance(self.projection, nn.LazyLinear):
-            return
         training = self.training
         self.eval()
         try:
             self.embed(x)
         except RuntimeError as error:
             raise LSCError(
-                f"the encoder does not accept input of shape {tuple(x.shape)}: {error}"
+                f"the encoder does not accept input of shape {tuple(x.shape)}: {first_line(error)}"
             ) from error
         finally:
             self.train(training)

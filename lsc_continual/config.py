@@ -5,7 +5,6 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -86,7 +85,7 @@ class AugmentConfig:
 class ReplayConfig:
     size: int = 200  # stored images
     distillation: float = 3.0  # weight of keeping their embeddings in place
-    balanced: bool = True  # every seen class counts the same in the loss
+    balanced: bool = True  # old classes count as much as arriving ones in the loss
 
 
 @dataclass
@@ -159,7 +158,9 @@ def resolve(overrides: Sequence[str] = ()) -> DictConfig:
         LSCError: an unknown key, a value of the wrong type or out of range, an unknown name.
     """
     schema = OmegaConf.structured(Config)
-    given = dict(_parse(override, schema) for override in overrides)
+    parsed = [_parse(override, schema) for override in overrides]
+    given = {key: value for key, value, _ in parsed}
+    texts = {key: text for key, _, text in parsed}
     scenario = str(given.get("scenario.name", ScenarioConfig.name))
     packaged = OmegaConf.to_container(OmegaConf.create(_packaged_yaml(scenario)))
     assert isinstance(packaged, dict)
@@ -173,7 +174,7 @@ def resolve(overrides: Sequence[str] = ()) -> DictConfig:
             OmegaConf.update(config, key, value, force_add=key.startswith(_FREE_FORM + "."))
         except OmegaConfBaseException as error:
             reason = str(error).splitlines()[0]
-            raise LSCError(f"{key}={json.dumps(value)} has the wrong type: {reason}") from error
+            raise LSCError(f"{key}={texts.get(key, value)} has the wrong type: {reason}") from error
     assert isinstance(config, DictConfig)
     _check(config)
     return config
@@ -185,8 +186,8 @@ def _packaged_yaml(scenario: str) -> str:
     return (files("lsc_continual") / "scenarios" / f"{scenario}.yaml").read_text(encoding="utf-8")
 
 
-def _parse(override: str, schema: DictConfig) -> tuple[str, Any]:
-    """("train.epochs", 20) from "train.epochs=20"."""
+def _parse(override: str, schema: DictConfig) -> tuple[str, Any, str]:
+    """("train.epochs", 20, "20") from "train.epochs=20"."""
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -206,7 +207,7 @@ def _parse(override: str, schema: DictConfig) -> tuple[str, Any]:
         value = OmegaConf.select(OmegaConf.create(f"value: {text.strip()}"), "value")
     except Exception as error:  # YAML and OmegaConf raise classes of their own
         raise LSCError(f"the value of {key} cannot be read: {text!r}") from error
-    return key, value
+    return key, value, text
 
 
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

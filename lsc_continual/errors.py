@@ -34,6 +34,12 @@ class UnknownLabelError(LSCError):
     """A class label that owns no target."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception of somebody else's says, short enough for a sentence of ours."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(":") if lines else type(error).__name__
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> LSCError:
     """The error for a name that is not among `known`, with the nearest valid one.
 

@@ -143,3 +143,37 @@ def test_the_permutohedron_works_without_an_unknown():
     head = TargetHead(make_system("permutohedron", 9), unknown_prior=0)
     head.adaptation(experience(0, 1))
     assert torch.allclose(head(torch.randn(5, 9)).logsumexp(-1), torch.zeros(5), atol=1e-5)
+
+
+def test_raw_embeddings_of_any_norm_are_classified():
+    head = TargetHead(make_system("v21", 384), normalize=False)
+    head.add_classes(range(5))
+    output = head(1e4 * head.targets.vectors())
+    assert torch.isfinite(output).all()
+    assert output.argmax(-1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_inference_mode_keeps_serves_training_too():
+    head = TargetHead(make_system("v21", 24))
+    head.add_classes(range(5))
+    with torch.inference_mode():
+        head(torch.randn(2, 24))
+    z = torch.randn(2, 24, requires_grad=True)
+    head(z).sum().backward()
+    assert torch.isfinite(z.grad).all()
+
+
+def test_few_classes_with_large_labels_need_no_wide_table():
+    head = TargetHead(make_system("v21", 32))
+    head.add_classes([0, 10**12])
+    output = head(head.targets.vectors())
+    assert output.tolist() == [0, 10**12]
+
+
+def test_labels_beyond_the_capacity_are_refused_at_evaluation_too():
+    head = TargetHead(make_system("v21", 24), capacity=3)
+    head.adaptation(experience(0))
+    with pytest.raises(LSCError, match="class label 5 has no column"):
+        head.eval().adaptation(experience(5))
+    with pytest.raises(LSCError, match="1 or more columns"):
+        TargetHead(make_system("v21", 24), capacity=0)

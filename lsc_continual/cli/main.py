@@ -11,7 +11,7 @@ from rich.console import Console
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.run import run
 from lsc_continual.cli.show import show
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, first_line
 
 app = typer.Typer(
     name="lsc-cl",
@@ -46,6 +46,10 @@ app.command()(ls)
 app.command()(show)
 
 
+def complain(message: str) -> None:
+    Console(stderr=True).print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; an error that the user can mend is one sentence and exit code 2."""
     arguments = sys.argv[1:]
@@ -57,10 +61,16 @@ def main() -> None:
     except LSCError as error:
         if debug:
             raise
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        complain(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        complain(f"this should not have happened ({reason}): run again with --debug and report it")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from lsc_continual.catalog import ENCODERS
-from lsc_continual.errors import LSCError, unknown_name
+from lsc_continual.errors import LSCError, first_line, unknown_name
 
 __all__ = ["make_encoder"]
 
@@ -66,8 +66,11 @@ def make_encoder(
         build = partial(pretrained.torchvision_encoder, name, input_shape, weights, options)
     try:
         encoder = build()
-    except TypeError as error:
-        raise LSCError(f"encoder {name!r} cannot be built with {options}: {error}") from error
+    except LSCError:
+        raise
+    except Exception as error:  # somebody else's code
+        reason = first_line(error)
+        raise LSCError(f"encoder {name!r} cannot be built with {options}: {reason}") from error
     if not isinstance(encoder, nn.Module):
         raise LSCError(f"encoder {name!r} gave {type(encoder).__name__}, not a torch module")
     if mean is None or std is None:
@@ -83,11 +86,13 @@ def _checked(encoder: nn.Module, name: str, input_shape: Shape) -> nn.Module:
     training = encoder.training
     try:
         with torch.no_grad():
-            encoder.eval()(torch.zeros(1, *input_shape))
-    except (RuntimeError, ValueError, AssertionError) as error:
+            features = encoder.eval()(torch.zeros(1, *input_shape))
+    except Exception as error:  # somebody else's code
         raise LSCError(
-            f"encoder {name!r} does not accept images of shape {input_shape}: {error}"
+            f"encoder {name!r} does not accept images of shape {input_shape}: {first_line(error)}"
         ) from error
+    if not isinstance(features, torch.Tensor) or not features.numel():
+        raise LSCError(f"encoder {name!r} gives no features: change encoder.options")
     return encoder.train(training)
 
 
@@ -98,8 +103,9 @@ def _imported(name: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise LSCError(f"encoder {name!r}: cannot import {module_name!r} ({error})") from error
+    except Exception as error:  # somebody else's code
+        reason = first_line(error)
+        raise LSCError(f"encoder {name!r}: cannot import {module_name!r} ({reason})") from error
     found = getattr(module, attribute, None)
     if not callable(found):
         raise LSCError(f"encoder {name!r}: {module_name!r} has nothing to call named {attribute!r}")

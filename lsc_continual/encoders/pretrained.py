@@ -46,8 +46,13 @@ def torchvision_encoder(
     parent, _, last = linear[-1].rpartition(".")
     width = model.get_submodule(linear[-1]).in_features
     setattr(model.get_submodule(parent), last, nn.Identity())
-    if getattr(model, "aux_logits", False):  # outputs beside the main one during training
+    if hasattr(model, "aux_logits"):  # GoogLeNet and Inception: further outputs in training only
         model.aux_logits = False
+        for auxiliary in ("aux1", "aux2", "AuxLogits"):
+            if hasattr(model, auxiliary):
+                setattr(model, auxiliary, None)
+    if hasattr(model, "transform_input"):  # torchvision switches it on with weights only
+        model.transform_input = True
     encoder = nn.Sequential(_ToRGB(), model) if input_shape[0] == 1 else model
     encoder.num_features = width
     return encoder

@@ -48,12 +48,14 @@ class OpenWorldEvaluation(SupervisedPlugin):
     def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         output = strategy.mb_output
         prediction = output.argmax(-1) if output.ndim == 2 else output
-        scores = novelty_scores(*origin_of(output))
-        experience = torch.full_like(prediction, strategy.experience.current_experience)
+        head, embedding = origin_of(output)
+        if not len(head.targets):  # Avalanche may evaluate before the first experience
+            return
         batch = {
-            "experience": experience,
+            "experience": torch.full_like(prediction, strategy.experience.current_experience),
+            "seen": head.targets.ordinals(strategy.mb_y) >= 0,
             "correct": prediction == strategy.mb_y,
-        } | scores
+        } | novelty_scores(head, embedding)
         self._batches.append({key: value.cpu() for key, value in batch.items()})
 
     def result(self, latest: int) -> OpenWorldResult:

@@ -56,13 +56,14 @@ def build_lsc(
 ) -> LSC:
     """Fixed targets with replay and embedding distillation; `plugins` come last."""
     model = spec.build(config.encoder.weights)
-    own: list[BasePlugin] = [StopOnDivergence()]
+    own: list[BasePlugin] = []
     if augmentation := make_augmentation(config):
         own.append(BatchAugmentation(augmentation))
     if config.replay.size:
         own.append(_replay(config.replay))
     if config.train.schedule == "cosine":
         own.append(CosineDecay())
+    own.append(StopOnDivergence())  # last, when all parts of the loss are in
     return LSC(
         model=model,
         optimizer=make_optimizer(config, model),
@@ -117,4 +118,6 @@ def pick_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise LSCError(f"train.device={name} is not available here: use auto or cpu") from error
+    if device.type not in ("cpu", "cuda"):
+        raise LSCError(f"train.device={name} cannot be used for training: use auto, cpu or cuda")
     return device

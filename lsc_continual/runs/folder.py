@@ -32,15 +32,28 @@ def write_atomically(path: Path, text: str) -> None:
 def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write into a temporary folder, then put it in the place of `folder`."""
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    replaced = temporary.with_name(f"{temporary.name}-old")
     try:
         os.chmod(temporary, 0o755)
         fill(temporary)
+        for path in [*temporary.iterdir(), temporary]:
+            _sync(path)
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, replaced)
         os.replace(temporary, folder)
-    except BaseException:
+        _sync(folder.parent)
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file or folder reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class RunFolder:

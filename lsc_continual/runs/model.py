@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.encoders import make_encoder
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
@@ -89,5 +89,5 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, LSCError):
             raise
-        raise LSCError(f"the model in {folder} is damaged: {error}") from error
+        raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error
     return model.eval(), spec

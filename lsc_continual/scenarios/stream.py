@@ -28,7 +28,9 @@ def experience_sizes(
     >>> experience_sizes(10, experiences=3)
     [4, 3, 3]
     """
-    if (experiences is None) == (increment is None):
+    if experiences is None and increment is None:
+        raise LSCError("say how classes arrive: set experiences or increment")
+    if experiences is not None and increment is not None:
         raise LSCError("set one of scenario.experiences and scenario.increment, not both")
     if not 0 <= base <= classes:
         raise LSCError(

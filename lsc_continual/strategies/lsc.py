@@ -82,10 +82,11 @@ class LSC(SupervisedTemplate):
 
     def train(self, experiences: Any, *args: Any, **kwargs: Any) -> Any:
         """Train on an experience, or on each of several in turn (see Avalanche)."""
-        experiences = list(experiences) if isinstance(experiences, Iterable) else [experiences]
-        if experiences:  # plugins may look at the parameters before the first forward pass
+        if not self.model.is_settled:  # plugins may look at the parameters before the first batch
+            listed = list(experiences) if isinstance(experiences, Iterable) else [experiences]
             self.model.to(self.device)
-            self.model.settle(experiences[0].dataset[0][0].unsqueeze(0).to(self.device))
+            self.model.settle(listed[0].dataset[0][0].unsqueeze(0).to(self.device))
+            experiences = listed
         return super().train(experiences, *args, **kwargs)
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
@@ -109,17 +110,18 @@ class LSC(SupervisedTemplate):
 
     @torch.no_grad()
     def _class_means(self, classes: list[int]) -> Tensor:
-        """Mean embedding of each class in the arriving data: FloatTensor[classes, dim]."""
+        """Mean embedding of each class (ascending) in the arriving data: [classes, dim]."""
+        training = self.model.training
         self.model.eval()
-        place = {label: i for i, label in enumerate(classes)}
+        wanted = torch.tensor(classes, device=self.device)
         sums = torch.zeros(len(classes), self.model.head.system.dim, device=self.device)
         counts = torch.zeros(len(classes), 1, device=self.device)
-        for batch in DataLoader(self.adapted_dataset, batch_size=self.eval_mb_size):
-            rows = [i for i, label in enumerate(batch[1].tolist()) if label in place]
-            if rows:
-                where = torch.tensor([place[int(batch[1][i])] for i in rows], device=self.device)
-                z = self.model.embed(batch[0][rows].to(self.device))
-                sums.index_add_(0, where, z)
-                counts.index_add_(0, where, torch.ones_like(z[:, :1]))
-        self.model.train()
+        for images, labels, *_ in DataLoader(self.adapted_dataset, batch_size=self.eval_mb_size):
+            place = torch.searchsorted(wanted, labels.to(self.device)).clamp_max(len(classes) - 1)
+            rows = wanted[place] == labels.to(self.device)
+            if rows.any():
+                z = self.model.embed(images.to(self.device)[rows]).float()
+                sums.index_add_(0, place[rows], z)
+                counts.index_add_(0, place[rows], torch.ones_like(z[:, :1]))
+        self.model.train(training)
         return sums / counts.clamp_min(1)

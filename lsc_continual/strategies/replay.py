@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.utils import _at_task_boundary
-from torch import Tensor
+from torch import Tensor, nn
 
-from lsc_continual.classifier import TargetClassifier
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import origin_of
@@ -23,19 +21,21 @@ class EmbeddingReplay(ReplayPlugin):
 
     - The buffer holds equally many samples of each class; batches are new samples and as many
       replayed ones.
-    - New and replayed samples are weighted by the number of classes they stand for, so that each
-      class counts the same (with `balanced`).
+    - New and replayed samples are weighted by the number of classes they stand for, so that an old
+      class counts as much as an arriving one (with `balanced`).
     - The network as it was before the experience says where the replayed inputs' embeddings z'
       were; distillation · mean(1 − cos(z, z')) is added to the loss. As targets never move, an old
       embedding stays a valid aim for as long as one likes.
 
-    The state is the buffer and one copy of the network, however many classes there are. Give the
-    criterion a `reduction` attribute, as all losses of torch and of this package have.
+    Samples count as replayed when their class does not arrive in the present experience; where no
+    class is old, this is plain replay. The state is the buffer and one copy of encoder and
+    projection, however many classes there are. Give the criterion a `reduction` attribute, as all
+    losses of torch and of this package have.
 
     Args:
         mem_size: number of stored samples.
         distillation: weight of the distillation.
-        balanced: whether classes count the same.
+        balanced: whether old classes count as much as arriving ones.
         batch_size_mem: replayed samples a batch; by default as many as new ones.
     """
 
@@ -53,7 +53,7 @@ class EmbeddingReplay(ReplayPlugin):
         )
         self.distillation = distillation
         self.balanced = balanced
-        self._teacher: TargetClassifier | None = None
+        self._teacher: nn.Module | None = None
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         if self._teacher is None:
@@ -70,7 +70,7 @@ class EmbeddingReplay(ReplayPlugin):
         if self.distillation:
             new = origin_of(strategy.mb_output).embedding[replayed]
             with torch.no_grad():
-                old = self._teacher.embed(strategy.mb_x[replayed])
+                old = self._teacher(strategy.mb_x[replayed])
             drift = 1 - F.cosine_similarity(new, old, dim=-1)
             strategy.loss += self.distillation * drift.mean()
 
@@ -92,4 +92,4 @@ class EmbeddingReplay(ReplayPlugin):
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)
         if _at_task_boundary(strategy.experience, before=False):
-            self._teacher = copy.deepcopy(strategy.model).eval().requires_grad_(False)
+            self._teacher = strategy.model.frozen_embedder()

@@ -62,6 +62,7 @@ def test_show_prints_what_run_would_use():
     [
         (["run", "scenrio=x"], "error: unknown setting 'scenrio': did you mean 'scenario'?\n"),
         (["show", "train.epochs=x"], "could not be converted to Integer\n"),
+        (["show", "scenario.class_order=[0,a]"], "could not be converted to Integer\n"),
         (["ls", "system"], "error: unknown list 'system': did you mean 'systems'?\n"),
     ],
 )

@@ -30,7 +30,7 @@ def test_sizes(options, sizes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "set one of"),
+        ({}, "set experiences or increment"),
         ({"experiences": 2, "increment": 2}, "set one of"),
         ({"experiences": 11}, "10 classes cannot fill 11 experiences"),
         ({"experiences": 1, "base": 4}, "6 classes cannot fill 0 experiences"),

@@ -39,6 +39,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 
 from lsc_continual import LSC, CosineLoss, EmbeddingReplay, LSCError, make_system
+from lsc_continual.novelty.evaluation import OpenWorldEvaluation
 from tests.conftest import make_blob_stream, make_encoder
 
 warnings.filterwarnings("ignore")
@@ -235,6 +236,27 @@ def test_a_hundred_thousand_classes_train_without_a_table():
     metrics = strategy.eval(stream.test_stream)
     assert strategy.model.head.is_dense is False
     assert stream_accuracy(metrics) >= 0.9
+
+
+def test_open_world_evaluation_works_with_periodic_evaluation():
+    evaluation = OpenWorldEvaluation()
+    stream = make_blob_stream()
+    model = make_encoder()
+    strategy = LSC(
+        model=model,
+        optimizer=Adam(model.parameters(), 5e-3),
+        system=make_system("v21", 32),
+        train_epochs=4,
+        plugins=[evaluation, EmbeddingReplay(mem_size=60)],
+        evaluator=None,
+        eval_every=2,
+    )
+    for index, experience in enumerate(stream.train_stream):
+        strategy.train(experience, eval_streams=[stream.test_stream])
+        result = evaluation.result(index)
+        assert result.accuracy_seen > 0.8
+        assert len(result.accuracy_by_experience) == index + 1
+    assert result.novelty == {}
 
 
 def test_wrong_arguments_are_refused(encoder):

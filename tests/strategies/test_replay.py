@@ -84,7 +84,7 @@ class Recorder(SupervisedPlugin):
         if teacher is not None:
             with torch.no_grad():
                 z = origin_of(strategy.mb_output).embedding
-                drift = 1 - torch.cosine_similarity(z, teacher.embed(strategy.mb_x))
+                drift = 1 - torch.cosine_similarity(z, teacher(strategy.mb_x))
             output, labels = strategy.mb_output.detach(), strategy.mb_y
             each = -output.gather(1, labels[:, None])[:, 0]
             self.rows.append((before, strategy.loss.item(), each, labels, drift))

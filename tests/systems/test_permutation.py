@@ -143,3 +143,20 @@ def test_names_with_several_digits_and_aliases():
     assert make_system("v2-1", 9).size == make_system("v21", 9).size
     assert make_system("v10-1", 20).size == comb(20, 10) * 10
     assert make_system("a", 9) == make_system("v11", 9) != make_system("v11", 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"), [("v21", 12), ("v33", 7), ("v44", 9), ("dyadic2", 6), ("v11", 2), ("v30", 8)]
+)
+@pytest.mark.parametrize("norm", [600.0, 5e3, 1e6])
+def test_log_partition_and_gradient_survive_any_norm(name, dim, norm):
+    system = make_system(name, dim)
+    z = torch.randn(20, dim, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    z = (norm * torch.nn.functional.normalize(z, dim=-1)).requires_grad_()
+    everything = system.vectors(torch.arange(system.size)).double()
+    exact = torch.nn.functional.normalize(everything, dim=-1)
+    expected = (z @ exact.T).logsumexp(-1)
+    got = system.log_partition(z, normalize=False)
+    assert torch.allclose(got, expected, rtol=1e-7)  # the vectors are float32
+    slopes = [torch.autograd.grad(value.sum(), z)[0] for value in (got, expected)]
+    assert torch.allclose(*slopes, atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -141,3 +142,21 @@ def test_log_sum_is_the_sum_over_owned_targets_with_its_gradient():
     (slope,) = torch.autograd.grad(got.sum(), x)
     (expected_slope,) = torch.autograd.grad(expected.sum(), x)
     assert torch.allclose(slope, expected_slope, atol=1e-4)
+
+
+def test_tensors_and_arrays_of_labels_mean_their_numbers():
+    targets = Targets(make_system("v21", 16))
+    targets.add(torch.tensor([3, 3, 5]))
+    targets.add(np.array([5, 7]))
+    assert targets.labels == [3, 5, 7]
+    assert targets.ordinals(list(np.array([7, 3]))).tolist() == [2, 0]
+    with pytest.raises(LSCError, match="run from 0 to 2"):
+        targets.vectors(targets.ordinals([99]))
+
+
+def test_impossible_saved_addresses_are_refused():
+    state = filled("v21", 16, 3).to_dict()
+    for addresses in ([5, 5, 6], [0, 1, 10**9], [-1, 0, 1]):
+        broken = state | {"allocation": state["allocation"] | {"addresses": addresses}}
+        with pytest.raises(LSCError, match="impossible addresses"):
+            Targets.from_dict(broken)

@@ -22,13 +22,22 @@ class _Arithmetic(NamedTuple):
     add: Callable[[Tensor, Tensor], Tensor]
     multiply: Callable[[Tensor, Tensor], Tensor]
     prefix_sum: Callable[[Tensor, int], Tensor]
+    log_total: Callable[[Tensor], Tensor]
     zero: float
-    log: Callable[[Tensor], Tensor]
 
 
-_PLAIN = _Arithmetic(torch.exp, torch.add, torch.mul, torch.cumsum, 0.0, torch.log)
+_PLAIN = _Arithmetic(
+    torch.exp, torch.add, torch.mul, torch.cumsum, lambda terms: terms.sum(-1).log(), 0.0
+)
 # A finite number for log 0: differences of infinities would make the gradient undefined.
-_LOGS = _Arithmetic(torch.clone, torch.logaddexp, torch.add, torch.logcumsumexp, -1e30, torch.clone)
+_LOGS = _Arithmetic(
+    torch.clone,
+    torch.logaddexp,
+    torch.add,
+    torch.logcumsumexp,
+    lambda terms: terms.logsumexp(-1),
+    -1e30,
+)
 
 
 def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int]) -> Tensor:
@@ -77,9 +86,8 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
                 term = how.multiply(weight, before[lower]) if any(lower) else weight
                 terms = term if terms is None else how.add(terms, term)
         assert terms is not None
-        prefix = how.prefix_sum(terms, -1)
         if j == full:
-            total = how.log(prefix[..., -1])
+            total = how.log_total(terms)
         else:
-            before[j] = F.pad(prefix[..., :-1], (1, 0), value=how.zero)
+            before[j] = F.pad(how.prefix_sum(terms, -1)[..., :-1], (1, 0), value=how.zero)
     return total + values[rest] * x.sum(-1) if values[rest] else total

@@ -173,6 +173,8 @@ def resolve(overrides: Sequence[str] = ()) -> DictConfig:
         try:
             OmegaConf.update(config, key, value, force_add=key.startswith(_FREE_FORM + "."))
         except OmegaConfBaseException as error:
+            if value is None:
+                raise LSCError(f"{key} needs a value: see `lsc-cl show`") from error
             reason = str(error).splitlines()[0]
             raise LSCError(f"{key}={texts.get(key, value)} has the wrong type: {reason}") from error
     assert isinstance(config, DictConfig)

@@ -44,6 +44,7 @@ def test_lists_and_nothing_can_be_given():
         ("allocation=afine", r"did you mean 'affine'\?"),
         ("loss=cosin", r"did you mean 'cosine'\?"),
         ("train.epochs=many", "could not be converted to Integer"),
+        ("seed=", "seed needs a value"),
         ("train.epochs=0", "out of range: use 1 or more"),
         ("train.lr=-1", "out of range"),
         ("train.lr=nan", "out of range"),

@@ -63,7 +63,7 @@ class TrainingProgress(SupervisedPlugin):
         self.images += len(strategy.mb_x)
         if not self._progress.disable and self._task is not None:
             rate = self.images / (time.perf_counter() - self._start)
-            self._progress.update(self._task, advance=1, loss=float(strategy.loss), rate=rate)
+            self._progress.update(self._task, advance=1, loss=strategy.loss.item(), rate=rate)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self.seconds = time.perf_counter() - self._start

@@ -7,7 +7,7 @@ from typing import Any
 
 from torchvision.datasets import MNIST, FashionMNIST
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, first_line
 from lsc_continual.scenarios.images import ImageData, LabelledImages
 
 
@@ -27,13 +27,13 @@ def _load(dataset: type[Any], root: Path, download: bool) -> ImageData:
     try:
         sets = [dataset(root, train=train, download=download) for train in (True, False)]
     except OSError as error:  # the network's errors among them
-        raise _missing(name, folder, str(error)) from error
+        raise _missing(name, folder, first_line(error)) from error
     except (RuntimeError, ValueError, EOFError, AssertionError) as error:
         if "not found" in str(error) or "Error downloading" in str(error):
-            raise _missing(name, folder, str(error).splitlines()[0]) from error
+            raise _missing(name, folder, first_line(error)) from error
         raise LSCError(
-            f"the files of {name} in {folder} are damaged ({error}): delete the folder and run "
-            "again with data.download=true"
+            f"the files of {name} in {folder} are damaged ({first_line(error)}): delete the folder "
+            "and run again with data.download=true"
         ) from error
     train, test = (LabelledImages(s.data.unsqueeze(1), s.targets.long()) for s in sets)
     return ImageData(train, test, list(sets[0].classes))

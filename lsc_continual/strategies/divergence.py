@@ -21,7 +21,7 @@ class StopOnDivergence(SupervisedPlugin):
         if not torch.isfinite(strategy.loss).all():
             clock = strategy.clock
             raise DivergenceError(
-                f"the loss became {float(strategy.loss)} in experience "
+                f"the loss became {strategy.loss.item()} in experience "
                 f"{clock.train_exp_counter + 1}, epoch {clock.train_exp_epochs + 1}: lower "
                 "train.lr or loss.scale"
             )

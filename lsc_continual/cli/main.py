@@ -63,9 +63,6 @@ def main() -> None:
             raise
         complain(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        complain("interrupted; what earlier experiences taught is in the run folder")
-        sys.exit(130)
     except Exception as error:
         if debug:
             raise

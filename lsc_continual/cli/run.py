@@ -40,7 +40,11 @@ def run(
     warnings.showwarning = show_own_warning  # type: ignore[assignment]
     with console.status("loading libraries"):
         from lsc_continual.runs.run import run as run_configured
-    folder = run_configured(config, console)
+    try:
+        folder = run_configured(config, console)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what earlier experiences taught is in the run folder", err=True)
+        raise typer.Exit(130) from None
     if json:
         typer.echo((folder / "metrics.json").read_text(encoding="utf-8"), nl=False)
 

@@ -90,11 +90,14 @@ class LSC(SupervisedTemplate):
         return super().train(experiences, *args, **kwargs)
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
-        """Adapt in the strategy's own mode: plugins keep copies that stay in training mode."""
+        """Adapt; in evaluation also those copies that plugins leave in training mode.
+
+        A head in training mode would give targets to classes that are only evaluated.
+        """
         model = self.model if model is None else model
-        mode = model.training
-        adapted: nn.Module = super().model_adaptation(model.train(self.is_training))
-        return adapted.train(mode)
+        left_in_training = model.training and not self.is_training
+        adapted: nn.Module = super().model_adaptation(model.eval() if left_in_training else model)
+        return adapted.train() if left_in_training else adapted
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Before an experience: allocate targets, update the optimizer."""

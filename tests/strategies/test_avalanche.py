@@ -188,6 +188,22 @@ def test_networks_never_grow_and_evaluation_allocates_nothing(blob_stream, encod
     assert sizes[0] == sizes[1] == sizes[2]
 
 
+def test_copies_that_plugins_leave_in_training_mode_learn_no_test_classes():
+    torch.manual_seed(0)
+    stream, model, plugin = make_blob_stream(), make_encoder(), GDumbPlugin(mem_size=30)
+    strategy = LSC(
+        model=model,
+        optimizer=Adam(model.parameters(), 5e-3),
+        system=make_system("v21", 32),
+        plugins=[plugin],
+        evaluator=None,
+    )
+    strategy.train(stream.train_stream[0])
+    strategy.eval(stream.test_stream)
+    assert plugin.init_model.training
+    assert plugin.init_model.head.targets.labels == [0, 1]
+
+
 def test_the_projection_is_trained_though_the_optimizer_was_made_for_the_encoder(
     blob_stream, encoder
 ):

@@ -35,6 +35,10 @@ class DataConfig:
 
     root: str = "data"
     download: bool = True
+    resolution: int | None = None  # of images that come in files; default: the scenario's
+    test_fraction: float = 0.2  # kept for testing, where the data come without a split
+    on_error: str = "skip"  # or raise: what to do about a file that cannot be read
+    memory: float = 4.0  # GiB up to which images in files are decoded once and kept
     train_per_class: int | None = None  # use at most this many training images of each class
     mean: list[float] | None = None  # per channel, of images in [0, 1]
     std: list[float] | None = None
@@ -124,6 +128,7 @@ class Config:
 
 _FREE_FORM = "encoder.options"
 _CHOICES = {
+    "data.on_error": ("skip", "raise"),
     "train.optimizer": ("adamw", "sgd"),
     "train.schedule": ("cosine", "constant"),
 }
@@ -133,6 +138,9 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "scenario.experiences": (1, None),
     "scenario.increment": (1, None),
     "scenario.base_classes": (0, None),
+    "data.resolution": (1, 4096),
+    "data.test_fraction": (0.001, 0.999),
+    "data.memory": (0, None),
     "data.train_per_class": (1, None),
     "system.dim": (1, None),
     "loss.scale": (1e-6, 600),

@@ -7,7 +7,7 @@ import torch
 from avalanche.benchmarks import nc_benchmark
 from torch import nn
 
-from lsc_continual.scenarios import LabelledImages
+from lsc_continual.scenarios import StoredImages
 
 torch.set_num_threads(1)  # small tensors gain nothing from more, and lose on a busy machine
 
@@ -18,9 +18,9 @@ def blobs(classes: int = 6, per_class: int = 40, features: int = 12, seed: int =
     centres = 3 * torch.randn(classes, features, generator=generator)
     labels = torch.arange(classes).repeat_interleave(per_class)
 
-    def draw() -> LabelledImages:
+    def draw() -> StoredImages:
         noise = torch.randn(len(labels), features, generator=generator)
-        return LabelledImages((centres[labels] + noise)[:, :, None, None], labels)
+        return StoredImages((centres[labels] + noise)[:, :, None, None], labels)
 
     return draw(), draw()
 

@@ -21,7 +21,13 @@ from lsc_continual.runs.folder import RunFolder
 from lsc_continual.runs.model import ModelSpec
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
-from lsc_continual.scenarios import class_order, experience_sizes, load_images, make_stream
+from lsc_continual.scenarios import (
+    Source,
+    class_order,
+    experience_sizes,
+    load_images,
+    make_stream,
+)
 from lsc_continual.strategies import LSC
 
 
@@ -81,7 +87,7 @@ def prepare(config: DictConfig, console: Console) -> Trial:
     device = pick_device(config.train.device)
     seed_everything(config.seed)
     scenario = config.scenario
-    data = load_images(scenario.name, config.data.root, config.data.download)
+    data = load_images(scenario.name, source_of(config))
     data = data.limited(config.data.train_per_class)
     classes = len(data.class_names)
     sizes = experience_sizes(
@@ -105,6 +111,20 @@ def prepare(config: DictConfig, console: Console) -> Trial:
     )
     stream = make_stream(data, order, sizes)
     return Trial(config, spec, stream, strategy, evaluation, progress, summary)
+
+
+def source_of(config: DictConfig) -> Source:
+    """Where the configuration says that the images are."""
+    data = config.data
+    return Source(
+        root=Path(data.root),
+        download=data.download,
+        resolution=data.resolution,
+        test_fraction=data.test_fraction,
+        on_error=data.on_error,
+        memory=data.memory,
+        seed=config.seed,
+    )
 
 
 def seed_everything(seed: int) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 
 from lsc_continual.catalog import SCENARIOS
-from lsc_continual.scenarios.images import ImageData, LabelledImages
+from lsc_continual.images import ImageData, StoredImages
+from lsc_continual.scenarios.source import Source
 from lsc_continual.scenarios.stream import class_order, experience_sizes, make_stream
 
 __all__ = [
     "ImageData",
-    "LabelledImages",
+    "Source",
+    "StoredImages",
     "class_order",
     "experience_sizes",
     "load_images",
@@ -22,18 +24,17 @@ __all__ = [
 ]
 
 
-def load_images(name: str, root: str | Path = "data", download: bool = True) -> ImageData:
+def load_images(name: str, source: Source | None = None) -> ImageData:
     """The images of a scenario, checked.
 
     Args:
         name: one of `lsc-cl ls scenarios`.
-        root: folder of the data.
-        download: whether missing files may be fetched.
+        source: where they come from.
 
     Raises:
         LSCError: unknown name, missing or damaged files, labels that do not fit together.
     """
-    data: ImageData = SCENARIOS.load(name)(Path(root), download)
+    data: ImageData = SCENARIOS.load(name)(source or Source())
     return data.check()
 
 
@@ -57,7 +58,7 @@ def make_benchmark(
     >>> [len(e.classes_in_this_experience) for e in benchmark.train_stream]
     [2, 2, 2, 2, 2]
     """
-    data = load_images(name, root, download)
+    data = load_images(name, Source(root=Path(root), download=download))
     classes = len(data.class_names)
     sizes = experience_sizes(classes, experiences, increment, base_classes)
     return make_stream(data, class_order(classes, order, seed), sizes)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from sklearn.datasets import load_digits as sklearn_digits
 from sklearn.model_selection import train_test_split
 
-from lsc_continual.scenarios.images import ImageData, LabelledImages
+from lsc_continual.images import ImageData, StoredImages
+from lsc_continual.scenarios.source import Source
 
 _SPLIT_SEED = 0  # the data set comes without a split; ours is the same in every run
 
 
-def load_digits(root: Path, download: bool) -> ImageData:
+def load_digits(source: Source) -> ImageData:
     """1,797 images of 8×8 in ten classes, a stratified quarter of them for testing."""
     bunch = sklearn_digits()
     images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
@@ -22,7 +21,7 @@ def load_digits(root: Path, download: bool) -> ImageData:
         torch.arange(len(labels)), test_size=0.25, stratify=bunch.target, random_state=_SPLIT_SEED
     )
     return ImageData(
-        LabelledImages(images[train], labels[train]),
-        LabelledImages(images[test], labels[test]),
+        StoredImages(images[train], labels[train]),
+        StoredImages(images[test], labels[test]),
         [str(name) for name in bunch.target_names],
     )

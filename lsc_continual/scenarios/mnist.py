@@ -8,24 +8,25 @@ from typing import Any
 from torchvision.datasets import MNIST, FashionMNIST
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.scenarios.images import ImageData, LabelledImages
+from lsc_continual.images import ImageData, StoredImages
+from lsc_continual.scenarios.source import Source
 
 
-def load_mnist(root: Path, download: bool) -> ImageData:
+def load_mnist(source: Source) -> ImageData:
     """60,000 + 10,000 handwritten digits of 28×28."""
-    return _load(MNIST, root, download)
+    return _load(MNIST, source)
 
 
-def load_fashion_mnist(root: Path, download: bool) -> ImageData:
+def load_fashion_mnist(source: Source) -> ImageData:
     """60,000 + 10,000 articles of clothing of 28×28."""
-    return _load(FashionMNIST, root, download)
+    return _load(FashionMNIST, source)
 
 
-def _load(dataset: type[Any], root: Path, download: bool) -> ImageData:
+def _load(dataset: type[Any], source: Source) -> ImageData:
     name = dataset.__name__
-    folder = root / name / "raw"
+    folder = source.root / name / "raw"
     try:
-        sets = [dataset(root, train=train, download=download) for train in (True, False)]
+        sets = [dataset(source.root, train=t, download=source.download) for t in (True, False)]
     except OSError as error:  # the network's errors among them
         raise _missing(name, folder, first_line(error)) from error
     except (RuntimeError, ValueError, EOFError, AssertionError) as error:
@@ -35,7 +36,7 @@ def _load(dataset: type[Any], root: Path, download: bool) -> ImageData:
             f"the files of {name} in {folder} are damaged ({first_line(error)}): delete the folder "
             "and run again with data.download=true"
         ) from error
-    train, test = (LabelledImages(s.data.unsqueeze(1), s.targets.long()) for s in sets)
+    train, test = (StoredImages(s.data.unsqueeze(1), s.targets.long()) for s in sets)
     return ImageData(train, test, list(sets[0].classes))
 
 

@@ -9,7 +9,7 @@ from avalanche.benchmarks import nc_benchmark
 from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios.images import ImageData
+from lsc_continual.images import ImageData
 
 
 def experience_sizes(

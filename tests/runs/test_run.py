@@ -19,6 +19,7 @@ from lsc_continual import LSCError, load_model
 from lsc_continual.cli.main import app
 from lsc_continual.runs import run as run_module
 from lsc_continual.runs.folder import write_atomically, write_folder_atomically
+from lsc_continual.scenarios import Source
 from lsc_continual.scenarios.digits import load_digits
 
 QUICK = ["encoder=mlp", "train.epochs=4", "scenario.experiences=5"]
@@ -105,7 +106,7 @@ def test_the_saved_configuration_says_everything(folder):
 
 def test_the_saved_model_predicts_as_the_run_did(folder, metrics):
     model, spec = load_model(folder)
-    data = load_digits(Path(), False)
+    data = load_digits(Source())
     with torch.no_grad():
         predicted = model(data.test.images).argmax(-1)
     accuracy = float((predicted == torch.tensor(data.test.targets)).double().mean())

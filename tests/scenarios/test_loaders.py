@@ -11,6 +11,7 @@ import torch
 from lsc_continual.catalog import SCENARIOS
 from lsc_continual.config import resolve
 from lsc_continual.errors import LSCError
+from lsc_continual.scenarios import Source
 
 
 def test_every_scenario_has_defaults_whose_first_line_is_its_command():
@@ -23,12 +24,12 @@ def test_every_scenario_has_defaults_whose_first_line_is_its_command():
 
 def test_digits_are_the_1797_of_scikit_learn_split_the_same_way_every_time():
     load = SCENARIOS.load("split-digits")
-    data = load(Path("nowhere"), False).check()
+    data = load(Source()).check()
     assert len(data.train) + len(data.test) == 1797
     assert data.input_shape == (1, 8, 8)
     assert data.class_names == [str(i) for i in range(10)]
     assert float(data.train.images.max()) == 1.0
-    assert torch.equal(data.test.images, load(Path("nowhere"), False).test.images)
+    assert torch.equal(data.test.images, load(Source()).test.images)
 
 
 def write_idx(path: Path, array: torch.Tensor) -> None:
@@ -48,7 +49,7 @@ def mnist(tmp_path: Path) -> Path:
 
 
 def test_mnist_files_are_read(mnist):
-    data = SCENARIOS.load("split-mnist")(mnist, False).check()
+    data = SCENARIOS.load("split-mnist")(Source(mnist, download=False)).check()
     assert (len(data.train), len(data.test)) == (40, 20)
     assert data.input_shape == (1, 28, 28)
     assert data.train.targets[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
@@ -56,7 +57,7 @@ def test_mnist_files_are_read(mnist):
 
 def test_missing_files_are_named_with_the_way_out(tmp_path):
     with pytest.raises(LSCError, match=r"FashionMNIST is not in .*raw .*data\.root="):
-        SCENARIOS.load("split-fashion-mnist")(tmp_path, False)
+        SCENARIOS.load("split-fashion-mnist")(Source(tmp_path, download=False))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "noise"])
@@ -65,4 +66,4 @@ def test_damaged_files_are_named(mnist, damage):
     content = path.read_bytes()
     path.write_bytes({"truncated": content[:1000], "empty": b"", "noise": b"\xff" * 2000}[damage])
     with pytest.raises(LSCError, match=r"the files of MNIST in .* are damaged"):
-        SCENARIOS.load("split-mnist")(mnist, False)
+        SCENARIOS.load("split-mnist")(Source(mnist, download=False))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios import ImageData, LabelledImages, experience_sizes, make_stream
+from lsc_continual.scenarios import ImageData, StoredImages, experience_sizes, make_stream
 from lsc_continual.scenarios.stream import class_order
 
 
@@ -52,9 +52,9 @@ def test_orders_are_seeded_or_given_and_complete():
         class_order(3, [2, 2, 1], seed=0)
 
 
-def images(labels: list[int]) -> LabelledImages:
+def images(labels: list[int]) -> StoredImages:
     pixels = torch.arange(len(labels) * 4, dtype=torch.uint8).reshape(-1, 1, 2, 2)
-    return LabelledImages(pixels, torch.tensor(labels))
+    return StoredImages(pixels, torch.tensor(labels))
 
 
 def test_a_stream_brings_each_class_in_its_experience():
@@ -69,7 +69,7 @@ def test_a_stream_brings_each_class_in_its_experience():
 
 
 def test_data_that_cannot_be_learned_is_refused():
-    with pytest.raises(LSCError, match="class 2, which is never trained on"):
+    with pytest.raises(LSCError, match="class 'c', which is never trained on"):
         ImageData(images([0, 1]), images([2]), ["a", "b", "c"]).check()
     with pytest.raises(LSCError, match="class 'c' has no training images"):
         ImageData(images([0, 1]), images([1]), ["a", "b", "c"]).check()

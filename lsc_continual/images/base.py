@@ -1,0 +1,97 @@
+"""What all labelled images have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lsc_continual.errors import LSCError
+
+
+class Images(Dataset[tuple[Tensor, int]]):
+    """Images of one shape with integer labels; item i is (FloatTensor[*shape] in [0, 1], label).
+
+    Args:
+        labels: LongTensor[count].
+    """
+
+    def __init__(self, labels: Tensor) -> None:
+        self.targets: list[int] = labels.tolist()
+        """Under the name that Avalanche looks for."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+
+    @abstractmethod
+    def subset(self, rows: Tensor) -> Images:
+        """The images at LongTensor[count] rows."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the images and labels: the same for the same data, on any machine."""
+
+
+class ImageData(NamedTuple):
+    """What a scenario loads: training and test images over the same classes."""
+
+    train: Images
+    test: Images
+    class_names: list[str]
+    skipped: tuple[str, ...] = ()
+    """Files that could not be read, each with the reason."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.train.shape
+
+    def limited(self, per_class: int | None) -> ImageData:
+        """The first `per_class` training images of each class only (all with None)."""
+        if per_class is None:
+            return self
+        labels = torch.tensor(self.train.targets)
+        order = labels.sort(stable=True).indices  # each class's rows in their old order
+        counts = labels.bincount()
+        place = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
+        return self._replace(train=self.train.subset(order[place < per_class].sort().values))
+
+    def check(self) -> ImageData:
+        """Itself, after a look at labels and shapes.
+
+        Raises:
+            LSCError: a test label that is never trained on, a class without training or test
+                images, or two shapes.
+        """
+        trained, tested = set(self.train.targets), set(self.test.targets)
+        if stray := sorted(tested - trained):
+            name = self.class_names[stray[0]] if stray[0] < len(self.class_names) else stray[0]
+            raise LSCError(
+                f"the test data has class {name!r}, which is never trained on: remove its "
+                "images or add some to the training data"
+            )
+        for part, present in (("training", trained), ("test", tested)):
+            if missing := sorted(set(range(len(self.class_names))) - present):
+                name = self.class_names[missing[0]]
+                raise LSCError(f"class {name!r} has no {part} images: add some or remove the class")
+        if self.train.shape != self.test.shape:
+            raise LSCError(
+                f"training images have shape {self.train.shape}, test images {self.test.shape}: "
+                "bring them to one size"
+            )
+        return self
+
+    def fingerprint(self) -> str:
+        """A digest of all of it: a run is resumed on the same data only."""
+        return f"{self.train.fingerprint()}-{self.test.fingerprint()}"

@@ -1,0 +1,29 @@
+"""Where a scenario's images come from, and how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """What every scenario's loader is given: the `data` settings and the seed.
+
+    Args:
+        root: folder of the data.
+        download: whether missing files may be fetched.
+        resolution: height and width of images that come in files; by default the scenario's.
+        test_fraction: share of each class kept for testing, where the data come without a split.
+        on_error: what to do about a file that cannot be read, "skip" or "raise".
+        memory: GiB up to which images that come in files are decoded once and kept.
+        seed: of splits that the data come without.
+    """
+
+    root: Path = Path("data")
+    download: bool = True
+    resolution: int | None = None
+    test_fraction: float = 0.2
+    on_error: str = "skip"
+    memory: float = 4.0
+    seed: int = 0

@@ -5,29 +5,99 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from avalanche.training.storage_policy import ClassBalancedBuffer, ReservoirSamplingBuffer
+from avalanche.training.storage_policy import ExemplarsBuffer
+from torch import Tensor
 
 
-class BalancedBuffer(ClassBalancedBuffer):
-    """Equally many samples of every class seen, each class a reservoir.
+class BalancedBuffer(ExemplarsBuffer):
+    """Equally many samples of every class seen, each class a uniform random sample of its own.
 
-    Avalanche's own class-balanced buffer adds task labels to what it stores, so that its samples
-    cannot be batched with those of a benchmark without task labels; here they stay as they are.
+    Every sample draws a random weight when it arrives, and the heaviest of each class stay (a
+    reservoir). What is kept of a sample is its view into the experience's data set, its class, its
+    weight and where it came from, so an update costs the same however many classes are stored.
+    (Avalanche's own class-balanced buffer holds a data set for each class, and adds task labels to
+    samples of benchmarks that have none.)
     """
+
+    buffer: Any
 
     def __init__(self, max_size: int) -> None:
         super().__init__(max_size=max_size)
+        self.seen_classes = torch.empty(0, dtype=torch.long)
+        """All classes that ever arrived, ascending."""
+        self.labels = torch.empty(0, dtype=torch.long)
+        self.weights = torch.empty(0, dtype=torch.float64)
+        self.places = torch.empty(0, 2, dtype=torch.long)
+        """Experience and position in its data set, of each stored sample."""
+        # Of its own, so that processes that train together store the same samples.
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
 
-    def update_from_dataset(self, new_data: Any, strategy: Any = None) -> None:
-        """Store samples of the arriving classes; make room by shortening the others."""
-        labels = torch.tensor([int(label) for label in new_data.targets])
-        arriving = labels.unique().tolist()
-        self.seen_classes.update(arriving)
-        lengths = self.get_group_lengths(len(self.seen_classes))
-        length_of = dict(zip(sorted(self.seen_classes), lengths, strict=True))
-        for label in arriving:
-            group = self.buffer_groups.setdefault(label, ReservoirSamplingBuffer(0))
-            group.max_size = length_of[label]
-            group.update_from_dataset(new_data.subset((labels == label).nonzero()[:, 0].tolist()))
-        for label, group in self.buffer_groups.items():
-            group.resize(strategy, length_of[label])
+    def update(self, strategy: Any, **kwargs: Any) -> None:
+        """Store samples of the experience; make room by shortening the other classes."""
+        experience = strategy.experience
+        self.update_from_dataset(experience.dataset, getattr(experience, "current_experience", 0))
+
+    def update_from_dataset(self, dataset: Any, experience: int = 0) -> None:
+        """Store samples of a data set, remembered under the number of an experience."""
+        labels = torch.tensor([int(label) for label in dataset.targets])
+        weights = torch.rand(len(labels), dtype=torch.float64, generator=self._generator)
+        positions = torch.arange(len(labels))
+        places = torch.stack([torch.full_like(positions, experience), positions], 1)
+        self.seen_classes = torch.cat([self.seen_classes, labels]).unique()
+        self._keep(
+            torch.cat([self.labels, labels]),
+            torch.cat([self.weights, weights]),
+            torch.cat([self.places, places]),
+            dataset,
+        )
+
+    def resize(self, strategy: Any, new_size: int) -> None:
+        """Hold at most `new_size` samples from now on."""
+        self.max_size = new_size
+        self._keep(self.labels, self.weights, self.places, None)
+
+    def _keep(self, labels: Tensor, weights: Tensor, places: Tensor, dataset: Any) -> None:
+        """Keep the heaviest samples of each class; those of `dataset` come last."""
+        classes = len(self.seen_classes)
+        if not classes:
+            return
+        each, more = divmod(self.max_size, classes)
+        order = weights.argsort(descending=True)
+        order = order[labels[order].sort(stable=True).indices]  # by class, the heaviest first
+        numbers = torch.searchsorted(self.seen_classes, labels[order])
+        counts = numbers.bincount(minlength=classes)
+        place = torch.arange(len(order)) - (counts.cumsum(0) - counts)[numbers]
+        kept = order[place < each + (numbers < more)].sort().values
+        old = len(self.buffer)
+        buffer = self.buffer.subset(kept[kept < old].tolist())
+        if dataset is not None:
+            new = dataset.subset((kept[kept >= old] - old).tolist())
+            buffer = buffer.concat(new) if len(buffer) else new
+        self.buffer = buffer
+        self.labels, self.weights, self.places = labels[kept], weights[kept], places[kept]
+
+    def state(self) -> dict[str, Any]:
+        """What `load_state` needs: a few tensors, no samples."""
+        return {
+            "seen_classes": self.seen_classes,
+            "labels": self.labels,
+            "weights": self.weights,
+            "places": self.places,
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state(self, state: dict[str, Any], stream: Any) -> None:
+        """Fetch the stored samples out of the stream that they came from."""
+        for name in ("seen_classes", "labels", "weights", "places"):
+            setattr(self, name, state[name])
+        self._generator.set_state(state["generator"])
+        runs, lengths = self.places[:, 0].unique_consecutive(return_counts=True)
+        positions = self.places[:, 1].split(lengths.tolist())
+        parts = [
+            stream[experience].dataset.subset(inside.tolist())
+            for experience, inside in zip(runs.tolist(), positions, strict=True)
+        ]
+        for part in parts[1:]:
+            parts[0] = parts[0].concat(part)
+        if parts:
+            self.buffer = parts[0]

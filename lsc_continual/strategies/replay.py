@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,13 +11,16 @@ from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
 
+from lsc_continual import distributed
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import origin_of
+from lsc_continual.images.loader import batch_labels
 from lsc_continual.strategies.buffer import BalancedBuffer
+from lsc_continual.strategies.resumable import Resumable
 
 
-class EmbeddingReplay(ReplayPlugin):
+class EmbeddingReplay(ReplayPlugin, Resumable):
     """Replay that keeps the embeddings of old classes where they were.
 
     - The buffer holds equally many samples of each class; batches are new samples and as many
@@ -54,25 +58,43 @@ class EmbeddingReplay(ReplayPlugin):
         self.distillation = distillation
         self.balanced = balanced
         self._teacher: nn.Module | None = None
+        self._arriving = torch.empty(0, dtype=torch.long)
+        self._share = 1.0  # of the arriving classes among all
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self._arriving = torch.tensor(arriving_classes(strategy.experience))
+        seen = torch.cat([self.storage_policy.seen_classes, self._arriving]).unique()
+        self._share = len(self._arriving) / len(seen)
+        memory = self.storage_policy.buffer
+        if not hasattr(strategy, "add_to_dataloader"):  # not an LSC strategy
+            super().before_training_exp(strategy, **kwargs)
+        elif len(memory):
+            strategy.add_to_dataloader(memory, self.batch_size_mem or strategy.train_mb_size)
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         if self._teacher is None:
             return
-        arriving = arriving_classes(strategy.experience)
-        replayed = ~torch.isin(strategy.mb_y, torch.tensor(arriving, device=strategy.device))
-        if not replayed.any() or replayed.all():
+        # Counted over the whole batch, of which this process may have a part only; the mean over
+        # processes of these weighted sums is then the loss of the whole batch.
+        everywhere, mine = batch_labels(strategy)
+        arriving = torch.isin(everywhere, self._arriving)
+        count, new_count = len(arriving), int(arriving.sum())
+        if not 0 < new_count < count:
             return
+        processes = distributed.world_size()
+        old_weight, new_weight = (1 - self._share) / (count - new_count), self._share / new_count
+        replayed = ~torch.isin(mine, self._arriving)
         if self.balanced:
             losses = self._each_loss(strategy._criterion, strategy.mb_output, strategy.mb_y)
-            share = len(arriving) / len(self.storage_policy.seen_classes.union(arriving))
-            balanced = share * losses[~replayed].mean() + (1 - share) * losses[replayed].mean()
-            strategy.loss += balanced - losses.mean()
-        if self.distillation:
-            new = origin_of(strategy.mb_output).embedding[replayed]
-            with torch.no_grad():
-                old = self._teacher(strategy.mb_x[replayed])
-            drift = 1 - F.cosine_similarity(new, old, dim=-1)
-            strategy.loss += self.distillation * drift.mean()
+            weights = torch.where(replayed, old_weight, new_weight) - 1 / count
+            strategy.loss += processes * (weights.to(losses) * losses).sum()
+        rows = replayed.nonzero()[:, 0].to(strategy.device)
+        if self.distillation and len(rows):
+            new = origin_of(strategy.mb_output).embedding[rows]
+            with torch.no_grad(), getattr(strategy, "autocast", nullcontext)():
+                old = self._teacher(strategy.mb_x[rows])
+            drift = 1 - F.cosine_similarity(new, old.to(new), dim=-1)
+            strategy.loss += self.distillation * processes / (count - new_count) * drift.sum()
 
     @staticmethod
     def _each_loss(criterion: Any, output: Tensor, labels: Tensor) -> Tensor:
@@ -93,3 +115,13 @@ class EmbeddingReplay(ReplayPlugin):
         super().after_training_exp(strategy, **kwargs)
         if _at_task_boundary(strategy.experience, before=False):
             self._teacher = strategy.model.frozen_embedder()
+
+    def state(self) -> dict[str, Any]:
+        teacher = None if self._teacher is None else self._teacher.state_dict()
+        return {"buffer": self.storage_policy.state(), "teacher": teacher}
+
+    def load_state(self, state: dict[str, Any], strategy: Any, stream: Any) -> None:
+        self.storage_policy.load_state(state["buffer"], stream)
+        if state["teacher"] is not None:
+            self._teacher = strategy.model.frozen_embedder()
+            self._teacher.load_state_dict(state["teacher"])

@@ -7,13 +7,19 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from lsc_continual.strategies.resumable import Resumable, State
 
-class CosineDecay(SupervisedPlugin):
+
+class CosineDecay(SupervisedPlugin, Resumable):
     """Cosine decay from the optimizer's own learning rate to zero, anew in each experience.
 
     Step by step rather than by epoch, so that one epoch decays too. Put it after plugins that
     change the data loader, such as replay.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scheduler: CosineAnnealingLR | None = None
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         for group in strategy.optimizer.param_groups:
@@ -22,4 +28,12 @@ class CosineDecay(SupervisedPlugin):
         self._scheduler = CosineAnnealingLR(strategy.optimizer, T_max=steps)
 
     def after_update(self, strategy: Any, **kwargs: Any) -> None:
+        assert self._scheduler is not None
         self._scheduler.step()
+
+    def state(self) -> State:
+        return {} if self._scheduler is None else self._scheduler.state_dict()
+
+    def take_up(self, state: State) -> None:
+        assert self._scheduler is not None
+        self._scheduler.load_state_dict(state)

@@ -1,0 +1,63 @@
+"""From an Avalanche dataset back to the images it is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.benchmarks.utils.flat_data import FlatData
+from avalanche.benchmarks.utils.transform_groups import TransformGroups
+from torch import Tensor
+
+from lsc_continual.images.base import Images
+
+
+def located(dataset: AvalancheDataset) -> tuple[Images, Tensor] | None:
+    """The `Images` behind a dataset, and which row of them each of its samples is.
+
+    Knowing this, batches can be cut out of a tensor instead of being put together sample by
+    sample. None where the samples are something else: data of another kind, of several sources,
+    or changed by transforms. (Avalanche has no public way to ask; this walks through its nested
+    views.)
+    """
+    found: list[tuple[Images, Tensor]] = []
+    view: Any = dataset._flat_data
+    return found[0] if _walk(view, torch.arange(len(dataset)), found) else None
+
+
+def _walk(view: Any, rows: Tensor, found: list[tuple[Images, Tensor]]) -> bool:
+    """Whether all of `rows` lie in one `Images`, which is then put into `found`."""
+    if isinstance(view, Images):
+        found.append((view, rows))
+        return len(found) == 1
+    if not isinstance(view, FlatData) or _transforms(view):
+        return False
+    if view._indices is not None:
+        rows = torch.tensor(list(view._indices))[rows]
+    if len(view._datasets) == 1:
+        return _walk(view._datasets[0], rows, found)
+    ends = view._cumulative_sizes
+    for part, start, end in zip(view._datasets, [0, *ends[:-1]], ends, strict=True):
+        inside = (rows >= start) & (rows < end)
+        if inside.all():
+            return _walk(part, rows - start, found)
+    return False
+
+
+def _transforms(view: FlatData[Any]) -> bool:
+    """Whether a view changes its samples."""
+    groups = [
+        getattr(view, name, None) for name in ("_transform_groups", "_frozen_transform_groups")
+    ]
+    return any(
+        transform is not None and any(part is not None for part in _parts(transform))
+        for group in groups
+        if isinstance(group, TransformGroups)
+        for transform in group.transform_groups.values()
+    )
+
+
+def _parts(transform: Any) -> list[Any]:
+    """The transforms of each element of a sample; Avalanche writes "none at all" as a tuple."""
+    return list(getattr(transform, "transforms", [transform]))

@@ -63,6 +63,15 @@ class Order(NamedTuple):
     seed: int
 
 
+class Served(NamedTuple):
+    """What a feed has to say to an order."""
+
+    parts: Batch
+    """Inputs alone, or all that samples consist of."""
+    kept: Tensor | None = None
+    """The places in the order that could be served; None for all."""
+
+
 class Feed(ABC):
     """Turns orders into batches."""
 
@@ -70,8 +79,8 @@ class Feed(ABC):
     """Files that could not be read, with the reason."""
 
     @abstractmethod
-    def serve(self, orders: Sequence[Order]) -> Iterator[Batch]:
-        """One batch for each order: inputs and labels (and what else samples consist of)."""
+    def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
+        """One batch for each order."""
 
 
 class TensorFeed(Feed):
@@ -85,13 +94,12 @@ class TensorFeed(Feed):
             free = torch.cuda.mem_get_info(device)[0]
             fits = self.images.nbytes < free / 2
             self.images = self.images.to(device) if fits else self.images.pin_memory()
-        self.labels = torch.tensor(images.targets, device=device)
 
-    def serve(self, orders: Sequence[Order]) -> Iterator[Batch]:
+    def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
         for order in orders:
             rows = order.samples.to(self.device, non_blocking=True)
             cut = self.images[rows.to(self.images.device)].to(self.device, non_blocking=True)
-            yield [as_unit_range(cut), self.labels[rows]]
+            yield Served([as_unit_range(cut)])
 
 
 class WorkerFeed(Feed):
@@ -115,7 +123,7 @@ class WorkerFeed(Feed):
             generator=torch.Generator(),  # of its own: a loader draws from it at every start
         )
 
-    def serve(self, orders: Sequence[Order]) -> Iterator[Batch]:
+    def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
         self._orders[:] = [
             [
                 (sample, batch_seed(order.seed, sample, place))
@@ -123,7 +131,7 @@ class WorkerFeed(Feed):
             ]
             for order in orders
         ]
-        for batch, failures in self._loader:
+        for batch, kept, failures in self._loader:
             for failure in failures:
                 self._report(failure)
             if batch is None:
@@ -131,7 +139,8 @@ class WorkerFeed(Feed):
                     f"no image of a batch can be read (the last: {failures[-1]}): repair the data"
                 )
             inputs, *rest = (part.to(self._device, non_blocking=True) for part in batch)
-            yield [as_unit_range(inputs) if inputs.dtype == torch.uint8 else inputs, *rest]
+            inputs = as_unit_range(inputs) if inputs.dtype == torch.uint8 else inputs
+            yield Served([inputs, *rest], kept if failures else None)
 
     def _report(self, failure: str) -> None:
         if self._strict:
@@ -165,7 +174,7 @@ class BatchLoader:
         self._rows, self._feed = feeds.of(parts, training)
         named = all(hasattr(part, "targets_task_labels") for part in parts)
         tasks = [_integers(part.targets_task_labels) for part in parts] if named else []
-        self._tasks = torch.cat(tasks) if tasks else None
+        self._values = [self._labels, torch.cat(tasks)] if named else [self._labels]
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -183,10 +192,11 @@ class BatchLoader:
             steps.append((Step(seed, start, len(mine), self._labels[batch]), mine))
         steps = steps[self.done :]
         orders = [Order(self._rows[mine], step.seed + step.start) for step, mine in steps]
-        for (step, mine), parts in zip(steps, self._feed.serve(orders), strict=True):
+        for (step, mine), (parts, kept) in zip(steps, self._feed.serve(orders), strict=True):
             self.step, self.done = step, self.done + 1
-            if self._tasks is not None and len(parts) == 2:
-                parts.append(self._tasks[mine][: len(parts[1])].to(parts[1].device))
+            if len(parts) == 1:
+                mine = mine if kept is None else mine[kept]
+                parts += [values[mine].to(parts[0].device) for values in self._values]
             yield parts
         self.epoch, self.done = self.epoch + 1, 0
 
@@ -254,8 +264,7 @@ class _Seeded(Dataset[Any]):
             np.random.seed(seed % 2**32)
             try:
                 if isinstance(self.source, ImageFiles):
-                    image = self.source.decode(index, self.crop_scale)
-                    return image, self.source.targets[index]
+                    return (self.source.decode(index, self.crop_scale),)
                 return self.source[index]
             except UnreadableImageError as error:
                 return error
@@ -265,15 +274,17 @@ class _Seeded(Dataset[Any]):
 
 
 class _Collate:
-    """Samples -> (batch or None, sentences on those that could not be read)."""
+    """Samples -> batch or None, the places of those in it, sentences on the others."""
 
     def __init__(self, collate: Any) -> None:
         self.collate = collate
 
-    def __call__(self, samples: list[Any]) -> tuple[Batch | None, list[str]]:
-        good = [sample for sample in samples if not isinstance(sample, Exception)]
-        failures = [str(sample) for sample in samples if isinstance(sample, Exception)]
-        return (list(self.collate(good)) if good else None), failures
+    def __call__(self, samples: list[Any]) -> tuple[Batch | None, Tensor, list[str]]:
+        failed = [isinstance(sample, Exception) for sample in samples]
+        good = [sample for sample, bad in zip(samples, failed, strict=True) if not bad]
+        failures = [str(sample) for sample, bad in zip(samples, failed, strict=True) if bad]
+        kept = (~torch.tensor(failed)).nonzero()[:, 0]
+        return (list(self.collate(good)) if good else None), kept, failures
 
 
 class _Reread:

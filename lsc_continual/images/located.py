@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.flat_data import FlatData
-from avalanche.benchmarks.utils.transform_groups import TransformGroups
 from torch import Tensor
 
 from lsc_continual.images.base import Images
@@ -18,8 +17,8 @@ def located(dataset: AvalancheDataset) -> tuple[Images, Tensor] | None:
 
     Knowing this, batches can be cut out of a tensor instead of being put together sample by
     sample. None where the samples are something else: data of another kind, of several sources,
-    or changed by transforms. (Avalanche has no public way to ask; this walks through its nested
-    views.)
+    or changed by transforms of its inputs. (Avalanche has no public way to ask; this walks through
+    its nested views.)
     """
     found: list[tuple[Images, Tensor]] = []
     view: Any = dataset._flat_data
@@ -46,18 +45,11 @@ def _walk(view: Any, rows: Tensor, found: list[tuple[Images, Tensor]]) -> bool:
 
 
 def _transforms(view: FlatData[Any]) -> bool:
-    """Whether a view changes its samples."""
-    groups = [
-        getattr(view, name, None) for name in ("_transform_groups", "_frozen_transform_groups")
-    ]
-    return any(
-        transform is not None and any(part is not None for part in _parts(transform))
-        for group in groups
-        if isinstance(group, TransformGroups)
-        for transform in group.transform_groups.values()
-    )
-
-
-def _parts(transform: Any) -> list[Any]:
-    """The transforms of each element of a sample; Avalanche writes "none at all" as a tuple."""
-    return list(getattr(transform, "transforms", [transform]))
+    """Whether a view changes its inputs. (Labels are read from the data set, not from samples.)"""
+    for name in ("_transform_groups", "_frozen_transform_groups"):
+        group = getattr(view, name, None)
+        transform = None if group is None else group[group.current_group]
+        # Avalanche wraps "nothing to do" as a transform of inputs and labels whose first is None.
+        if transform is not None and getattr(transform, "transforms", [transform])[0] is not None:
+            return True
+    return False

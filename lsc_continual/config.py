@@ -83,6 +83,7 @@ class AugmentConfig:
     translate: float = 0.0  # up to this part of the image's side
     zoom: float = 0.0  # scale between 1 − zoom and 1 + zoom
     flip: bool = False  # left and right
+    crop_scale: float | None = None  # random crops of at least this share of the area
 
 
 @dataclass
@@ -101,6 +102,15 @@ class TrainConfig:
     weight_decay: float = 1e-4
     schedule: str = "cosine"  # within an experience; or constant
     device: str = "auto"  # cuda where there is one; cpu, cuda, cuda:1, …
+    precision: str = "auto"  # fp32; bf16 on GPUs that have it, or fp16
+    workers: int | None = None  # processes that read files; default: by the number of cores
+    compile: bool = False  # torch.compile: slow to start, faster afterwards
+
+
+@dataclass
+class CheckpointConfig:
+    minutes: float = 10.0  # between two checkpoints; there is one after each experience anyway
+    keep: int = 2  # the latest
 
 
 @dataclass
@@ -123,6 +133,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -130,6 +141,7 @@ _FREE_FORM = "encoder.options"
 _CHOICES = {
     "data.on_error": ("skip", "raise"),
     "train.optimizer": ("adamw", "sgd"),
+    "train.precision": ("auto", "fp32", "bf16", "fp16"),
     "train.schedule": ("cosine", "constant"),
 }
 # Key -> (smallest, largest) value; None: no bound.
@@ -148,13 +160,31 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "augment.rotate": (0, 180),
     "augment.translate": (0, 1),
     "augment.zoom": (0, 0.99),
+    "augment.crop_scale": (0.01, 1),
     "replay.size": (0, None),
     "replay.distillation": (0, None),
     "train.epochs": (1, None),
     "train.batch_size": (1, None),
     "train.lr": (0, None),
+    "train.workers": (0, 256),
+    "checkpoint.minutes": (0, None),
+    "checkpoint.keep": (1, None),
     "train.weight_decay": (0, None),
 }
+
+
+CHANGEABLE = {
+    "checkpoint.keep",
+    "checkpoint.minutes",
+    "data.download",
+    "data.memory",
+    "data.root",
+    "run.dir",
+    "train.compile",
+    "train.device",
+    "train.workers",
+}
+"""What may change in the middle of a run."""
 
 
 def resolve(overrides: Sequence[str] = ()) -> DictConfig:
@@ -177,6 +207,41 @@ def resolve(overrides: Sequence[str] = ()) -> DictConfig:
     if "encoder.name" in given:
         packaged.pop("encoder", None)  # its options are for another encoder
     config = OmegaConf.merge(schema, packaged)
+    assert isinstance(config, DictConfig)
+    _set(config, given, texts)
+    _check(config)
+    return config
+
+
+def reopen(stored: dict[str, Any], overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration of an earlier run, with `key=value` overrides of what may change.
+
+    Raises:
+        LSCError: the configuration is another version's, or an override is wrong.
+    """
+    schema = OmegaConf.structured(Config)
+    parsed = [_parse(override, schema) for override in overrides]
+    for key, _, _ in parsed:
+        if key not in CHANGEABLE:
+            raise LSCError(
+                f"{key} cannot change in the middle of a run: start a new one, or change only "
+                f"{', '.join(sorted(CHANGEABLE - {'run.dir'}))}"
+            )
+    try:
+        config = OmegaConf.merge(schema, stored)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise LSCError(
+            f"the run's configuration does not fit this version ({reason}): resume with the "
+            "version that started it"
+        ) from error
+    assert isinstance(config, DictConfig)
+    _set(config, {key: value for key, value, _ in parsed}, {key: text for key, _, text in parsed})
+    _check(config)
+    return config
+
+
+def _set(config: DictConfig, given: dict[str, Any], texts: dict[str, str]) -> None:
     for key, value in given.items():
         try:
             OmegaConf.update(config, key, value, force_add=key.startswith(_FREE_FORM + "."))
@@ -185,9 +250,6 @@ def resolve(overrides: Sequence[str] = ()) -> DictConfig:
                 raise LSCError(f"{key} needs a value: see `lsc-cl show`") from error
             reason = str(error).splitlines()[0]
             raise LSCError(f"{key}={texts.get(key, value)} has the wrong type: {reason}") from error
-    assert isinstance(config, DictConfig)
-    _check(config)
-    return config
 
 
 def _packaged_yaml(scenario: str) -> str:

@@ -13,15 +13,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from lsc_continual.codec import decode, encode
 
-def start(device: torch.device) -> None:
+
+def start() -> None:
     """Join the other processes, if `torchrun` started several."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-            dist.init_process_group("cpu:gloo,cuda:nccl")
-        else:
-            dist.init_process_group("gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
 
 
 def stop() -> None:
@@ -58,6 +56,24 @@ def everyone(value: Any) -> list[Any]:
 def from_first(value: Any) -> Any:
     """The first process's value (of JSON types), on all of them."""
     return everyone(value)[0]
+
+
+def state_from_first(state: Any | None) -> Any | None:
+    """The first process's nested state of tensors and JSON values, on all of them."""
+    if world_size() == 1:
+        return state
+    if not from_first(state is not None):
+        return None
+    parts = encode(state) if rank() == 0 else (b"", b"")
+    return decode(*(_bytes_from_first(part) for part in parts))
+
+
+def _bytes_from_first(content: bytes) -> bytes:
+    buffer = torch.empty(from_first(len(content)), dtype=torch.uint8)
+    if rank() == 0:
+        buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    dist.broadcast(buffer, 0)
+    return buffer.numpy().tobytes()
 
 
 def largest(values: list[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 
 from lsc_continual.cli.ls import ls
+from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
 from lsc_continual.cli.show import show
 from lsc_continual.errors import LSCError, first_line
@@ -42,11 +44,14 @@ def options(
 
 
 app.command()(run)
+app.command()(resume)
 app.command()(ls)
 app.command()(show)
 
 
 def complain(message: str) -> None:
+    if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
+        return
     Console(stderr=True).print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
@@ -10,10 +12,13 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torchvision.transforms import v2
 
+from lsc_continual import distributed
 from lsc_continual.catalog import LOSSES
 from lsc_continual.errors import LSCError
+from lsc_continual.heads import default_unknown_prior
+from lsc_continual.images import ImageData
+from lsc_continual.images.loader import Loading
 from lsc_continual.runs.model import ModelSpec
-from lsc_continual.scenarios import ImageData
 from lsc_continual.strategies import (
     LSC,
     BatchAugmentation,
@@ -21,6 +26,7 @@ from lsc_continual.strategies import (
     EmbeddingReplay,
     StopOnDivergence,
 )
+from lsc_continual.systems import make_system
 
 
 def model_spec(config: DictConfig, data: ImageData) -> ModelSpec:
@@ -45,17 +51,25 @@ def model_spec(config: DictConfig, data: ImageData) -> ModelSpec:
             "allocation": config.allocation.name,
             "seed": config.seed,
             "scale": config.loss.scale,
-            "unknown_prior": config.loss.unknown_prior,
+            "unknown_prior": _unknown_prior(config),
             "normalize": config.loss.normalize,
         },
     )
+
+
+def _unknown_prior(config: DictConfig) -> float:
+    """The value of `loss.unknown_prior`, or its default for the system."""
+    given: float | None = config.loss.unknown_prior
+    if given is not None:
+        return given
+    return default_unknown_prior(make_system(config.system.name, config.system.dim))
 
 
 def build_lsc(
     config: DictConfig, spec: ModelSpec, device: torch.device, plugins: list[BasePlugin]
 ) -> LSC:
     """Fixed targets with replay and embedding distillation; `plugins` come last."""
-    model = spec.build(config.encoder.weights)
+    model = spec.build(config.encoder.weights).to(device)
     own: list[BasePlugin] = []
     if augmentation := make_augmentation(config):
         own.append(BatchAugmentation(augmentation))
@@ -73,6 +87,13 @@ def build_lsc(
         device=device,
         plugins=own + plugins,
         evaluator=EvaluationPlugin(),
+        loading=Loading(
+            pick_workers(config.train.workers, device),
+            config.augment.crop_scale,
+            config.data.on_error,
+        ),
+        precision=pick_precision(config.train.precision, device),
+        compile=config.train.compile,
     )
 
 
@@ -82,10 +103,11 @@ def _replay(config: DictConfig) -> EmbeddingReplay:
 
 def make_optimizer(config: DictConfig, model: nn.Module) -> Optimizer:
     """The optimizer over all parameters of the model."""
-    lr, decay = config.train.lr, config.train.weight_decay
+    fused = all(parameter.is_cuda for parameter in model.parameters()) or None
+    options = {"lr": config.train.lr, "weight_decay": config.train.weight_decay, "fused": fused}
     if config.train.optimizer == "sgd":
-        return SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=decay)
-    return AdamW(model.parameters(), lr=lr, weight_decay=decay)
+        return SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
+    return AdamW(model.parameters(), **options)
 
 
 def make_augmentation(config: DictConfig) -> nn.Module | None:
@@ -106,13 +128,14 @@ def make_augmentation(config: DictConfig) -> nn.Module | None:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of `train.device`; "auto" is the first GPU if there is one.
+    """The device of `train.device`; "auto" is this process's GPU if there is one.
 
     Raises:
         LSCError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        available = torch.cuda.is_available()
+        return torch.device("cuda", distributed.local_rank()) if available else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -120,4 +143,24 @@ def pick_device(name: str) -> torch.device:
         raise LSCError(f"train.device={name} is not available here: use auto or cpu") from error
     if device.type not in ("cpu", "cuda"):
         raise LSCError(f"train.device={name} cannot be used for training: use auto, cpu or cuda")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """The precision of `train.precision`; "auto" is bf16 on GPUs that compute in it."""
+    if name == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else "fp32"
+    return name
+
+
+def pick_workers(number: int | None, device: torch.device) -> int:
+    """The processes of `train.workers` that read files; by default most of the cores.
+
+    On a CPU two fewer, because training needs cores too.
+    """
+    if number is not None:
+        return number
+    cores = len(os.sched_getaffinity(0)) // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return min(16, cores - 1) if device.type == "cuda" else max(0, cores - 2)

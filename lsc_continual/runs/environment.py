@@ -15,7 +15,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return {
         "lsc_continual": version("lsc_continual"),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "avalanche": version("avalanche-lib"),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

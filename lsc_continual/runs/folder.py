@@ -2,115 +2,103 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lsc_continual.errors import LSCError
+from lsc_continual.runs.sealed import write_file, write_folder
 
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that, whatever happens, the old or the new content is there, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write into a temporary folder, then put it in the place of `folder`."""
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    replaced = temporary.with_name(f"{temporary.name}-old")
-    try:
-        os.chmod(temporary, 0o755)
-        fill(temporary)
-        for path in [*temporary.iterdir(), temporary]:
-            _sync(path)
-        if folder.exists():
-            os.replace(folder, replaced)
-        os.replace(temporary, folder)
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    """Have a file or folder reach the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+CONFIG, METRICS = "config.yaml", "metrics.json"
 
 
 class RunFolder:
-    """`config.yaml`, `metrics.json`, `model/`, `checkpoints/`, TensorBoard events, `report.html`.
+    """`config.yaml`, `metrics.json`, `model/`, `checkpoints/`, `report.html`, and event files."""
 
-    Args:
-        path: an empty or absent folder; with None, `runs/NAME`, or `runs/NAME-2`, … if that is
-            taken.
-        name: of the run.
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[bytes] | None = None
 
-    Raises:
-        LSCError: the folder holds something already, or cannot be written.
-    """
+    @classmethod
+    def create(cls, path: str | None, name: str) -> RunFolder:
+        """A new run folder.
 
-    def __init__(self, path: str | None, name: str) -> None:
-        self.path = Path(path) if path else self._free(Path("runs") / name)
+        Args:
+            path: an empty or absent folder; with None, `runs/NAME`, or `runs/NAME-2`, … if that
+                is taken.
+            name: of the run.
+
+        Raises:
+            LSCError: the folder holds something already, or cannot be written.
+        """
+        folder = cls(Path(path) if path else _free(Path("runs") / name))
         try:
-            if self.path.is_dir() and any(self.path.iterdir()):
-                raise LSCError(
-                    f"{self.path} is not empty: choose another run.dir, so that nothing is lost"
+            if folder.path.is_dir() and any(folder.path.iterdir()):
+                hint = (
+                    f", or go on with it: lsc-cl resume {folder.path}" if folder.holds_run else ""
                 )
-            self.checkpoints.mkdir(parents=True)
+                raise LSCError(
+                    f"{folder.path} is not empty: choose another run.dir, so that nothing is "
+                    f"lost{hint}"
+                )
+            folder.checkpoints.mkdir(parents=True)
         except OSError as error:
             raise LSCError(
-                f"the run folder {self.path} cannot be written ({error.strerror}): choose "
+                f"the run folder {folder.path} cannot be written ({error.strerror}): choose "
                 "another run.dir"
             ) from error
+        folder._claim()
+        return folder
 
-    @staticmethod
-    def _free(path: Path) -> Path:
-        candidate, number = path, 2
-        while candidate.exists():
-            candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-        return candidate
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """The folder of a run that is to go on.
+
+        Raises:
+            LSCError: no run is there, or another process is at work in it.
+        """
+        folder = cls(Path(path))
+        if not folder.holds_run:
+            raise LSCError(f"{path} is no run folder: {CONFIG} is missing; see `ls runs`")
+        folder._claim()
+        return folder
+
+    @property
+    def holds_run(self) -> bool:
+        return (self.path / CONFIG).is_file()
 
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    def _claim(self) -> None:
+        """Keep other processes out for as long as this one lives."""
+        with self._writing("checkpoints"):
+            self.checkpoints.mkdir(exist_ok=True)
+            self._lock = (self.checkpoints / ".lock").open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LSCError(
+                f"another process is at work in {self.path}: wait for it or stop it first"
+            ) from error
+        except OSError:  # a file system without locks
+            return
+
     def write(self, name: str, text: str) -> None:
         with self._writing(name):
-            write_atomically(self.path / name, text)
+            write_file(self.path / name, text.encode())
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        self.write("metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+        self.write(METRICS, json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
 
-    def keep_checkpoint(self, name: str, fill: Callable[[Path], None]) -> None:
-        """Write a checkpoint, then drop the earlier ones."""
-        with self._writing(f"checkpoints/{name}"):
-            write_folder_atomically(self.checkpoints / name, fill)
-            for other in self.checkpoints.iterdir():
-                if other.name != name:
-                    shutil.rmtree(other)
-
-    def write_model(self, fill: Callable[[Path], None]) -> None:
+    def write_model(self, files: Mapping[str, bytes]) -> None:
         with self._writing("model"):
-            write_folder_atomically(self.path / "model", fill)
+            write_folder(self.path / "model", files)
 
     def discard(self) -> None:
         """Remove the folder, when there is nothing in it worth keeping."""
@@ -122,6 +110,13 @@ class RunFolder:
             yield
         except OSError as error:  # a full disk, for example
             raise LSCError(
-                f"{self.path / name} cannot be written ({error.strerror}): make room or choose "
-                "another run.dir; what was written before is kept"
+                f"{self.path / name} cannot be written ({error.strerror}): make room, then "
+                f"`lsc-cl resume {self.path}`; what was written before is kept"
             ) from error
+
+
+def _free(path: Path) -> Path:
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return candidate

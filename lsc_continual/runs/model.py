@@ -7,17 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.encoders import make_encoder
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
+from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
-_FORMAT = 1
+_FORMAT = 2
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 
 
@@ -47,24 +49,27 @@ class ModelSpec:
             mean=self.mean,
             std=self.std,
         )
-        return TargetClassifier(
+        model = TargetClassifier(
             encoder, TargetHead(make_system(self.system, self.dim), **self.head)
         )
+        if not model.is_settled:
+            model.settle(torch.zeros(1, *self.input_shape))
+        return model
 
 
-def save_model(folder: Path, model: TargetClassifier, spec: ModelSpec) -> None:
-    """Write `model.json` (specification and targets) and `weights.safetensors` to a folder."""
+def model_files(model: TargetClassifier, spec: ModelSpec) -> dict[str, bytes]:
+    """The content of a `model/` folder: specification, targets and weights."""
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / _WEIGHTS)
     description = {"format": _FORMAT, "spec": asdict(spec), "targets": model.head.targets.to_dict()}
-    (folder / _DESCRIPTION).write_text(json.dumps(description, ensure_ascii=False), "utf-8")
+    text = json.dumps(description, ensure_ascii=False)
+    return {_DESCRIPTION: text.encode(), _WEIGHTS: save(weights)}
 
 
 def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     """The classifier that a run left in its `model/` folder, in evaluation mode, and its data.
 
     Args:
-        folder: a `model/` folder, a checkpoint, or a run folder.
+        folder: a `model/` folder or a run folder.
 
     Raises:
         LSCError: no model is there, it is damaged, or another version wrote it.
@@ -72,8 +77,11 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     folder = Path(folder)
     if (folder / "model").is_dir():
         folder = folder / "model"
+    if not (folder / _DESCRIPTION).is_file():
+        raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
+    files = read_folder(folder)
     try:
-        description = json.loads((folder / _DESCRIPTION).read_text("utf-8"))
+        description = json.loads(files[_DESCRIPTION])
         if description["format"] != _FORMAT:
             raise LSCError(
                 f"the model in {folder} has format {description['format']}, this version reads "
@@ -82,11 +90,9 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
         stored = description["spec"]
         spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
         model = spec.build()
-        model.load_state_dict(load_file(folder / _WEIGHTS))
+        model.load_state_dict(load(files[_WEIGHTS]))
         model.head.restore(Targets.from_dict(description["targets"]))
-    except FileNotFoundError as error:
-        raise LSCError(f"{folder} holds no model: {error.filename} is missing") from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, LSCError):
             raise
         raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error

@@ -17,14 +17,18 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from lsc_continual.images.loader import batch_labels
 from lsc_continual.novelty.evaluation import OpenWorldResult
 from lsc_continual.runs.report import abbreviate
+from lsc_continual.strategies.resumable import Resumable, State
 
 HEADLINE_SCORE = "mass"
 """The novelty score that the terminal shows."""
 
+_EVERY = 0.1  # seconds between two looks at the loss
 
-class TrainingProgress(SupervisedPlugin):
+
+class TrainingProgress(SupervisedPlugin, Resumable):
     """A live bar for each experience on a terminal; counts images and seconds everywhere."""
 
     def __init__(self, console: Console, experiences: int) -> None:
@@ -42,7 +46,10 @@ class TrainingProgress(SupervisedPlugin):
         self.experiences = experiences
         self._task: TaskID | None = None
         self.images = 0
+        """Training images, new and replayed, of the latest experience."""
         self.seconds = 0.0
+        """Training time of the latest experience."""
+        self._start = self._shown = time.perf_counter()
 
     @property
     def images_per_second(self) -> float:
@@ -50,7 +57,7 @@ class TrainingProgress(SupervisedPlugin):
         return self.images / self.seconds if self.seconds else 0.0
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self.images, self._start = 0, time.perf_counter()
+        self.images, self.seconds, self._start = 0, 0.0, time.perf_counter()
         self._progress.start()
         self._task = self._progress.add_task(
             f"experience {strategy.clock.train_exp_counter + 1}/{self.experiences}",
@@ -60,14 +67,38 @@ class TrainingProgress(SupervisedPlugin):
         )
 
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        self.images += len(strategy.mb_x)
-        if not self._progress.disable and self._task is not None:
-            rate = self.images / (time.perf_counter() - self._start)
-            self._progress.update(self._task, advance=1, loss=strategy.loss.item(), rate=rate)
+        self.images += len(batch_labels(strategy)[0])
+        if self._progress.disable or self._task is None:
+            return
+        now = time.perf_counter()
+        if now - self._shown > _EVERY:  # asking a GPU for the loss makes it wait
+            self._shown = now
+            rate = self.images / (self.seconds + now - self._start)
+            done = strategy.clock.train_exp_iterations + 1
+            self._progress.update(self._task, completed=done, loss=strategy.loss.item(), rate=rate)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self.seconds = time.perf_counter() - self._start
+        self._count_time()
         self.close()
+
+    def _count_time(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self._start = self.seconds + now - self._start, now
+
+    def state(self) -> State:
+        if self._task is not None:
+            self._count_time()
+        return {"images": self.images, "seconds": self.seconds}
+
+    def load_state(self, state: State, strategy: Any, stream: Any) -> None:
+        self.images, self.seconds = state["images"], state["seconds"]
+
+    def take_up(self, state: State) -> None:
+        self.images, self.seconds, self._start = (
+            state["images"],
+            state["seconds"],
+            time.perf_counter(),
+        )
 
     def close(self) -> None:
         """Take the bar away."""

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.console import Console
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from lsc_continual.classifier import TargetClassifier
+from lsc_continual import distributed
 from lsc_continual.novelty.evaluation import OpenWorldResult
 from lsc_continual.runs.environment import describe_environment
-from lsc_continual.runs.folder import RunFolder
-from lsc_continual.runs.model import ModelSpec, save_model
+from lsc_continual.runs.folder import CONFIG, RunFolder
+from lsc_continual.runs.model import model_files
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
+from lsc_continual.runs.trial import Trial
+from lsc_continual.strategies import LSC
+from lsc_continual.strategies.resumable import State
 
 
 class Recorder:
@@ -27,27 +31,30 @@ class Recorder:
     def __init__(
         self,
         folder: RunFolder,
-        config: DictConfig,
-        spec: ModelSpec,
-        device: torch.device,
+        trial: Trial,
         console: Console,
     ) -> None:
         self.folder = folder
-        self.config = config
-        self.spec = spec
+        self.config = config = trial.config
+        self.spec = trial.spec
         self.console = console
         self.metrics: dict[str, Any] = {
             "scenario": config.scenario.name,
             "strategy": config.strategy.name,
             "seed": config.seed,
-            "environment": describe_environment(device),
+            "environment": describe_environment(trial.strategy.device),
             "experiences": [],
         }
         self._results: list[OpenWorldResult] = []
-        folder.write("config.yaml", OmegaConf.to_yaml(config))
+        self._events: SummaryWriter | None = None
+        self._start = time.perf_counter()
+        self._seconds = 0.0  # of earlier sittings
+        if distributed.rank() == 0:
+            folder.write(CONFIG, OmegaConf.to_yaml(config))
 
     def __enter__(self) -> Recorder:
-        self._events = SummaryWriter(str(self.folder.path))
+        if distributed.rank() == 0:
+            self._events = SummaryWriter(str(self.folder.path))
         self._start = time.perf_counter()
         return self
 
@@ -57,16 +64,18 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
 
     def record(
         self,
         classes: list[int],
-        model: TargetClassifier,
+        strategy: LSC,
         result: OpenWorldResult,
         progress: TrainingProgress,
     ) -> None:
         """Keep the figures of an experience that brought `classes`, and the model as it is now."""
+        model = strategy.model
         self._results.append(result)
         count = len(self._results)
         self.metrics["experiences"].append(
@@ -82,16 +91,13 @@ class Recorder:
             }
         )
         self.metrics["final"] = summarize(self.metrics["experiences"])
-        self.folder.keep_checkpoint(
-            f"experience-{count:03d}", lambda path: save_model(path, model, self.spec)
-        )
         self.folder.write_metrics(self.metrics)
+        self.folder.write_model(model_files(model, self.spec))
         self._log_events(count, result, progress)
         self._say(experience_line(count, progress, result))
 
-    def finish(self, model: TargetClassifier) -> None:
-        """Write the final model and the report, and show the table."""
-        self.folder.write_model(lambda path: save_model(path, model, self.spec))
+    def finish(self) -> None:
+        """Write the report, and show the table."""
         report = render_report(self.metrics, OmegaConf.to_yaml(self.config))
         self.folder.write("report.html", report)
         final = self.metrics["final"]
@@ -99,9 +105,30 @@ class Recorder:
         self._say(
             f"last accuracy {final['last_accuracy']:.2%}, average incremental accuracy "
             f"{final['average_incremental_accuracy']:.2%}, forgetting {final['forgetting']:.2%}, "
-            f"{time.perf_counter() - self._start:.0f} s"
+            f"{self.seconds:.0f} s"
         )
         self._say(f"run folder: {self.folder.path}")
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, over all sittings."""
+        return self._seconds + time.perf_counter() - self._start
+
+    def state(self) -> State:
+        """What a resumed run takes over."""
+        return {
+            "experiences": list(self.metrics["experiences"]),
+            "results": [asdict(result) for result in self._results],
+            "seconds": self.seconds,
+        }
+
+    def load_state(self, state: State) -> None:
+        """Take over what was recorded before."""
+        self.metrics["experiences"] = list(state["experiences"])
+        self._results = [OpenWorldResult(**result) for result in state["results"]]
+        self._seconds = state["seconds"]
+        if self._results:
+            self.metrics["final"] = summarize(self.metrics["experiences"])
 
     def _say(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -110,6 +137,7 @@ class Recorder:
         self, experience: int, result: OpenWorldResult, progress: TrainingProgress
     ) -> None:
         """TensorBoard scalars, one point an experience."""
+        assert self._events is not None
         scalars = {
             "accuracy/seen": result.accuracy_seen,
             "accuracy/new": result.accuracy_new,

@@ -2,133 +2,193 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lsc_continual.catalog import STRATEGIES
-from lsc_continual.errors import CapacityError, LSCError
+from lsc_continual import distributed
+from lsc_continual.config import CHANGEABLE, reopen
+from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
-from lsc_continual.novelty.evaluation import OpenWorldEvaluation
-from lsc_continual.runs.build import model_spec, pick_device
-from lsc_continual.runs.folder import RunFolder
-from lsc_continual.runs.model import ModelSpec
-from lsc_continual.runs.progress import TrainingProgress
+from lsc_continual.runs.checkpointing import Checkpointing
+from lsc_continual.runs.checkpoints import Checkpoints
+from lsc_continual.runs.environment import describe_environment
+from lsc_continual.runs.folder import CONFIG, RunFolder
+from lsc_continual.runs.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.recorder import Recorder
-from lsc_continual.scenarios import (
-    Source,
-    class_order,
-    experience_sizes,
-    load_images,
-    make_stream,
-)
-from lsc_continual.strategies import LSC
-
-
-@dataclass
-class Trial:
-    """Everything that a configuration stands for, ready to go."""
-
-    config: DictConfig
-    """With class order and unknown prior filled in."""
-    spec: ModelSpec
-    stream: NCScenario
-    strategy: LSC
-    evaluation: OpenWorldEvaluation
-    progress: TrainingProgress
-    summary: str
-    """One line on data and targets."""
+from lsc_continual.runs.trial import Trial, prepare
+from lsc_continual.strategies.resumable import State
 
 
 def run(config: DictConfig, console: Console) -> Path:
     """Train and evaluate as configured; returns the run folder.
 
     Everything the user may have got wrong is refused before the folder is made. After each
-    experience, metrics and model are on disk.
+    experience, metrics, model and a checkpoint are on disk.
 
     Raises:
         LSCError: something the user can mend.
+        InterruptedRunError: a signal came; there is a checkpoint to resume from.
     """
+    distributed.start()
     trial = prepare(config, console)
-    scenario, strategy = config.scenario.name, config.strategy.name
-    folder = RunFolder(config.run.dir, f"{scenario}-{strategy}-seed{config.seed}")
+    name = f"{config.scenario.name}-{config.strategy.name}-seed{config.seed}"
+    folder = _on_all(lambda: RunFolder.create(config.run.dir, name))
+    return _carry_out(trial, folder, console, None)
+
+
+def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path:
+    """Go on with a run from its latest checkpoint, in the middle of an epoch if need be.
+
+    On the CPU of one machine, the outcome is the same to the bit as without the interruption.
+
+    Args:
+        overrides: `key=value` settings that may change in the middle of a run.
+
+    Raises:
+        LSCError: no run is there, its files are damaged, or its data have changed.
+        InterruptedRunError: a signal came again.
+    """
+    distributed.start()
+    folder = _on_all(lambda: RunFolder.open(path))
+    checkpoints = Checkpoints(folder.checkpoints)
+    state = checkpoints.latest() if distributed.rank() == 0 else None
+    config = reopen(_stored_config(folder, state), overrides)
+    trial = prepare(config, console)
+    state = distributed.state_from_first(state)
+    if state is None:
+        console.print("there is no checkpoint yet: starting from the beginning", highlight=False)
+    else:
+        _check_same_data(trial, state)
+        before, now = state["environment"], describe_environment(trial.strategy.device)
+        if moved := [key for key in ("device", "torch", "processor") if before[key] != now[key]]:
+            console.print(
+                f"note: the run was on {', '.join(str(before[key]) for key in moved)} and goes on "
+                f"on {', '.join(str(now[key]) for key in moved)}; it will not be the same to the "
+                "last bit",
+                highlight=False,
+                soft_wrap=True,
+            )
+    return _carry_out(trial, folder, console, state)
+
+
+def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State | None) -> Path:
+    """Train from the beginning or from `state` to the end."""
+    strategy, experiences = trial.strategy, len(trial.stream.train_stream)
+    main = distributed.rank() == 0
+    recorder = Recorder(folder, trial, console)
+    checkpoints = Checkpoints(folder.checkpoints, trial.config.checkpoint.keep)
+
+    def kept() -> State:
+        return {
+            "config": OmegaConf.to_container(trial.config),
+            "fingerprint": trial.fingerprint,
+            "environment": recorder.metrics["environment"],
+            "recorder": recorder.state(),
+        }
+
     console.print(trial.summary, soft_wrap=True, highlight=False)
-    with Recorder(folder, trial.config, trial.spec, trial.strategy.device, console) as recorder:
-        for index, experience in enumerate(trial.stream.train_stream):
-            try:
-                trial.strategy.train(experience)
-            except LSCError as error:
-                if not index:
-                    folder.discard()
-                    raise
-                raise type(error)(f"{error}; what was learned before is in {folder.path}") from None
-            finally:
-                trial.progress.close()
-            trial.strategy.eval(trial.stream.test_stream)
-            result = trial.evaluation.result(index)
-            arriving = arriving_classes(experience)
-            recorder.record(arriving, trial.strategy.model, result, trial.progress)
-        recorder.finish(trial.strategy.model)
+    with Interruption() as interruption, recorder:
+        minutes = trial.config.checkpoint.minutes
+        checkpointing = Checkpointing(checkpoints, minutes, interruption, kept)
+        strategy.plugins.append(checkpointing)  # after Avalanche's clock
+        if state is not None:
+            _restore(trial, recorder, checkpointing, state)
+            console.print(_where(checkpointing, state, experiences), highlight=False)
+        try:
+            for index in range(checkpointing.experience, experiences):
+                experience = trial.stream.train_stream[index]
+                if not checkpointing.trained:
+                    strategy.train(experience)
+                    checkpointing.trained = True
+                strategy.eval(trial.stream.test_stream)
+                result = trial.evaluation.result(index)
+                if main:
+                    arriving = arriving_classes(experience)
+                    recorder.record(arriving, strategy, result, trial.progress)
+                checkpointing.experience_done(strategy)
+        except LSCError as error:
+            if checkpointing.experience:
+                message = f"{error}; what was learned before is in {folder.path}"
+                raise type(error)(message) from None
+            if main and not any(folder.checkpoints.glob("step-*")):
+                folder.discard()
+            raise
+        finally:
+            trial.progress.close()
+        if main:
+            recorder.finish()
     return folder.path
 
 
-def prepare(config: DictConfig, console: Console) -> Trial:
-    """Load the data and build stream and strategy; writes nothing.
-
-    Raises:
-        LSCError: something the user can mend.
-    """
-    device = pick_device(config.train.device)
-    seed_everything(config.seed)
-    scenario = config.scenario
-    data = load_images(scenario.name, source_of(config))
-    data = data.limited(config.data.train_per_class)
-    classes = len(data.class_names)
-    sizes = experience_sizes(
-        classes, scenario.experiences, scenario.increment, scenario.base_classes
-    )
-    order = class_order(classes, scenario.class_order, config.seed)
-    spec = model_spec(config, data)
-    evaluation, progress = OpenWorldEvaluation(), TrainingProgress(console, len(sizes))
-    build = STRATEGIES.load(config.strategy.name)
-    strategy: LSC = build(config, spec, device, [evaluation, progress])
-    head = strategy.model.head
-    if classes > head.system.size:
-        raise CapacityError.of(head.system, classes)
-
-    config.scenario.class_order = order
-    config.loss.unknown_prior = head.unknown_prior
-    summary = (
-        f"{scenario.name}: {classes} classes in {len(sizes)} experiences, {len(data.train):,} "
-        f"training images; {head.system.size:,} targets of {head.system.name} in "
-        f"{head.system.dim} dimensions"
-    )
-    stream = make_stream(data, order, sizes)
-    return Trial(config, spec, stream, strategy, evaluation, progress, summary)
+def _restore(trial: Trial, recorder: Recorder, checkpointing: Checkpointing, state: State) -> None:
+    try:
+        trial.strategy.load_state(state["strategy"], trial.stream.train_stream)
+        recorder.load_state(state["recorder"])
+        checkpointing.experience, checkpointing.trained = state["experience"], state["trained"]
+    except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise LSCError(
+            f"the checkpoint does not fit this run ({first_line(error)}): resume with the version "
+            "that wrote it"
+        ) from error
 
 
-def source_of(config: DictConfig) -> Source:
-    """Where the configuration says that the images are."""
-    data = config.data
-    return Source(
-        root=Path(data.root),
-        download=data.download,
-        resolution=data.resolution,
-        test_fraction=data.test_fraction,
-        on_error=data.on_error,
-        memory=data.memory,
-        seed=config.seed,
-    )
+def _where(checkpointing: Checkpointing, state: State, experiences: int) -> str:
+    """Where a resumed run goes on, in words."""
+    if checkpointing.experience == experiences:
+        return "all experiences are done: writing the report"
+    place = f"going on with experience {checkpointing.experience + 1}/{experiences}"
+    position = state["strategy"]["position"]
+    if checkpointing.trained:
+        return f"{place}, which is trained, with its evaluation"
+    if position is not None:
+        return f"{place}, epoch {position['epoch'] + 1}, after {position['done']} batches"
+    return place
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch. On one machine, CPU runs are then reproducible to the bit."""
-    random.seed(seed)
-    np.random.seed(seed)  # Avalanche draws from the global generator
-    torch.manual_seed(seed)
+def _stored_config(folder: RunFolder, state: State | None) -> dict[str, Any]:
+    """The configuration of a run that is to go on: that of the checkpoint, if there is one."""
+    stored = None
+    if distributed.rank() == 0:
+        try:
+            stored = OmegaConf.to_container(OmegaConf.load(folder.path / CONFIG))
+        except Exception as error:  # YAML and OmegaConf raise classes of their own
+            raise LSCError(f"{folder.path / CONFIG} cannot be read: {first_line(error)}") from error
+        if state is not None:
+            changed = _differences(state["config"], stored) - CHANGEABLE
+            if changed:
+                raise LSCError(
+                    f"{folder.path / CONFIG} is not what the run was started with (it differs in "
+                    f"{', '.join(sorted(changed))}): change it back or start a new run"
+                )
+    return distributed.from_first(stored)  # type: ignore[no-any-return]
+
+
+def _differences(one: Any, other: Any, key: str = "") -> set[str]:
+    """Dotted keys in which two configurations differ."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return set() if one == other else {key}
+    names = [*one, *(name for name in other if name not in one)]
+    parts = ((name, one.get(name), other.get(name)) for name in names)
+    return set().union(*(_differences(a, b, f"{key}.{n}" if key else n) for n, a, b in parts))
+
+
+def _check_same_data(trial: Trial, state: State) -> None:
+    if trial.fingerprint != state["fingerprint"]:
+        raise LSCError(
+            f"the data in {trial.config.data.root} are not those that the run was started with: "
+            "put them back, say where they are (data.root=…), or start a new run"
+        )
+
+
+def _on_all(make: Any) -> RunFolder:
+    """A run folder that the first process makes, known to all."""
+    folder = make() if distributed.rank() == 0 else None
+    path = distributed.from_first(folder and str(folder.path))
+    return folder or RunFolder(Path(path))
+
+
+__all__ = ["InterruptedRunError", "resume", "run"]

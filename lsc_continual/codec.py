@@ -1,0 +1,60 @@
+"""Nested state as JSON text and safetensors: no pickle."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+
+def encode(state: Any) -> tuple[bytes, bytes]:
+    """Dictionaries, lists, tuples, scalars and tensors -> JSON and safetensors.
+
+    Raises:
+        TypeError: the state holds something else.
+
+    >>> state = {"a": torch.tensor([1, 2]), 3: (None, [1.5, "x"])}
+    >>> decode(*encode(state))
+    {'a': tensor([1, 2]), 3: (None, [1.5, 'x'])}
+    """
+    tensors: dict[str, Tensor] = {}
+    structure = _plain(state, tensors)
+    return json.dumps(structure, ensure_ascii=False).encode(), save(tensors)
+
+
+def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        # A copy where it is shared: the format knows no two tensors in one memory.
+        tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"$tensor": name}
+    if isinstance(value, dict):
+        return {"$dict": [[key, _plain(part, tensors)] for key, part in value.items()]}
+    if isinstance(value, tuple):
+        return {"$tuple": [_plain(part, tensors) for part in value]}
+    if isinstance(value, list):
+        return [_plain(part, tensors) for part in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be part of a saved state")
+
+
+def decode(text: bytes, tensors: bytes) -> Any:
+    """The inverse of `encode`."""
+    return _full(json.loads(text), load(tensors))
+
+
+def _full(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_full(part, tensors) for part in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "$tensor":
+        return tensors[content]
+    if kind == "$tuple":
+        return tuple(_full(part, tensors) for part in content)
+    return {key: _full(part, tensors) for key, part in content}

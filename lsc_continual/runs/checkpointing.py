@@ -1,0 +1,112 @@
+"""When a run writes checkpoints, and when it stops."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+
+from lsc_continual import distributed
+from lsc_continual.errors import LSCError
+from lsc_continual.runs.checkpoints import Checkpoints
+from lsc_continual.runs.interruption import InterruptedRunError, Interruption
+from lsc_continual.strategies.resumable import State
+
+_EVERY = 10  # steps between two agreements of several processes
+
+
+class Checkpointing(SupervisedPlugin):
+    """Writes checkpoints as time passes and on signals, between two steps.
+
+    It has to come after Avalanche's clock, which is the last of a strategy's own plugins, so that
+    a checkpoint counts the step it follows.
+
+    Args:
+        checkpoints: where to.
+        minutes: between two of them within an experience.
+        interruption: where signals are noted.
+        run: called for what the run itself keeps.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, minutes: float, interruption: Interruption, run: Any
+    ) -> None:
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.seconds = 60 * minutes
+        self.interruption = interruption
+        self._run = run
+        self._last = time.monotonic()
+        self.experience = 0
+        """The experience under way."""
+        self.trained = False
+        """Whether it waits for its evaluation only."""
+
+    def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        late = time.monotonic() - self._last >= self.seconds
+        if not self._alone(strategy.clock.train_iterations):
+            return
+        due, number = distributed.largest([float(late), float(self.interruption.number)])
+        if number:
+            self._stop(strategy, int(number))
+        elif due:
+            try:
+                self.write(strategy)
+            except OSError as error:
+                warnings.warn(
+                    f"no checkpoint could be written ({error.strerror}): make room; training goes "
+                    "on, and the last good checkpoint is kept",
+                    stacklevel=2,
+                )
+                self._last = time.monotonic()
+
+    @staticmethod
+    def _alone(step: int) -> bool:
+        """Whether a process may act at this step; several do so together, now and then."""
+        return distributed.world_size() == 1 or step % _EVERY == 0
+
+    def after_eval_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        if self.interruption.number and distributed.world_size() == 1:
+            self._stop(strategy, self.interruption.number)
+
+    def experience_done(self, strategy: Any) -> None:
+        """Write the checkpoint at the end of an experience; stop there if a signal came.
+
+        Raises:
+            LSCError: it cannot be written.
+        """
+        self.experience, self.trained = self.experience + 1, False
+        try:
+            self.write(strategy)
+        except OSError as error:
+            raise LSCError(
+                f"no checkpoint could be written in {self.checkpoints.path} ({error.strerror}): "
+                f"make room, then `lsc-cl resume {self.checkpoints.path.parent}`"
+            ) from error
+        (number,) = distributed.largest([float(self.interruption.number)])
+        if number:
+            raise InterruptedRunError(int(number), self.checkpoints.path.parent)
+
+    def _stop(self, strategy: Any, number: int) -> None:
+        try:
+            self.write(strategy)
+        except OSError as error:
+            warnings.warn(
+                f"no checkpoint could be written ({error.strerror}); the last good one is kept",
+                stacklevel=2,
+            )
+        raise InterruptedRunError(number, self.checkpoints.path.parent)
+
+    def write(self, strategy: Any) -> None:
+        """Write a checkpoint now."""
+        state: State = {
+            "experience": self.experience,
+            "trained": self.trained,
+            "strategy": strategy.state(),
+            **self._run(),
+        }
+        if distributed.rank() == 0:
+            self.checkpoints.write(strategy.clock.train_iterations, state)
+        self._last = time.monotonic()

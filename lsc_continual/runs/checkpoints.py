@@ -1,0 +1,79 @@
+"""Checkpoints of a run: everything it takes to go on."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lsc_continual.codec import decode, encode
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.runs.sealed import DamagedError, read_folder, write_folder
+
+_FORMAT = 1
+_STRUCTURE, _TENSORS = "state.json", "tensors.safetensors"
+
+
+class Checkpoints:
+    """The checkpoints in a folder, one subfolder each, named by training steps done.
+
+    Args:
+        path: the folder.
+        keep: how many to keep.
+    """
+
+    def __init__(self, path: Path, keep: int = 2) -> None:
+        self.path = path
+        self.keep = keep
+
+    def write(self, step: int, state: Any) -> Path:
+        """Write a checkpoint, then drop the oldest beyond `keep`.
+
+        Raises:
+            OSError: it cannot be written, on a full disk for example; earlier ones are untouched.
+        """
+        structure, tensors = encode({"format": _FORMAT, "state": state})
+        folder = self.path / f"step-{step:09d}"
+        write_folder(folder, {_STRUCTURE: structure, _TENSORS: tensors})
+        for old in self._newest_first()[self.keep :]:
+            shutil.rmtree(old)
+        return folder
+
+    def latest(self) -> Any | None:
+        """The state of the newest checkpoint that is whole; None where there is none at all.
+
+        Raises:
+            LSCError: all are damaged, or another version wrote the newest.
+        """
+        damaged: list[DamagedError] = []
+        for folder in self._newest_first():
+            try:
+                state = _read(folder)
+            except DamagedError as error:
+                damaged.append(error)
+                continue
+            for trouble in damaged:
+                warnings.warn(f"{trouble}; going on from {folder.name}", stacklevel=2)
+            return state
+        if damaged:
+            raise LSCError(f"{damaged[0]}, and no earlier checkpoint is whole: start a new run")
+        return None
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.path.glob("step-*"), reverse=True)
+
+
+def _read(folder: Path) -> Any:
+    files = read_folder(folder)
+    try:
+        content = decode(files[_STRUCTURE], files[_TENSORS])
+        version, state = content["format"], content["state"]
+    except Exception as error:  # a sealed folder of somebody else's
+        raise DamagedError(f"{folder} is no checkpoint ({first_line(error)})") from error
+    if version != _FORMAT:
+        raise LSCError(
+            f"{folder} has checkpoint format {version}, this version reads {_FORMAT}: resume with "
+            "the version that wrote it"
+        )
+    return state

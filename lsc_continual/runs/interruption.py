@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM: stop at the next step, or at once when asked again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class InterruptedRunError(Exception):
+    """A run stopped because a signal asked for it."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+        self.folder = folder
+
+    @property
+    def exit_code(self) -> int:
+        """As shells count: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.number
+
+
+class Interruption:
+    """While it is entered, the first signal is noted, and a second Ctrl-C ends the process."""
+
+    # Launchers of several processes pass a terminal's Ctrl-C on to processes that have it already.
+    _SAME = 1.0 if "LOCAL_RANK" in os.environ else 0.0
+
+    def __init__(self) -> None:
+        self.number = 0
+        """Of the signal that came, or 0."""
+        self._time = 0.0
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # signals are for the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.number and number == signal.SIGINT and time.monotonic() - self._time >= self._SAME:
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h")  # a live display hides the cursor
+            os._exit(128 + number)
+        if not self.number:
+            self.number, self._time = number, time.monotonic()

@@ -1,0 +1,84 @@
+"""Folders that are whole or not there: written atomically, with a checksum of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from lsc_continual.errors import LSCError
+
+SEAL = "SHA256SUMS"
+"""In the format of `sha256sum`, which can check it."""
+
+
+class DamagedError(LSCError):
+    """A folder that is not as it was written."""
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that, whatever happens, the old or the new content is there, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put a folder with these files, and their checksums, in the place of `folder`."""
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    replaced = temporary.with_name(f"{temporary.name}-old")
+    try:
+        os.chmod(temporary, 0o755)
+        for name, content in {**files, SEAL: _seal(files)}.items():
+            write_file(temporary / name, content)
+        _sync(temporary)
+        if folder.exists():
+            os.replace(folder, replaced)
+        os.replace(temporary, folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files of a folder that `write_folder` wrote.
+
+    Raises:
+        DamagedError: it is missing, incomplete, or not what was written.
+    """
+    try:
+        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    except OSError as error:
+        raise DamagedError(f"{folder} cannot be read ({error.strerror})") from error
+    seal = files.pop(SEAL, None)
+    if seal is None:
+        raise DamagedError(f"{folder} is not complete: {SEAL} is missing")
+    if seal != _seal(files):
+        raise DamagedError(f"{folder} is damaged: its files do not match {SEAL}")
+    return files
+
+
+def _seal(files: Mapping[str, bytes]) -> bytes:
+    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
+    return "".join(lines).encode()
+
+
+def _sync(path: Path) -> None:
+    """Have a folder's entries reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

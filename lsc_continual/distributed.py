@@ -90,6 +90,8 @@ def joined(tensor: Tensor) -> Tensor:
     tensor = tensor.cpu().contiguous()
     if world_size() == 1:
         return tensor
+    if tensor.dtype == torch.bool:  # not every backend can send it
+        return joined(tensor.byte()).bool()
     lengths = [torch.zeros(1, dtype=torch.long) for _ in range(world_size())]
     dist.all_gather(lengths, torch.tensor([len(tensor)]))
     most = int(torch.stack(lengths).max())

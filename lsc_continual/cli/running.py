@@ -27,7 +27,9 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
         try:
             folder = action(runs, console)
         except runs.InterruptedRunError as error:
-            line = f"interrupted; to go on: lsc-cl resume {error.folder}"
+            several = distributed.world_size() > 1
+            command = "torchrun … -m lsc_continual" if several else "lsc-cl"
+            line = f"interrupted; to go on: {command} resume {error.folder}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         finally:

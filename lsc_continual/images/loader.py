@@ -190,7 +190,7 @@ class BatchLoader:
             start, mine = share(batch, distributed.rank(), distributed.world_size())
             seed = batch_seed(self.plan.seed, self.epoch, number)
             steps.append((Step(seed, start, len(mine), self._labels[batch]), mine))
-        steps = steps[self.done :]
+        steps = [(step, mine) for step, mine in steps[self.done :] if len(mine)]
         orders = [Order(self._rows[mine], step.seed + step.start) for step, mine in steps]
         for (step, mine), (parts, kept) in zip(steps, self._feed.serve(orders), strict=True):
             self.step, self.done = step, self.done + 1

@@ -10,6 +10,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
+from lsc_continual import distributed
 from lsc_continual.heads import origin_of
 from lsc_continual.novelty.metrics import novelty_metrics
 from lsc_continual.novelty.scores import novelty_scores
@@ -31,7 +32,7 @@ class OpenWorldResult:
     """Score -> auroc, fpr95, oscr against classes still to come; empty when none is left."""
 
 
-class OpenWorldEvaluation(SupervisedPlugin):
+class OpenWorldEvaluation(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Keeps labels, predictions and novelty scores of each evaluated sample.
 
     For strategies with a model that ends in a `TargetHead`. Call `result(i)` after
@@ -61,7 +62,7 @@ class OpenWorldEvaluation(SupervisedPlugin):
     def result(self, latest: int) -> OpenWorldResult:
         """Accuracy and novelty after experience `latest`, counted from 0."""
         columns = {
-            key: torch.cat([batch[key] for batch in self._batches]).numpy()
+            key: distributed.joined(torch.cat([batch[key] for batch in self._batches])).numpy()
             for key in self._batches[0]
         }
         experience, seen, correct = (columns.pop(k) for k in ("experience", "seen", "correct"))

@@ -17,7 +17,7 @@ from lsc_continual.strategies.resumable import State
 _EVERY = 10  # steps between two agreements of several processes
 
 
-class Checkpointing(SupervisedPlugin):
+class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Writes checkpoints as time passes and on signals, between two steps.
 
     It has to come after Avalanche's clock, which is the last of a strategy's own plugins, so that

@@ -28,7 +28,7 @@ HEADLINE_SCORE = "mass"
 _EVERY = 0.1  # seconds between two looks at the loss
 
 
-class TrainingProgress(SupervisedPlugin, Resumable):
+class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """A live bar for each experience on a terminal; counts images and seconds everywhere."""
 
     def __init__(self, console: Console, experiences: int) -> None:

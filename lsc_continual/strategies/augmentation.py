@@ -15,7 +15,7 @@ from lsc_continual.images.plan import batch_seed
 _TOGETHER = 8  # images that share one draw of random parameters
 
 
-class BatchAugmentation(SupervisedPlugin):
+class BatchAugmentation(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Applies a torchvision transform to training batches, on their device.
 
     Transforms draw one set of random parameters a call, so the batch goes through in groups of

@@ -154,10 +154,10 @@ class LSC(SupervisedTemplate):
         """Batches of the arriving samples (see `BatchLoader`)."""
         seed = distributed.from_first(int(torch.randint(2**62, ())))
         plan = Plan(len(self.adapted_dataset), self.train_mb_size, seed=seed, shuffle=shuffle)
-        if plan.new < distributed.world_size():
+        if plan.new // len(plan) < distributed.world_size():
             raise LSCError(
-                f"an experience of {plan.new} images cannot be shared by "
-                f"{distributed.world_size()} processes: start fewer"
+                f"batches of {plan.new // len(plan)} images cannot be shared by "
+                f"{distributed.world_size()} processes: raise train.batch_size or start fewer"
             )
         self._set_workers(num_workers)
         self.dataloader = BatchLoader([self.adapted_dataset], plan, self.feeds, training=True)
@@ -240,6 +240,7 @@ class LSC(SupervisedTemplate):
         self.model.head.restore(Targets.from_dict(state["targets"]))
         for plugin, part in zip(self._resumables(), state["plugins"], strict=True):
             plugin.load_state(part, self, stream)
+        self.make_optimizer()  # Avalanche's first look at the parameters forgets the state
         self._load_progress(state)
         self._resumed = state if state["position"] else None
 

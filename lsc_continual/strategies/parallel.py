@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,12 +24,30 @@ def replicate(model: nn.Module, device: torch.device) -> DistributedDataParallel
         for module in model.modules():
             if isinstance(module, _BatchNorm):
                 module.__class__ = _synchronized(type(module))
-    return DistributedDataParallel(
-        model,
-        device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # they are equal already
-        gradient_as_bucket_view=True,
-    )
+    with warnings.catch_warnings():  # a later torch has another name for the third argument
+        warnings.simplefilter("ignore")
+        return DistributedDataParallel(
+            model,
+            device_ids=[device] if device.type == "cuda" else None,
+            broadcast_buffers=False,  # they are equal already
+            gradient_as_bucket_view=True,
+        )
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
 
 
 def _synchronized(kind: type[_BatchNorm]) -> type[_BatchNorm]:
@@ -42,12 +63,12 @@ class _SynchronizedBatchNorm(_BatchNorm):
         dims = [d for d in range(input.ndim) if d != 1]
         values = input.float()
         own_count = values.new_tensor([values.numel() / values.shape[1]])
-        sums: Tensor = all_reduce(torch.cat([values.sum(dims), own_count]))
+        sums: Tensor = _Sum.apply(torch.cat([values.sum(dims), own_count]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
         shape = [1, -1] + [1] * (input.ndim - 2)
         centred = values - mean.view(shape)
-        variance: Tensor = all_reduce(centred.square().sum(dims)) / count
+        variance: Tensor = _Sum.apply(centred.square().sum(dims)) / count
         if self.track_running_stats:
             self._follow(mean.detach(), (variance * count / (count - 1).clamp_min(1)).detach())
         normalized = centred * (variance + self.eps).rsqrt().view(shape)

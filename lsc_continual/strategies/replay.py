@@ -20,7 +20,7 @@ from lsc_continual.strategies.buffer import BalancedBuffer
 from lsc_continual.strategies.resumable import Resumable
 
 
-class EmbeddingReplay(ReplayPlugin, Resumable):
+class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """Replay that keeps the embeddings of old classes where they were.
 
     - The buffer holds equally many samples of each class; batches are new samples and as many

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from lsc_continual.strategies.resumable import Resumable, State
 
 
-class CosineDecay(SupervisedPlugin, Resumable):
+class CosineDecay(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """Cosine decay from the optimizer's own learning rate to zero, anew in each experience.
 
     Step by step rather than by epoch, so that one epoch decays too. Put it after plugins that

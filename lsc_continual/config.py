@@ -39,6 +39,7 @@ class DataConfig:
     test_fraction: float = 0.2  # kept for testing, where the data come without a split
     on_error: str = "skip"  # or raise: what to do about a file that cannot be read
     memory: float = 4.0  # GiB up to which images in files are decoded once and kept
+    classes: list[str] | None = None  # names of those to keep, in this order; default: all
     train_per_class: int | None = None  # use at most this many training images of each class
     mean: list[float] | None = None  # per channel, of images in [0, 1]
     std: list[float] | None = None
@@ -83,6 +84,7 @@ class AugmentConfig:
     translate: float = 0.0  # up to this part of the image's side
     zoom: float = 0.0  # scale between 1 − zoom and 1 + zoom
     flip: bool = False  # left and right
+    crop_scale: float | None = None  # random crops of at least this share of the area
 
 
 @dataclass
@@ -148,6 +150,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "augment.rotate": (0, 180),
     "augment.translate": (0, 1),
     "augment.zoom": (0, 0.99),
+    "augment.crop_scale": (0.01, 1),
     "replay.size": (0, None),
     "replay.distillation": (0, None),
     "train.epochs": (1, None),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
@@ -112,15 +112,22 @@ def read_image(path: Path, channels: int, least: int | None = None) -> Tensor:
             upright = ImageOps.exif_transpose(image)
             pixels: Tensor = TF.pil_to_tensor(_in_mode(upright, "L" if channels == 1 else "RGB"))
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise UnreadableImageError(f"{path} cannot be read ({first_line(error)})") from error
+        raise UnreadableImageError(f"{path} cannot be read ({_reason(error)})") from error
     return pixels
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     """The image in 8-bit grey ("L") or colour ("RGB"); transparent parts become white."""
     if image.mode.startswith("I"):  # 16 or 32 bits; Pillow's own conversion would clip them
         values = np.asarray(image, dtype=np.float64)
-        deep = values.max(initial=0) > 255
+        deep = image.mode != "I" or values.max(initial=0) > 255
         image = Image.fromarray((values / 257 if deep else values).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

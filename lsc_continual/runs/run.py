@@ -122,6 +122,7 @@ def source_of(config: DictConfig) -> Source:
         resolution=data.resolution,
         test_fraction=data.test_fraction,
         on_error=data.on_error,
+        classes=None if data.classes is None else tuple(data.classes),
         memory=data.memory,
         seed=config.seed,
     )

@@ -48,6 +48,8 @@ def read_files(
         LSCError: no file can be read; any cannot, with `source.on_error="raise"`.
     """
     names = select_classes(list(train | test), source.classes)
+    if not any(train.get(name) for name in names):
+        raise LSCError(f"no training images are in {root}: unpack the data again")
     resolution = source.resolution or resolution
     if resolution is None or channels is None:
         common = _common_format(

@@ -66,12 +66,10 @@ def _find(root: Path) -> Path:
 def _read(path: Path) -> Arrays:
     keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise LSCError(f"{path} holds a single array: write it with numpy.savez")
-            arrays = {key: file[key] for key in keys if key in file}
-    except LSCError:
-        raise
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.lib.npyio.NpzFile):
+            with file:
+                return {key: file[key] for key in keys if key in file}
     except Exception as error:  # of zip, zlib and numpy, whatever is damaged
         if "Object arrays" in str(error):
             raise LSCError(
@@ -82,7 +80,7 @@ def _read(path: Path) -> Arrays:
             f"{path} cannot be read as an .npz file ({first_line(error)}): write it again with "
             "numpy.savez"
         ) from error
-    return arrays
+    raise LSCError(f"{path} holds a single array: write it with numpy.savez")
 
 
 def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

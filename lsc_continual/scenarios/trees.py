@@ -22,10 +22,10 @@ def image_paths(root: Path, folder: str = "") -> list[str]:
     """Image files in `folder` and below it, relative to `root`, sorted; no hidden ones.
 
     Raises:
-        LSCError: a name that is not UTF-8.
+        LSCError: a name that is not UTF-8, or a folder that may not be read.
     """
     paths = []
-    for place, folders, files in os.walk(root / folder, followlinks=True):
+    for place, folders, files in os.walk(root / folder, onerror=_refuse, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative = Path(place).relative_to(root)
         paths += [(relative / name).as_posix() for name in files if _is_image(name)]
@@ -45,9 +45,16 @@ def _is_image(name: str) -> bool:
 
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in `folder`, sorted; no hidden ones, none where it is missing."""
-    if not folder.is_dir():
-        return []
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    _, folders, _ = next(os.walk(folder, onerror=_refuse), ("", [], []))
+    return sorted(name for name in folders if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    """What `os.walk` would pass over in silence; a missing folder is just empty."""
+    if not isinstance(error, FileNotFoundError):
+        raise LSCError(
+            f"the folder {error.filename} cannot be listed ({error.strerror}): make it readable"
+        ) from error
 
 
 def class_files(root: Path, folder: str = "") -> ClassFiles:

@@ -14,6 +14,7 @@ from PIL import Image
 from lsc_continual.errors import LSCError
 from lsc_continual.images import ImageFiles, StoredImages
 from lsc_continual.scenarios import Source, load_images
+from lsc_continual.scenarios.trees import class_files
 from tests.scenarios.layouts import broken, classes, photo, put
 
 
@@ -180,3 +181,8 @@ def test_names_that_are_not_utf8_are_refused(tmp_path):
     put(tmp_path / "a" / "x.png").rename(tmp_path / "a" / "\udcff.png")
     with pytest.raises(LSCError, match="is not UTF-8: rename"):
         load(tmp_path)
+
+
+def test_folders_that_cannot_be_listed_are_refused(tmp_path):
+    with pytest.raises(LSCError, match=r"0\.png cannot be listed \(Not a directory\)"):
+        class_files(tmp_path, put(tmp_path / "0.png").name)

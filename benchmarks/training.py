@@ -42,8 +42,10 @@ BATCH, CLASSES, SHAPE, TOGETHER = 64, 10, (1, 28, 28), 8
 AUGMENTATIONS = {
     "none": None,
     "flip, shift": v2.Compose(
-        [v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR)]
-        + [v2.RandomHorizontalFlip()]
+        [
+            v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
+            v2.RandomHorizontalFlip(),
+        ]
     ),
 }
 

@@ -110,6 +110,33 @@ SCENARIOS = Catalog(
         "split-fashion-mnist": Entry(
             _DATA + "mnist:load_fashion_mnist", "70,000 articles of clothing, 28×28; downloaded"
         ),
+        "split-cifar10": Entry(
+            _DATA + "cifar:load_cifar10", "60,000 photographs in 10 classes, 32×32; downloaded"
+        ),
+        "split-cifar100": Entry(
+            _DATA + "cifar:load_cifar100", "60,000 photographs in 100 classes, 32×32; downloaded"
+        ),
+        "split-omniglot": Entry(
+            _DATA + "omniglot:load_omniglot", "1,623 handwritten characters, 28×28; downloaded"
+        ),
+        "split-cub200": Entry(
+            _DATA + "cub200:load_cub200", "11,788 photographs of 200 birds, 224×224; downloaded"
+        ),
+        "core50": Entry(
+            _DATA + "core50:load_core50", "164,866 frames of 50 objects, 64×64; downloaded"
+        ),
+        "split-tiny-imagenet": Entry(
+            _DATA + "tiny_imagenet:load_tiny_imagenet",
+            "110,000 photographs in 200 classes, 64×64; downloaded",
+        ),
+        "split-imagenet100": Entry(
+            _DATA + "imagenet:load_imagenet100", "100 of ImageNet's classes, 224×224"
+        ),
+        "split-imagenet": Entry(
+            _DATA + "imagenet:load_imagenet", "1.3 million photographs in 1,000 classes, 224×224"
+        ),
+        "folder": Entry(_DATA + "folder:load_folder", "your images, in a folder for each class"),
+        "arrays": Entry(_DATA + "arrays:load_arrays", "your images or features, in an .npz file"),
     },
 )
 

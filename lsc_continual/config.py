@@ -39,6 +39,7 @@ class DataConfig:
     test_fraction: float = 0.2  # kept for testing, where the data come without a split
     on_error: str = "skip"  # or raise: what to do about a file that cannot be read
     memory: float = 4.0  # GiB up to which images in files are decoded once and kept
+    classes: list[str] | None = None  # names of those to keep, in this order; default: all
     train_per_class: int | None = None  # use at most this many training images of each class
     mean: list[float] | None = None  # per channel, of images in [0, 1]
     std: list[float] | None = None

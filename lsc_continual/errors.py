@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from lsc_continual.systems import VectorSystem
 
 
+_NAMED = 100  # choices that an error lists
+
+
 class LSCError(ValueError):
     """Something the user can mend. The command line prints the message and exits with code 2."""
 
@@ -50,5 +53,6 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> LSCError:
     """
     names = sorted(known)
     near = get_close_matches(str(name), names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+    choice = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {choice}"
     return LSCError(f"unknown {kind} {name!r}: {hint}")

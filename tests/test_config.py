@@ -32,6 +32,8 @@ def test_options_of_an_encoder_do_not_reach_another():
 def test_lists_and_nothing_can_be_given():
     assert resolve(["scenario.class_order=[1,0]"]).scenario.class_order == [1, 0]
     assert resolve(["data.mean=null", "data.std=null"]).data.mean is None
+    assert resolve(["data.classes=[cat,7]"]).data.classes == ["cat", "7"]
+    assert resolve([]).data.classes is None
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,7 @@ def test_lists_and_nothing_can_be_given():
         ("train.lr=-1", "out of range"),
         ("train.lr=nan", "out of range"),
         ("loss.unknown_prior=2", "from 0 to 1"),
+        ("augment.crop_scale=0", "out of range: use from 0.01 to 1"),
         ("train.optimizer=adm", "is not one of adamw, sgd"),
         ("train=3", "is a group of settings: set one of train.batch_size"),
         ("seed", "write KEY=VALUE"),

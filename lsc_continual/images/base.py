@@ -51,6 +51,8 @@ class ImageData(NamedTuple):
     class_names: list[str]
     skipped: tuple[str, ...] = ()
     """Files that could not be read, each with the reason."""
+    split: dict[str, list[str]] | None = None
+    """What "train" and "test" consist of, by path or row, where this package drew the line."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
@@ -17,7 +17,7 @@ from lsc_continual.errors import LSCError, first_line
 from lsc_continual.images.base import Images
 from lsc_continual.images.stored import as_unit_range
 
-_SAMPLED = 256  # files whose content enters the fingerprint
+_SAMPLED = 1024  # files whose content enters the fingerprint
 _SAMPLED_BYTES = 65_536
 
 
@@ -81,17 +81,20 @@ class ImageFiles(Images):
         return ImageFiles(self.root, paths, labels, self.resolution, self.channels)
 
     def fingerprint(self) -> str:
-        """Of all names, sizes and labels, and of the content of some files spread over them."""
+        """Of all names and labels, and of size and content of some files spread over them.
+
+        Asking a million files for their size takes minutes on some file systems.
+        """
         digest = hashlib.sha256(repr(self.shape).encode())
         digest.update(torch.tensor(self.targets).numpy().tobytes())
-        for index in range(len(self)):
-            path = self.path(index)
-            digest.update(self.paths[index])
-            digest.update(str(path.stat().st_size if path.exists() else -1).encode())
+        digest.update("\n".join(path.decode() for path in self.paths.tolist()).encode())
         for index in np.linspace(0, len(self) - 1, min(_SAMPLED, len(self)), dtype=int):
-            if self.path(index).exists():
+            try:
+                digest.update(str(self.path(index).stat().st_size).encode())
                 with self.path(index).open("rb") as file:
                     digest.update(file.read(_SAMPLED_BYTES))
+            except OSError:
+                digest.update(b"cannot be read")
         return digest.hexdigest()[:16]
 
 
@@ -112,15 +115,22 @@ def read_image(path: Path, channels: int, least: int | None = None) -> Tensor:
             upright = ImageOps.exif_transpose(image)
             pixels: Tensor = TF.pil_to_tensor(_in_mode(upright, "L" if channels == 1 else "RGB"))
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise UnreadableImageError(f"{path} cannot be read ({first_line(error)})") from error
+        raise UnreadableImageError(f"{path} cannot be read ({_reason(error)})") from error
     return pixels
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     """The image in 8-bit grey ("L") or colour ("RGB"); transparent parts become white."""
     if image.mode.startswith("I"):  # 16 or 32 bits; Pillow's own conversion would clip them
         values = np.asarray(image, dtype=np.float64)
-        deep = values.max(initial=0) > 255
+        deep = image.mode != "I" or values.max(initial=0) > 255
         image = Image.fromarray((values / 257 if deep else values).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

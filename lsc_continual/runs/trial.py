@@ -94,6 +94,7 @@ def source_of(config: DictConfig) -> Source:
         root=Path(data.root),
         download=data.download,
         resolution=data.resolution,
+        classes=None if data.classes is None else tuple(data.classes),
         test_fraction=data.test_fraction,
         on_error=data.on_error,
         memory=data.memory,

@@ -9,6 +9,7 @@ from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 
 from lsc_continual.catalog import SCENARIOS
 from lsc_continual.images import ImageData, StoredImages
+from lsc_continual.scenarios.selection import keep_classes
 from lsc_continual.scenarios.source import Source
 from lsc_continual.scenarios.stream import class_order, experience_sizes, make_stream
 
@@ -34,8 +35,9 @@ def load_images(name: str, source: Source | None = None) -> ImageData:
     Raises:
         LSCError: unknown name, missing or damaged files, labels that do not fit together.
     """
-    data: ImageData = SCENARIOS.load(name)(source or Source())
-    return data.check()
+    source = source or Source()
+    data: ImageData = SCENARIOS.load(name)(source)
+    return keep_classes(data, source.classes).check()
 
 
 def make_benchmark(
@@ -51,8 +53,8 @@ def make_benchmark(
 ) -> NCScenario:
     """A scenario as an Avalanche benchmark, for use with any strategy.
 
-    Set one of `experiences` and `increment`; the rest is as in `experience_sizes`, `class_order`
-    and `load_images`.
+    Set one of `experiences` and `increment`, or neither; the rest is as in `experience_sizes`,
+    `class_order` and `load_images`.
 
     >>> benchmark = make_benchmark("split-digits", experiences=5)
     >>> [len(e.classes_in_this_experience) for e in benchmark.train_stream]

@@ -16,6 +16,7 @@ class Source:
         resolution: height and width of images that come in files; by default the scenario's.
         test_fraction: share of each class kept for testing, where the data come without a split.
         on_error: what to do about a file that cannot be read, "skip" or "raise".
+        classes: names of those to keep, in this order; by default all.
         memory: GiB up to which images that come in files are decoded once and kept.
         seed: of splits that the data come without.
     """
@@ -25,5 +26,6 @@ class Source:
     resolution: int | None = None
     test_fraction: float = 0.2
     on_error: str = "skip"
+    classes: tuple[str, ...] | None = None
     memory: float = 4.0
     seed: int = 0

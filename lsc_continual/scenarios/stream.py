@@ -11,6 +11,8 @@ from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 from lsc_continual.errors import LSCError
 from lsc_continual.images import ImageData
 
+_EXPERIENCES = 5  # where nobody says how many
+
 
 def experience_sizes(
     classes: int, experiences: int | None = None, increment: int | None = None, base: int = 0
@@ -19,7 +21,8 @@ def experience_sizes(
 
     Args:
         classes: all of them.
-        experiences: number of experiences; sizes differ by at most one.
+        experiences: number of experiences; sizes differ by at most one. Without `increment`, by
+            default five, or as many as there can be.
         increment: classes an experience instead; the last one takes the remainder.
         base: classes of the first experience (0: as many as in the others).
 
@@ -27,9 +30,9 @@ def experience_sizes(
     [50, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5]
     >>> experience_sizes(10, experiences=3)
     [4, 3, 3]
+    >>> experience_sizes(3)
+    [1, 1, 1]
     """
-    if experiences is None and increment is None:
-        raise LSCError("say how classes arrive: set experiences or increment")
     if experiences is not None and increment is not None:
         raise LSCError("set one of scenario.experiences and scenario.increment, not both")
     if not 0 <= base <= classes:
@@ -43,7 +46,8 @@ def experience_sizes(
             raise LSCError(f"scenario.increment={increment} is not between 1 and {classes}")
         full, remainder = divmod(rest, increment)
         return sizes + [increment] * full + ([remainder] if remainder else [])
-    assert experiences is not None
+    if experiences is None:
+        experiences = min(_EXPERIENCES, len(sizes) + rest)
     count = experiences - len(sizes)
     if count < (rest > 0) or count > rest:
         raise LSCError(

@@ -11,7 +11,8 @@ import torch
 from lsc_continual.catalog import SCENARIOS
 from lsc_continual.config import resolve
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios import Source
+from lsc_continual.runs.trial import source_of
+from lsc_continual.scenarios import Source, load_images
 
 
 def test_every_scenario_has_defaults_whose_first_line_is_its_command():
@@ -67,3 +68,14 @@ def test_damaged_files_are_named(mnist, damage):
     path.write_bytes({"truncated": content[:1000], "empty": b"", "noise": b"\xff" * 2000}[damage])
     with pytest.raises(LSCError, match=r"the files of MNIST in .* are damaged"):
         SCENARIOS.load("split-mnist")(Source(mnist, download=False))
+
+
+def test_some_classes_of_any_scenario_can_be_learned():
+    source = source_of(resolve(["data.classes=[7,0]"]))
+    data = load_images("split-digits", source)
+    whole = load_images("split-digits")
+    assert data.class_names == ["7", "0"]
+    for name, label in (("7", 0), ("0", 1)):
+        rows = torch.tensor(whole.train.targets) == int(name)
+        kept = torch.tensor(data.train.targets) == label
+        assert torch.equal(data.train.images[kept], whole.train.images[rows])

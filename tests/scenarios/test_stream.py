@@ -21,6 +21,10 @@ from lsc_continual.scenarios.stream import class_order
         ({"experiences": 1}, [10]),
         ({"experiences": 1, "base": 10}, [10]),
         ({"increment": 10}, [10]),
+        ({}, [2, 2, 2, 2, 2]),
+        ({"base": 4}, [4, 2, 2, 1, 1]),
+        ({"base": 8}, [8, 1, 1]),
+        ({"base": 10}, [10]),
     ],
 )
 def test_sizes(options, sizes):
@@ -30,7 +34,6 @@ def test_sizes(options, sizes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "set experiences or increment"),
         ({"experiences": 2, "increment": 2}, "set one of"),
         ({"experiences": 11}, "10 classes cannot fill 11 experiences"),
         ({"experiences": 1, "base": 4}, "6 classes cannot fill 0 experiences"),
@@ -75,10 +78,8 @@ def test_data_that_cannot_be_learned_is_refused():
         ImageData(images([0, 1]), images([1]), ["a", "b", "c"]).check()
     with pytest.raises(LSCError, match="class 'a' has no test images"):
         ImageData(images([0, 1]), images([1]), ["a", "b"]).check()
-    broken = images([0, 1])
-    broken.images[0, 0, 0, 0] = torch.nan
     with pytest.raises(LSCError, match="not finite"):
-        ImageData(broken, images([0, 1]), ["a", "b"]).check()
+        StoredImages(torch.full((2, 1, 2, 2), torch.nan), torch.tensor([0, 1]))
 
 
 def test_training_images_can_be_limited_by_class():

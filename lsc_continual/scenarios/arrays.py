@@ -1,0 +1,122 @@
+"""Any images, or tables of features, in one .npz file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.images import ImageData, StoredImages
+from lsc_continual.scenarios.pixels import as_images
+from lsc_continual.scenarios.selection import held_out
+from lsc_continual.scenarios.source import Source
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def load_arrays(source: Source) -> ImageData:
+    """x_train, y_train, x_test, y_test and, if there, class_names of an .npz file.
+
+    Labels are integers of any values, or text. Without test images, a seeded share of each class
+    is kept for testing.
+
+    Raises:
+        LSCError: no such file, a key is missing, or arrays that do not fit.
+    """
+    path = _find(source.root)
+    arrays = _read(path)
+    x, y = _part(arrays, "train", path)
+    if not len(x):
+        raise LSCError(f"x_train in {path} holds no images: add some")
+    tested = "x_test" in arrays or "y_test" in arrays
+    x_test, y_test = _part(arrays, "test", path) if tested else (x[:0], y[:0])
+    if y.dtype.kind != y_test.dtype.kind:
+        raise LSCError(f"y_train in {path} is of type {y.dtype}, y_test {y_test.dtype}: use one")
+    values, labels = np.unique(np.concatenate([y, y_test]), return_inverse=True)
+    names = _names(values, arrays.get("class_names"))
+    split = None
+    if len(y_test):
+        x_train, train, test = x, labels[: len(y)], labels[len(y) :]
+    else:
+        out = _held_out(labels, names, source)
+        x_train, x_test, train, test = x[~out], x[out], labels[~out], labels[out]
+        parts = {"train": ~out, "test": out}
+        split = {part: np.flatnonzero(rows).astype(str).tolist() for part, rows in parts.items()}
+    return ImageData(
+        StoredImages(as_images(x_train, f"x_train in {path}"), torch.from_numpy(train)),
+        StoredImages(as_images(x_test, f"x_test in {path}"), torch.from_numpy(test)),
+        names,
+        split=split,
+    )
+
+
+def _find(root: Path) -> Path:
+    """The file itself, or the only one in the folder."""
+    files = sorted(root.glob("*.npz")) if root.is_dir() else [root]
+    if len(files) == 1 and files[0].is_file():
+        return files[0]
+    found = f"{len(files)} .npz files" if root.is_dir() else "no file"
+    raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
+
+
+def _read(path: Path) -> Arrays:
+    keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
+    try:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.lib.npyio.NpzFile):
+            with file:
+                return {key: file[key] for key in keys if key in file}
+    except Exception as error:  # of zip, zlib and numpy, whatever is damaged
+        if "Object arrays" in str(error):
+            raise LSCError(
+                f"{path} holds Python objects, which are not read for safety: convert the arrays "
+                "to numbers or text of a fixed width"
+            ) from error
+        raise LSCError(
+            f"{path} cannot be read as an .npz file ({first_line(error)}): write it again with "
+            "numpy.savez"
+        ) from error
+    raise LSCError(f"{path} holds a single array: write it with numpy.savez")
+
+
+def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Images as they are, and labels as int64 or text [N]."""
+    for key in (f"x_{part}", f"y_{part}"):
+        if key not in arrays:
+            raise LSCError(f"{path} has no array {key!r}: add it with numpy.savez")
+    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or y.dtype.kind not in "biuSU":
+        raise LSCError(
+            f"y_{part} in {path} has shape {y.shape} and type {y.dtype}: use one integer or text "
+            "for each image"
+        )
+    if x.ndim == 0 or len(x) != len(y):
+        raise LSCError(
+            f"x_{part} in {path} has shape {x.shape}, but there are {len(y)} labels in y_{part}: "
+            "they need one length"
+        )
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
+    return x, y if y.dtype.kind == "U" else y.astype(np.int64)
+
+
+def _names(values: NDArray[Any], names: NDArray[Any] | None) -> list[str]:
+    """Those given, if labels count them from 0; else the labels themselves."""
+    counted = names is not None and values.dtype.kind == "i"
+    if names is not None and counted and values[0] >= 0 and values[-1] < len(names):
+        return [str(name) for name in names[values]]
+    return [str(value) for value in values]
+
+
+def _held_out(labels: NDArray[Any], names: list[str], source: Source) -> NDArray[np.bool_]:
+    out = np.zeros(len(labels), dtype=bool)
+    for label, name in enumerate(names):
+        rows = np.flatnonzero(labels == label)
+        out[rows] = held_out(name, len(rows), source.test_fraction, source.seed)
+    return out

@@ -1,0 +1,72 @@
+"""Arrays in the shapes and types that people keep images in → tensors in ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsc_continual.errors import LSCError
+
+
+def as_images(x: NDArray[Any], what: str) -> Tensor:
+    """Tensor[N, C, H, W], uint8 or float32, for `StoredImages`.
+
+    Args:
+        x: [N, H, W], [N, H, W, C], [N, C, H, W], or a table [N, C], whose rows become 1×1 images.
+            Integers mean 0 … 255, floats 0 … 1 (a table's mean what they are).
+        what: what the array is called in errors.
+
+    Raises:
+        LSCError: another shape, type or range, with what to do about it.
+    """
+    table = x.ndim == 2
+    if table:
+        x = x[:, :, None, None]
+    elif x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4:
+        x = _channels_first(x, what)
+    else:
+        raise LSCError(
+            f"{what} has {x.ndim} dimensions: use [N, H, W], [N, H, W, C], [N, C, H, W] or a table "
+            "[N, features]"
+        )
+    return torch.from_numpy(np.ascontiguousarray(_values(x, what, table)))
+
+
+def _channels_first(x: NDArray[Any], what: str) -> NDArray[Any]:
+    a, b, c = x.shape[1:]
+    first, last = a in (1, 3), c in (1, 3)
+    if first == last:  # then the side that differs from two equal ones
+        first, last = b == c != a, a == b != c
+    if first == last:
+        raise LSCError(
+            f"{what} has shape {x.shape}, in which the channels cannot be told: bring it to "
+            "[N, C, H, W] with C = 1 or 3, or to square images"
+        )
+    return x if first else x.transpose(0, 3, 1, 2)
+
+
+def _values(x: NDArray[Any], what: str, table: bool) -> NDArray[Any]:
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype == np.bool_:
+        return x.astype(np.uint8) * np.uint8(255)
+    if x.dtype.kind not in "iuf":
+        raise LSCError(f"{what} has the type {x.dtype}: use uint8 or floats")
+    if not np.isfinite(x).all():
+        raise LSCError(f"{what} holds values that are not finite: repair them")
+    low, high = (x.min(), x.max()) if x.size else (0, 0)
+    floats = x.dtype.kind == "f"
+    if table or (floats and low >= 0 and high <= 1):
+        return x.astype(np.float32)
+    if low >= 0 and high <= 255 and (not floats or (x == np.rint(x)).all()):
+        return x.astype(np.uint8)
+    raise LSCError(
+        f"{what} holds values from {low:g} to {high:g}: scale them to 0 … 1, or to whole numbers "
+        "0 … 255"
+    )

@@ -1,0 +1,188 @@
+"""Images in class folders."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lsc_continual.errors import LSCError
+from lsc_continual.images import ImageFiles, StoredImages
+from lsc_continual.scenarios import Source, load_images
+from lsc_continual.scenarios.trees import class_files
+from tests.scenarios.layouts import broken, classes, photo, put
+
+
+def load(root: Path, **options):
+    return load_images("folder", replace(Source(root), **options))
+
+
+@pytest.mark.parametrize("test", ["test", "val", "valid", "validation"])
+def test_training_and_test_folders_are_read(tmp_path, test):
+    classes(tmp_path / "train", "zebra Ant", count=3)
+    classes(tmp_path / test, "Ant zebra", count=2)
+    data = load(tmp_path)
+    assert data.class_names == ["Ant", "zebra"]
+    assert data.train.targets == [0, 0, 0, 1, 1, 1]
+    assert data.test.targets == [0, 0, 1, 1]
+    assert (data.split, data.skipped) == (None, ())
+    assert data.input_shape == (3, 30, 30)  # the shorter side
+    expected = np.array(photo(10))[:, 5:35]  # Ant's first image
+    assert torch.equal(data.train.images[0], torch.from_numpy(expected).movedim(-1, 0))
+
+
+def test_a_tree_without_a_split_is_split_by_class_and_seed(tmp_path):
+    classes(tmp_path, "a b", count=10)
+    classes(tmp_path, "c", count=2)
+    data = load(tmp_path)
+    assert torch.tensor(data.train.targets).bincount().tolist() == [8, 8, 1]
+    assert torch.tensor(data.test.targets).bincount().tolist() == [2, 2, 1]
+    assert data.split == load(tmp_path).split
+    assert data.split != load(tmp_path, seed=1).split
+    every = sorted(data.split["train"] + data.split["test"])
+    assert every == sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
+    for part, images in (("train", data.train), ("test", data.test)):
+        for row, path in enumerate(data.split[part]):
+            with Image.open(tmp_path / path) as image:
+                expected = torch.from_numpy(np.array(image)[:, 5:35]).movedim(-1, 0)
+            assert torch.equal(images.images[row], expected)
+            assert data.class_names[images.targets[row]] == path.split("/")[0]
+    classes(tmp_path, "another", count=5)  # leaves the split of the others alone
+    assert set(data.split["test"]) < set(load(tmp_path).split["test"])
+    assert torch.tensor(load(tmp_path, test_fraction=0.5).test.targets).bincount().tolist() == [
+        5,
+        2,
+        5,
+        1,
+    ]
+
+
+def test_a_training_folder_alone_is_split(tmp_path):
+    classes(tmp_path / "train", "a b")
+    data = load(tmp_path)
+    assert data.class_names == ["a", "b"]
+    assert (len(data.train), len(data.test)) == (6, 2)
+    assert data.split["test"][0].startswith("train/a/")
+
+
+def test_nested_folders_count_and_hidden_files_and_others_do_not(tmp_path):
+    classes(tmp_path, "a b", count=2)
+    put(tmp_path / "a" / "deep" / "er" / "with space é.PNG")
+    for ignored in (".DS_Store", ".hidden.png", "._0.png", "notes.txt", "Thumbs.db"):
+        (tmp_path / "a" / ignored).write_bytes(b"x")
+    (tmp_path / ".cache").mkdir()
+    put(tmp_path / ".cache" / "0.png")
+    put(tmp_path / "a" / ".thumbs" / "0.png")
+    (tmp_path / "empty").mkdir()
+    data = load(tmp_path)
+    assert data.class_names == ["a", "b"]
+    paths = sorted(data.split["train"] + data.split["test"])
+    assert paths == ["a/0.png", "a/1.png", "a/deep/er/with space é.PNG", "b/0.png", "b/1.png"]
+    assert data.skipped == ()
+
+
+def test_the_resolution_follows_the_images(tmp_path):
+    classes(tmp_path / "small", "a b", size=(20, 20))
+    assert load(tmp_path / "small").input_shape == (3, 20, 20)
+    classes(tmp_path / "large", "a b", size=(90, 80))
+    assert load(tmp_path / "large").input_shape == (3, 64, 64)
+    classes(tmp_path / "mixed", "a", size=(50, 40))
+    classes(tmp_path / "mixed", "b c", size=(20, 28))
+    assert load(tmp_path / "mixed").input_shape == (3, 20, 20)
+    assert load(tmp_path / "mixed", resolution=10).input_shape == (3, 10, 10)
+    grey = photo().convert("L")
+    for name in "ab":
+        (tmp_path / "grey" / name).mkdir(parents=True)
+        grey.save(tmp_path / "grey" / name / "0.png")
+        grey.convert("1").save(tmp_path / "grey" / name / "1.png")
+    assert load(tmp_path / "grey").input_shape == (1, 30, 30)
+    put(tmp_path / "grey" / "a" / "colour.png")
+    assert load(tmp_path / "grey").input_shape == (3, 30, 30)
+
+
+def test_images_beyond_the_memory_stay_in_files_and_are_the_same(tmp_path):
+    classes(tmp_path, "a b")
+    stored, files = load(tmp_path), load(tmp_path, memory=0.0)
+    assert isinstance(stored.train, StoredImages)
+    assert isinstance(files.train, ImageFiles)
+    assert isinstance(files.test, ImageFiles)
+    assert files.split == stored.split
+    for part in ("train", "test"):
+        one, other = getattr(stored, part), getattr(files, part)
+        assert one.targets == other.targets
+        for row in range(len(one)):
+            assert torch.equal(one[row][0], other[row][0])
+
+
+def test_unreadable_files_are_left_out_and_named(tmp_path):
+    classes(tmp_path / "train", "a b", count=70)  # more than one task decodes
+    classes(tmp_path / "test", "a b", count=2)
+    broken(tmp_path / "train" / "a")
+    with pytest.warns(UserWarning, match=r"3 images in .* left out: train/a/empty\.png") as caught:
+        data = load(tmp_path)
+    assert "lsc_continual" in Path(caught[0].filename).parts
+    assert [entry.split(" ")[0] for entry in data.skipped] == [
+        "train/a/empty.png",
+        "train/a/text.png",
+        "train/a/truncated.jpg",
+    ]
+    assert data.train.targets == [0] * 70 + [1] * 70
+    expected = torch.from_numpy(np.array(photo(10))[:, 5:35]).movedim(-1, 0)
+    assert torch.equal(data.train.images[70], expected)  # b's first is still b's first
+    with pytest.raises(LSCError, match=r"empty\.png cannot be read .*data\.on_error=skip"):
+        load(tmp_path, on_error="raise")
+
+
+def test_a_long_list_of_unreadable_files_is_cut(tmp_path):
+    for part in ("train", "test"):
+        classes(tmp_path / part, "a b")
+    for index in range(30):
+        (tmp_path / "train" / "a" / f"{index}.jpg").touch()
+    with pytest.warns(UserWarning, match=r"30 images .*; and 20 more$"):
+        assert len(load(tmp_path).skipped) == 30
+
+
+def test_what_cannot_be_learned_from_is_refused_in_a_sentence(tmp_path):
+    def refused(match: str, root: Path = tmp_path, **options) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(LSCError, match=match):
+                load(root, **options)
+
+    refused(r"data\.root=.*missing is not a folder", tmp_path / "missing")
+    refused(r"no class folders with images are in")
+    put(tmp_path / "0.png")
+    refused(r"no class folders with images are in .*give each class a folder")
+    refused(r"data\.root=.*0\.png is not a folder", tmp_path / "0.png")
+    broken(tmp_path / "a")
+    broken(tmp_path / "b")
+    (tmp_path / "a" / "truncated.jpg").unlink()
+    (tmp_path / "b" / "truncated.jpg").unlink()
+    refused("none of the 4 images in .* can be read")
+    for path in (*broken(tmp_path / "a"), *broken(tmp_path / "b")):
+        path.unlink()
+    classes(tmp_path, "a b")
+    classes(tmp_path, "lonely", count=1)
+    refused(r"class 'lonely' has a single image")
+    assert load(tmp_path, classes=("b", "a")).class_names == ["b", "a"]
+    classes(tmp_path / "train", "a b")
+    classes(tmp_path / "test", "a b c")
+    refused("the test data has class 'c', which is never trained on")
+    refused("unknown class 'aa': did you mean 'a'", classes=("aa", "b"))
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    classes(tmp_path, "a b")
+    put(tmp_path / "a" / "x.png").rename(tmp_path / "a" / "\udcff.png")
+    with pytest.raises(LSCError, match="is not UTF-8: rename"):
+        load(tmp_path)
+
+
+def test_folders_that_cannot_be_listed_are_refused(tmp_path):
+    with pytest.raises(LSCError, match=r"0\.png cannot be listed \(Not a directory\)"):
+        class_files(tmp_path, put(tmp_path / "0.png").name)

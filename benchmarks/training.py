@@ -20,7 +20,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from avalanche.benchmarks import nc_benchmark
@@ -34,18 +34,31 @@ from torchvision.transforms import v2
 from lsc_continual import LSC, EmbeddingReplay, TargetClassifier, make_encoder, make_system
 from lsc_continual.heads import TargetHead
 from lsc_continual.images import StoredImages
+from lsc_continual.images.geometry import RandomGeometry
 from lsc_continual.losses import StructuredSoftmaxLoss
 from lsc_continual.runs.environment import describe_environment
 from lsc_continual.strategies import BatchAugmentation
 
-BATCH, CLASSES, SHAPE, TOGETHER = 64, 10, (1, 28, 28), 8
+BATCH, CLASSES, SHAPE = 64, 10, (1, 28, 28)
+
+
+class Augmentation(NamedTuple):
+    """The same random changes for batches and for single images."""
+
+    batch: RandomGeometry
+    sample: v2.Transform
+
+
 AUGMENTATIONS = {
     "none": None,
-    "flip, shift": v2.Compose(
-        [
-            v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
-            v2.RandomHorizontalFlip(),
-        ]
+    "flip, shift": Augmentation(
+        RandomGeometry(translate=0.1, flip=True),
+        v2.Compose(
+            [
+                v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
+                v2.RandomHorizontalFlip(),
+            ]
+        ),
     ),
 }
 
@@ -65,7 +78,7 @@ def experience(count: int, transform: Any = None) -> Any:
 
 
 def adamw(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=1e-3)
+    return torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
 
 def classifier(encoder: str) -> TargetClassifier:
@@ -73,9 +86,11 @@ def classifier(encoder: str) -> TargetClassifier:
     return TargetClassifier(make_encoder(encoder, SHAPE), TargetHead(make_system("v21", dim=384)))
 
 
-def ours(encoder: str, count: int, transform: Any, device: str, replay: bool) -> Callable[[], None]:
+def ours(
+    encoder: str, count: int, change: Augmentation | None, device: str, replay: bool
+) -> Callable[[], None]:
     model = classifier(encoder)
-    plugins: list[Any] = [BatchAugmentation(transform)] if transform else []
+    plugins: list[Any] = [BatchAugmentation(change.batch)] if change else []
     strategy = LSC(
         model=model,
         optimizer=adamw(model),
@@ -90,7 +105,7 @@ def ours(encoder: str, count: int, transform: Any, device: str, replay: bool) ->
 
 
 def avalanche(
-    encoder: str, count: int, transform: Any, device: str, replay: bool
+    encoder: str, count: int, change: Augmentation | None, device: str, replay: bool
 ) -> Callable[[], None]:
     torch.manual_seed(0)
     body = make_encoder(encoder, SHAPE)
@@ -104,11 +119,13 @@ def avalanche(
         plugins=[ReplayPlugin(200)] if replay else [],
         evaluator=EvaluationPlugin(),
     )
-    data = experience(count, transform)
+    data = experience(count, change.sample if change else None)
     return lambda: strategy.train(data)
 
 
-def by_hand(encoder: str, count: int, transform: Any, device: str) -> Callable[[], None]:
+def by_hand(
+    encoder: str, count: int, change: Augmentation | None, device: str
+) -> Callable[[], None]:
     model = classifier(encoder).to(device)
     model.head.add_classes(range(CLASSES))
     optimizer, loss = adamw(model), StructuredSoftmaxLoss()
@@ -118,8 +135,8 @@ def by_hand(encoder: str, count: int, transform: Any, device: str) -> Callable[[
     def epoch() -> None:
         for rows in torch.randperm(count).to(device).split(BATCH):
             x = images[rows].float() / 255
-            if transform:
-                x = torch.cat([transform(part) for part in x.split(TOGETHER)])
+            if change:
+                x = change.batch(x, seed=int(torch.randint(2**62, ())))
             optimizer.zero_grad()
             loss(model(x), labels[rows]).backward()
             optimizer.step()
@@ -139,7 +156,7 @@ def compare(
     loops: dict[str, Callable[[], None]], turns: int, device: str
 ) -> dict[str, list[float]]:
     """Seconds of each loop at each turn; a first turn is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in loops}
+    times: Times = {name: [] for name in loops}
     for turn in range(turns + 1):
         for name, loop in loops.items():
             elapsed = seconds(loop, device)
@@ -155,10 +172,10 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 def speeds(turns: int, device: str, scale: int) -> list[dict[str, Any]]:
     rows = []
     for encoder, count in (("mlp", 6400), ("resnet-small", 640)):
-        for name, transform in AUGMENTATIONS.items():
+        for name, change in AUGMENTATIONS.items():
             for replay in (False, True):
                 size = count * scale
-                setup = (encoder, size, transform, device)
+                setup = (encoder, size, change, device)
                 loops = {"a": ours(*setup, replay), "b": avalanche(*setup, replay)}
                 if not replay:
                     loops["c"] = by_hand(*setup)
@@ -230,18 +247,14 @@ def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        cells = [row.get(column, "–") for column in columns]
-        table.add_row(
-            *(
-                f"{c:,.3g}"
-                if isinstance(c, float) and c < 100
-                else f"{c:,.0f}"
-                if isinstance(c, float)
-                else str(c)
-                for c in cells
-            )
-        )
+        table.add_row(*(text(row.get(column, "–")) for column in columns))
     console.print(table)
+
+
+def text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return str(value)
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ from avalanche.training.plugins import EvaluationPlugin
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
-from torchvision.transforms import v2
 
 from lsc_continual import distributed
 from lsc_continual.catalog import LOSSES
 from lsc_continual.errors import LSCError
 from lsc_continual.heads import default_unknown_prior
 from lsc_continual.images import ImageData
+from lsc_continual.images.geometry import RandomGeometry
 from lsc_continual.images.loader import Loading
 from lsc_continual.runs.model import ModelSpec
 from lsc_continual.strategies import (
@@ -66,12 +66,20 @@ def _unknown_prior(config: DictConfig) -> float:
 
 
 def build_lsc(
-    config: DictConfig, spec: ModelSpec, device: torch.device, plugins: list[BasePlugin]
+    config: DictConfig,
+    spec: ModelSpec,
+    device: torch.device,
+    plugins: list[BasePlugin],
+    in_memory: bool = True,
 ) -> LSC:
-    """Fixed targets with replay and embedding distillation; `plugins` come last."""
+    """Fixed targets with replay and embedding distillation; `plugins` come last.
+
+    Args:
+        in_memory: whether the images are, rather than in files.
+    """
     model = spec.build(config.encoder.weights).to(device)
     own: list[BasePlugin] = []
-    if augmentation := make_augmentation(config):
+    if augmentation := make_augmentation(config, in_memory):
         own.append(BatchAugmentation(augmentation))
     if config.replay.size:
         own.append(_replay(config.replay))
@@ -103,28 +111,22 @@ def _replay(config: DictConfig) -> EmbeddingReplay:
 
 def make_optimizer(config: DictConfig, model: nn.Module) -> Optimizer:
     """The optimizer over all parameters of the model."""
-    fused = all(parameter.is_cuda for parameter in model.parameters()) or None
-    options = {"lr": config.train.lr, "weight_decay": config.train.weight_decay, "fused": fused}
+    options = {"lr": config.train.lr, "weight_decay": config.train.weight_decay, "fused": True}
     if config.train.optimizer == "sgd":
         return SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
     return AdamW(model.parameters(), **options)
 
 
-def make_augmentation(config: DictConfig) -> nn.Module | None:
-    """The transform of training batches, or None when nothing is switched on."""
+def make_augmentation(config: DictConfig, in_memory: bool) -> RandomGeometry:
+    """The random changes of training batches; files are cropped where they are decoded."""
     augment = config.augment
-    transforms: list[nn.Module] = []
-    if augment.rotate or augment.translate or augment.zoom:
-        affine = v2.RandomAffine(
-            degrees=augment.rotate,
-            translate=(augment.translate, augment.translate),
-            scale=(1 - augment.zoom, 1 + augment.zoom),
-            interpolation=v2.InterpolationMode.BILINEAR,
-        )
-        transforms.append(affine)
-    if augment.flip:
-        transforms.append(v2.RandomHorizontalFlip())
-    return v2.Compose(transforms) if transforms else None
+    return RandomGeometry(
+        rotate=augment.rotate,
+        translate=augment.translate,
+        zoom=augment.zoom,
+        flip=augment.flip,
+        crop_scale=augment.crop_scale if in_memory else None,
+    )
 
 
 def pick_device(name: str) -> torch.device:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from lsc_continual.catalog import STRATEGIES
 from lsc_continual.errors import CapacityError
+from lsc_continual.images import StoredImages
 from lsc_continual.novelty.evaluation import OpenWorldEvaluation
 from lsc_continual.randomness import seed_everything
 from lsc_continual.runs.build import model_spec, pick_device
@@ -63,7 +64,8 @@ def prepare(config: DictConfig, console: Console) -> Trial:
     spec = model_spec(config, data)
     evaluation, progress = OpenWorldEvaluation(), TrainingProgress(console, len(sizes))
     build = STRATEGIES.load(config.strategy.name)
-    strategy: LSC = build(config, spec, device, [evaluation, progress])
+    in_memory = isinstance(data.train, StoredImages)
+    strategy: LSC = build(config, spec, device, [evaluation, progress], in_memory)
     head = strategy.model.head
     if classes > head.system.size:
         raise CapacityError.of(head.system, classes)

@@ -35,8 +35,8 @@ _IDX = tuple(
 _CIFAR10 = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 _IMAGENET = Files(
     ("train/n????????", "val"),
-    "https://image-net.org/download-images (ILSVRC2012, with an account), unpacked to "
-    "train/n01440764/… and val/…",
+    "https://image-net.org/download-images (ILSVRC2012, with an account), as train/n01440764/… "
+    "and val/…,",
     ("", "imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"),
     downloaded=False,
 )
@@ -101,7 +101,8 @@ def find(name: str, files: Files, root: Path) -> Finding:
         if len(lacking) < len(files.needs):
             found = f"incomplete in {shown(folder)}: no {lacking[0]}"
             return Finding("data", name, "missing", found, _cure(files, root))
-    return Finding("data", name, "missing", f"not in {shown(root)}", _cure(files, root))
+    found = f"not in {shown(root)}{'; a run downloads it' if files.downloaded else ''}"
+    return Finding("data", name, "missing", found, _cure(files, root))
 
 
 def _matches(folder: Path, pattern: str) -> bool:
@@ -109,7 +110,5 @@ def _matches(folder: Path, pattern: str) -> bool:
 
 
 def _cure(files: Files, root: Path) -> str:
-    if not files.downloaded:
-        return f"get it from {files.get} in {shown(root)}"
     place = shown(root / files.places[0])
-    return f"a run downloads it; without a network, put the files of {files.get} in {place}"
+    return f"{'by hand' if files.downloaded else 'get it'}: {files.get} into {place}"

@@ -156,7 +156,7 @@ def compare(
     loops: dict[str, Callable[[], None]], turns: int, device: str
 ) -> dict[str, list[float]]:
     """Seconds of each loop at each turn; a first turn is not counted."""
-    times: Times = {name: [] for name in loops}
+    times: dict[str, list[float]] = {name: [] for name in loops}
     for turn in range(turns + 1):
         for name, loop in loops.items():
             elapsed = seconds(loop, device)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lsc_continual.cli.doctor import doctor
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
@@ -47,6 +48,7 @@ app.command()(run)
 app.command()(resume)
 app.command()(ls)
 app.command()(show)
+app.command()(doctor)
 
 
 def complain(message: str) -> None:

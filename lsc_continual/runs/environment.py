@@ -5,26 +5,29 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Versions, platform, processor, threads and device, in JSON types."""
+    import torch
+
     return {
         "lsc_continual": version("lsc_continual"),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "avalanche": version("avalanche-lib"),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cpu_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name; `platform.processor()` is often empty on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,86 @@
+"""`lsc-cl doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from lsc_continual.runs.doctor import Finding
+
+_STYLES = {"ok": "green", "note": "yellow", "missing": "magenta", "broken": "bold red"}
+
+
+def doctor(
+    root: Annotated[
+        Path, typer.Option(help="Folder of the data, as in data.root.", metavar="PATH")
+    ] = Path("data"),
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at versions, devices, folders and data: can runs work here, and what would help?
+
+    Marks: *ok*; *note*, good to know; *missing*, only some runs need it; *broken*, no run works
+    without it (then the exit code is 2).
+
+    Examples:
+
+    - `lsc-cl doctor`
+
+    - `lsc-cl doctor --root /datasets`
+
+    - `lsc-cl doctor --json`
+    """
+    from lsc_continual.runs.doctor import examine
+
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal that knows ASCII only gets ? for →
+        sys.stdout.reconfigure(errors="replace")
+    findings = examine(root)
+    broken = sum(finding.state == "broken" for finding in findings)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        if json:
+            _print_json(findings, works=not broken)
+        else:
+            _print_tables(findings, broken)
+    if broken:
+        raise typer.Exit(2)
+
+
+def _print_json(findings: list[Finding], works: bool) -> None:
+    from dataclasses import asdict
+    from json import dumps
+
+    checks = [asdict(finding) for finding in findings]
+    typer.echo(dumps({"works": works, "checks": checks}, indent=1, ensure_ascii=False))
+
+
+def _print_tables(findings: list[Finding], broken: int) -> None:
+    console = Console(highlight=False)
+    groups = dict.fromkeys(finding.group for finding in findings)
+    width = max(len(finding.name) for finding in findings)
+    for group in groups:
+        table = Table(title=group, title_justify="left", show_header=False, box=None)
+        table.add_column(min_width=max(map(len, _STYLES)), no_wrap=True)
+        table.add_column(min_width=width, no_wrap=True)
+        table.add_column(overflow="fold")
+        for finding in findings:
+            if finding.group == group:
+                words = Text(finding.found)
+                if finding.cure:
+                    words.append(f"\n→ {finding.cure}", style="italic")
+                table.add_row(
+                    Text(finding.state, style=_STYLES[finding.state]), Text(finding.name), words
+                )
+        console.print(table, "")
+    if broken:
+        things = "one thing is" if broken == 1 else f"{broken} things are"
+        console.print(Text(f"runs cannot work yet: {things} broken", style="bold red"))
+    else:
+        console.print("runs can work here")

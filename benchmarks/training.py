@@ -39,7 +39,7 @@ from lsc_continual.losses import StructuredSoftmaxLoss
 from lsc_continual.runs.environment import describe_environment
 from lsc_continual.strategies import BatchAugmentation
 
-BATCH, CLASSES, SHAPE = 64, 10, (1, 28, 28)
+BATCH, CLASSES, SHAPE = 128, 10, (1, 28, 28)
 
 
 class Augmentation(NamedTuple):

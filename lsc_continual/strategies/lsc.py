@@ -201,7 +201,7 @@ class LSC(SupervisedTemplate):
             for callback in listeners[event]:
                 callback(self, **kwargs)
 
-        for self.mbatch in self.dataloader:
+        for self.mbatch in self.dataloader:  # noqa: B020 (as Avalanche does)
             if self._stop_training:
                 break
             self._unpack_minibatch()

@@ -137,6 +137,9 @@ SCENARIOS = Catalog(
         ),
         "folder": Entry(_DATA + "folder:load_folder", "your images, in a folder for each class"),
         "arrays": Entry(_DATA + "arrays:load_arrays", "your images or features, in an .npz file"),
+        "python": Entry(
+            _DATA + "python:load_benchmark", "any Avalanche benchmark: benchmark=module:function"
+        ),
     },
 )
 

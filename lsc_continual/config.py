@@ -124,6 +124,7 @@ class Config:
     """Everything that a run depends on."""
 
     seed: int = 0
+    benchmark: str | None = None  # module:function that returns one, for scenario=python
     scenario: ScenarioConfig = field(default_factory=ScenarioConfig)
     data: DataConfig = field(default_factory=DataConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)

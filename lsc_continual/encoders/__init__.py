@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +12,7 @@ from torchvision.transforms import v2
 
 from lsc_continual.catalog import ENCODERS
 from lsc_continual.errors import LSCError, first_line, unknown_name
+from lsc_continual.importing import import_callable
 
 __all__ = ["make_encoder"]
 
@@ -57,7 +55,7 @@ def make_encoder(
                 f"encoder {name!r} loads its own weights: leave out encoder.weights and use "
                 "encoder.options"
             )
-        build = partial(_imported(name), **options)
+        build = partial(import_callable(name, "encoder"), **options)
     else:
         from lsc_continual.encoders import pretrained
 
@@ -94,19 +92,3 @@ def _checked(encoder: nn.Module, name: str, input_shape: Shape) -> nn.Module:
     if not isinstance(features, torch.Tensor) or not features.numel():
         raise LSCError(f"encoder {name!r} gives no features: change encoder.options")
     return encoder.train(training)
-
-
-def _imported(name: str) -> Callable[..., Any]:
-    """What "module:attribute" stands for; modules in the working folder count."""
-    module_name, _, attribute = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # somebody else's code
-        reason = first_line(error)
-        raise LSCError(f"encoder {name!r}: cannot import {module_name!r} ({reason})") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        raise LSCError(f"encoder {name!r}: {module_name!r} has nothing to call named {attribute!r}")
-    return found  # type: ignore[no-any-return]

@@ -75,9 +75,6 @@ class Served(NamedTuple):
 class Feed(ABC):
     """Turns orders into batches."""
 
-    skipped: dict[str, str]
-    """Files that could not be read, with the reason."""
-
     @abstractmethod
     def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
         """One batch for each order."""
@@ -87,7 +84,6 @@ class TensorFeed(Feed):
     """Cuts batches out of one tensor that lives on the device."""
 
     def __init__(self, images: StoredImages, device: torch.device) -> None:
-        self.skipped = {}
         self.device = device
         self.images = images.images
         if device.type == "cuda":
@@ -106,9 +102,14 @@ class WorkerFeed(Feed):
     """Has samples read by worker processes, which live as long as the feed."""
 
     def __init__(
-        self, source: Dataset[Any], loading: Loading, device: torch.device, crop: bool = False
+        self,
+        source: Dataset[Any],
+        loading: Loading,
+        device: torch.device,
+        skipped: set[str],
+        crop: bool = False,
     ) -> None:
-        self.skipped = {}
+        self.skipped = skipped
         self._strict = loading.on_error == "raise"
         self._device = device
         self._orders: list[list[tuple[int, int]]] = []
@@ -146,7 +147,7 @@ class WorkerFeed(Feed):
         if self._strict:
             raise LSCError(f"{failure}: repair or remove it, or set data.on_error=skip")
         if failure not in self.skipped:
-            self.skipped[failure] = failure
+            self.skipped.add(failure)
             warnings.warn(f"{failure}; it is left out", stacklevel=2)
 
 
@@ -178,10 +179,6 @@ class BatchLoader:
 
     def __len__(self) -> int:
         return len(self.plan)
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        return self._feed.skipped
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the epoch under way that were not handed out yet."""
@@ -225,6 +222,8 @@ class Feeds:
     def __init__(self, loading: Loading, device: torch.device) -> None:
         self.loading = loading
         self.device = device
+        self.skipped: set[str] = set()
+        """Files that could not be read, with the reason."""
         self._kept: dict[bool, tuple[Images, Feed]] = {}
 
     def of(self, parts: Sequence[AvalancheDataset], training: bool) -> tuple[Tensor, Feed]:
@@ -233,7 +232,9 @@ class Feeds:
         images = places[0][0] if places[0] else None
         if images is None or any(place is None or place[0] is not images for place in places):
             whole = parts[0] if len(parts) == 1 else parts[0].concat(parts[1])
-            return torch.arange(len(whole)), WorkerFeed(whole, self.loading, self.device)
+            return torch.arange(len(whole)), WorkerFeed(
+                whole, self.loading, self.device, self.skipped
+            )
         kept = self._kept.get(training)
         if kept is None or kept[0] is not images:
             kept = self._kept[training] = images, self._make(images, training)
@@ -242,7 +243,7 @@ class Feeds:
     def _make(self, images: Images, training: bool) -> Feed:
         if isinstance(images, StoredImages):
             return TensorFeed(images, self.device)
-        return WorkerFeed(images, self.loading, self.device, crop=training)
+        return WorkerFeed(images, self.loading, self.device, self.skipped, crop=training)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": {}}

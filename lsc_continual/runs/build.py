@@ -15,10 +15,10 @@ from lsc_continual import distributed
 from lsc_continual.catalog import LOSSES
 from lsc_continual.errors import LSCError
 from lsc_continual.heads import default_unknown_prior
-from lsc_continual.images import ImageData
 from lsc_continual.images.geometry import RandomGeometry
 from lsc_continual.images.loader import Loading
 from lsc_continual.runs.model import ModelSpec
+from lsc_continual.runs.stream import Stream
 from lsc_continual.strategies import (
     LSC,
     BatchAugmentation,
@@ -29,9 +29,9 @@ from lsc_continual.strategies import (
 from lsc_continual.systems import make_system
 
 
-def model_spec(config: DictConfig, data: ImageData) -> ModelSpec:
+def model_spec(config: DictConfig, stream: Stream) -> ModelSpec:
     """The network that the configuration describes."""
-    channels = data.input_shape[0]
+    channels = stream.input_shape[0]
     for key in ("mean", "std"):
         values = config.data[key]
         if values is not None and len(values) != channels:
@@ -41,8 +41,8 @@ def model_spec(config: DictConfig, data: ImageData) -> ModelSpec:
     return ModelSpec(
         encoder=config.encoder.name,
         encoder_options=OmegaConf.to_container(config.encoder.options),  # type: ignore[arg-type]
-        input_shape=data.input_shape,
-        class_names=data.class_names,
+        input_shape=stream.input_shape,
+        class_names=stream.class_names,
         mean=OmegaConf.to_object(config.data.mean) if config.data.mean else None,  # type: ignore[arg-type]
         std=OmegaConf.to_object(config.data.std) if config.data.std else None,  # type: ignore[arg-type]
         system=config.system.name,

@@ -13,7 +13,7 @@ from typing import IO, Any
 from lsc_continual.errors import LSCError
 from lsc_continual.runs.sealed import write_file, write_folder
 
-CONFIG, METRICS = "config.yaml", "metrics.json"
+CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 
 
 class RunFolder:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
@@ -16,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lsc_continual import distributed
 from lsc_continual.novelty.evaluation import OpenWorldResult
 from lsc_continual.runs.environment import describe_environment
-from lsc_continual.runs.folder import CONFIG, RunFolder
+from lsc_continual.runs.folder import CONFIG, STREAM, RunFolder
 from lsc_continual.runs.model import model_files
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
@@ -43,6 +45,7 @@ class Recorder:
             "strategy": config.strategy.name,
             "seed": config.seed,
             "environment": describe_environment(trial.strategy.device),
+            "unreadable_files": 0,
             "experiences": [],
         }
         self._results: list[OpenWorldResult] = []
@@ -51,6 +54,9 @@ class Recorder:
         self._seconds = 0.0  # of earlier sittings
         if distributed.rank() == 0:
             folder.write(CONFIG, OmegaConf.to_yaml(config))
+            description = json.dumps(trial.stream.describe(), indent=1, ensure_ascii=False)
+            folder.write(STREAM, description + "\n")
+        self._skipped = set(trial.stream.skipped)
 
     def __enter__(self) -> Recorder:
         if distributed.rank() == 0:
@@ -73,6 +79,7 @@ class Recorder:
         strategy: LSC,
         result: OpenWorldResult,
         progress: TrainingProgress,
+        skipped: Collection[str] = (),
     ) -> None:
         """Keep the figures of an experience that brought `classes`, and the model as it is now."""
         model = strategy.model
@@ -90,6 +97,7 @@ class Recorder:
                 "novelty": result.novelty,
             }
         )
+        self.metrics["unreadable_files"] = len(self._skipped.union(skipped))
         self.metrics["final"] = summarize(self.metrics["experiences"])
         self.folder.write_metrics(self.metrics)
         self.folder.write_model(model_files(model, self.spec))
@@ -107,6 +115,8 @@ class Recorder:
             f"{final['average_incremental_accuracy']:.2%}, forgetting {final['forgetting']:.2%}, "
             f"{self.seconds:.0f} s"
         )
+        if count := self.metrics["unreadable_files"]:
+            self._say(f"{count:,} files could not be read and were left out")
         self._say(f"run folder: {self.folder.path}")
 
     @property
@@ -118,6 +128,7 @@ class Recorder:
         """What a resumed run takes over."""
         return {
             "experiences": list(self.metrics["experiences"]),
+            "unreadable_files": self.metrics["unreadable_files"],
             "results": [asdict(result) for result in self._results],
             "seconds": self.seconds,
         }
@@ -127,6 +138,7 @@ class Recorder:
         self.metrics["experiences"] = list(state["experiences"])
         self._results = [OpenWorldResult(**result) for result in state["results"]]
         self._seconds = state["seconds"]
+        self.metrics["unreadable_files"] = state["unreadable_files"]
         if self._results:
             self.metrics["final"] = summarize(self.metrics["experiences"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
 
 def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State | None) -> Path:
     """Train from the beginning or from `state` to the end."""
-    strategy, experiences = trial.strategy, len(trial.stream.train_stream)
+    strategy, experiences = trial.strategy, len(trial.stream.benchmark.train_stream)
     main = distributed.rank() == 0
     recorder = Recorder(folder, trial, console)
     checkpoints = Checkpoints(folder.checkpoints, trial.config.checkpoint.keep)
@@ -85,7 +86,7 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
     def kept() -> State:
         return {
             "config": OmegaConf.to_container(trial.config),
-            "fingerprint": trial.fingerprint,
+            "fingerprint": trial.stream.fingerprint,
             "environment": recorder.metrics["environment"],
             "recorder": recorder.state(),
         }
@@ -100,15 +101,16 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
             console.print(_where(checkpointing, state, experiences), highlight=False)
         try:
             for index in range(checkpointing.experience, experiences):
-                experience = trial.stream.train_stream[index]
+                experience = trial.stream.benchmark.train_stream[index]
                 if not checkpointing.trained:
                     strategy.train(experience)
                     checkpointing.trained = True
-                strategy.eval(trial.stream.test_stream)
+                strategy.eval(trial.stream.benchmark.test_stream)
                 result = trial.evaluation.result(index)
+                skipped = set(chain(*distributed.everyone(sorted(strategy.feeds.skipped))))
                 if main:
                     arriving = arriving_classes(experience)
-                    recorder.record(arriving, strategy, result, trial.progress)
+                    recorder.record(arriving, strategy, result, trial.progress, skipped)
                 checkpointing.experience_done(strategy)
         except LSCError as error:
             if checkpointing.experience:
@@ -126,7 +128,7 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
 
 def _restore(trial: Trial, recorder: Recorder, checkpointing: Checkpointing, state: State) -> None:
     try:
-        trial.strategy.load_state(state["strategy"], trial.stream.train_stream)
+        trial.strategy.load_state(state["strategy"], trial.stream.benchmark.train_stream)
         recorder.load_state(state["recorder"])
         checkpointing.experience, checkpointing.trained = state["experience"], state["trained"]
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
@@ -177,7 +179,7 @@ def _differences(one: Any, other: Any, key: str = "") -> set[str]:
 
 
 def _check_same_data(trial: Trial, state: State) -> None:
-    if trial.fingerprint != state["fingerprint"]:
+    if trial.stream.fingerprint != state["fingerprint"]:
         raise LSCError(
             f"the data in {trial.config.data.root} are not those that the run was started with: "
             "put them back, say where they are (data.root=…), or start a new run"

@@ -8,6 +8,7 @@ from pathlib import Path
 from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 
 from lsc_continual.catalog import SCENARIOS
+from lsc_continual.errors import LSCError
 from lsc_continual.images import ImageData, StoredImages
 from lsc_continual.scenarios.selection import keep_classes
 from lsc_continual.scenarios.source import Source
@@ -36,6 +37,8 @@ def load_images(name: str, source: Source | None = None) -> ImageData:
         LSCError: unknown name, missing or damaged files, labels that do not fit together.
     """
     source = source or Source()
+    if name == "python":
+        raise LSCError("scenario 'python' is a benchmark of your own: call your function instead")
     data: ImageData = SCENARIOS.load(name)(source)
     return keep_classes(data, source.classes).check()
 

@@ -188,7 +188,9 @@ class LSC(SupervisedTemplate):
     def _set_workers(self, number: int | None) -> None:
         """Take `num_workers` as Avalanche's users pass it to `train` and `eval`."""
         if number is not None and number != self.feeds.loading.workers:
+            skipped = self.feeds.skipped
             self.feeds = Feeds(replace(self.feeds.loading, workers=number), self.device)
+            self.feeds.skipped = skipped
 
     def training_epoch(self, **kwargs: Any) -> None:
         """Avalanche's loop, which asks only those plugins that do something at an event.
@@ -279,6 +281,7 @@ class LSC(SupervisedTemplate):
             "clock": {name: getattr(self.clock, name) for name in _CLOCK},
             "plugins": [plugin.state() for plugin in self._resumables()],
             "random": distributed.everyone(random_state(self.device)),
+            "skipped": sorted(self.feeds.skipped),
             "position": position,
         }
 
@@ -289,6 +292,7 @@ class LSC(SupervisedTemplate):
         """
         self.model.to(self.device)
         self.model.load_state_dict(state["model"])
+        self.feeds.skipped.update(state["skipped"])
         self.model.head.restore(Targets.from_dict(state["targets"]))
         for plugin, part in zip(self._resumables(), state["plugins"], strict=True):
             plugin.load_state(part, self, stream)

@@ -245,6 +245,10 @@ class Feeds:
             return TensorFeed(images, self.device)
         return WorkerFeed(images, self.loading, self.device, self.skipped, crop=training)
 
+    def close(self) -> None:
+        """End the worker processes; they start again when needed."""
+        self._kept.clear()
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_kept": {}}
 
@@ -304,7 +308,6 @@ class _Reread:
 def _start_worker(number: int) -> None:
     """A terminal's Ctrl-C reaches workers too, but it is for the main process to act on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     warnings.simplefilter("ignore")
 
 

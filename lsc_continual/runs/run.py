@@ -121,6 +121,7 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
             raise
         finally:
             trial.progress.close()
+            strategy.feeds.close()
         if main:
             recorder.finish()
     return folder.path

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from lsc_continual.codec import decode, encode
+
+T = TypeVar("T")
 
 
 def start() -> None:
@@ -41,6 +44,21 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def one_first(load: Callable[[], T]) -> T:
+    """The value of `load`, which one process of each machine calls before the others.
+
+    So that what it downloads is there for all.
+    """
+    if world_size() == 1:
+        return load()
+    if local_rank():
+        dist.barrier()
+        return load()
+    value = load()
+    dist.barrier()
+    return value
 
 
 def everyone(value: Any) -> list[Any]:

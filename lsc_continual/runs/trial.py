@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 from rich.console import Console
 
+from lsc_continual import distributed
 from lsc_continual.catalog import STRATEGIES
 from lsc_continual.errors import CapacityError
 from lsc_continual.novelty.evaluation import OpenWorldEvaluation
@@ -41,7 +42,7 @@ def prepare(config: DictConfig, console: Console) -> Trial:
     """
     device = pick_device(config.train.device)
     seed_everything(config.seed)
-    stream = open_stream(config)
+    stream = distributed.one_first(lambda: open_stream(config))
     spec = model_spec(config, stream)
     experiences = stream.benchmark.train_stream
     evaluation, progress = OpenWorldEvaluation(), TrainingProgress(console, len(experiences))

@@ -57,10 +57,18 @@ class Step(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What is asked of a feed: samples, and a seed for those that are changed at random."""
+    """What is asked of a feed: samples, with seeds for those that are changed at random."""
 
     samples: Tensor
     seed: int
+    """Of the whole batch."""
+    start: int
+    """Where these samples stand in it."""
+
+    def seeded(self) -> list[tuple[int, int]]:
+        """Each sample with a seed of its own."""
+        places = enumerate(self.samples.tolist(), self.start)
+        return [(sample, batch_seed(self.seed, sample, place)) for place, sample in places]
 
 
 class Served(NamedTuple):
@@ -112,7 +120,7 @@ class WorkerFeed(Feed):
         self.skipped = skipped
         self._strict = loading.on_error == "raise"
         self._device = device
-        self._orders: list[list[tuple[int, int]]] = []
+        self._orders: list[Order] = []
         self._loader = DataLoader(
             _Seeded(source, loading.crop_scale if crop else None),
             batch_sampler=_Reread(self._orders),
@@ -125,13 +133,7 @@ class WorkerFeed(Feed):
         )
 
     def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
-        self._orders[:] = [
-            [
-                (sample, batch_seed(order.seed, sample, place))
-                for place, sample in enumerate(order.samples.tolist())
-            ]
-            for order in orders
-        ]
+        self._orders[:] = orders
         for batch, kept, failures in self._loader:
             for failure in failures:
                 self._report(failure)
@@ -188,7 +190,7 @@ class BatchLoader:
             seed = batch_seed(self.plan.seed, self.epoch, number)
             steps.append((Step(seed, start, len(mine), self._labels[batch]), mine))
         steps = [(step, mine) for step, mine in steps[self.done :] if len(mine)]
-        orders = [Order(self._rows[mine], step.seed + step.start) for step, mine in steps]
+        orders = [Order(self._rows[mine], step.seed, step.start) for step, mine in steps]
         for (step, mine), (parts, kept) in zip(steps, self._feed.serve(orders), strict=True):
             self.step, self.done = step, self.done + 1
             if len(parts) == 1:
@@ -260,22 +262,26 @@ class _Seeded(Dataset[Any]):
         self.source = source
         self.crop_scale = crop_scale
 
-    def __getitem__(self, order: tuple[int, int]) -> Any:
-        index, seed = order
+    def __getitems__(self, orders: list[tuple[int, int]]) -> list[Any]:
+        """Samples of a batch, or what is wrong with them."""
         states = random.getstate(), np.random.get_state()
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
-            try:
-                if isinstance(self.source, ImageFiles):
-                    return (self.source.decode(index, self.crop_scale),)
-                return self.source[index]
-            except UnreadableImageError as error:
-                return error
-            finally:
-                random.setstate(states[0])
-                np.random.set_state(states[1])
+        random.seed(orders[0][1])
+        np.random.seed(orders[0][1] % 2**32)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                return [self._sample(index, seed) for index, seed in orders]
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+
+    def _sample(self, index: int, seed: int) -> Any:
+        torch.default_generator.manual_seed(seed)  # what torchvision's transforms draw from
+        try:
+            if isinstance(self.source, ImageFiles):
+                return (self.source.decode(index, self.crop_scale),)
+            return self.source[index]
+        except UnreadableImageError as error:
+            return error
 
 
 class _Collate:
@@ -295,11 +301,11 @@ class _Collate:
 class _Reread:
     """A batch sampler over a list that may have another content at each pass."""
 
-    def __init__(self, orders: list[list[tuple[int, int]]]) -> None:
+    def __init__(self, orders: list[Order]) -> None:
         self.orders = orders
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(list(self.orders))
+        return (order.seeded() for order in list(self.orders))
 
     def __len__(self) -> int:
         return len(self.orders)

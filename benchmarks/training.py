@@ -42,23 +42,39 @@ from lsc_continual.strategies import BatchAugmentation
 BATCH, CLASSES, SHAPE = 128, 10, (1, 28, 28)
 
 
+MEAN, STD = [0.5], [0.29]
+
+
+class Network(NamedTuple):
+    """An encoder, and the dimension of the targets."""
+
+    encoder: str
+    options: dict[str, int]
+    dim: int
+
+
+NETWORKS = {
+    "mlp, 64 units, n = 64": (Network("mlp", {"width": 64}, 64), 12_800),
+    "mlp, 256 units, n = 384": (Network("mlp", {"width": 256}, 384), 12_800),
+    "resnet-small, n = 384": (Network("resnet-small", {"width": 16}, 384), 1_280),
+}
+
+
 class Augmentation(NamedTuple):
     """The same random changes for batches and for single images."""
 
     batch: RandomGeometry
-    sample: v2.Transform
+    sample: list[v2.Transform]
 
 
 AUGMENTATIONS = {
     "none": None,
     "flip, shift": Augmentation(
         RandomGeometry(translate=0.1, flip=True),
-        v2.Compose(
-            [
-                v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
-                v2.RandomHorizontalFlip(),
-            ]
-        ),
+        [
+            v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
+            v2.RandomHorizontalFlip(),
+        ],
     ),
 }
 
@@ -69,7 +85,7 @@ def random_images(count: int, classes: int = CLASSES) -> StoredImages:
     return StoredImages(images, torch.arange(count) % classes)
 
 
-def experience(count: int, transform: Any = None) -> Any:
+def experience(count: int, transform: v2.Transform | None = None) -> Any:
     """One Avalanche experience of random images, with a transform of each sample."""
     images = random_images(count)
     test = images.subset(torch.arange(CLASSES))
@@ -81,15 +97,20 @@ def adamw(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
 
-def classifier(encoder: str) -> TargetClassifier:
+def encoder(network: Network, **normalization: Any) -> nn.Module:
     torch.manual_seed(0)
-    return TargetClassifier(make_encoder(encoder, SHAPE), TargetHead(make_system("v21", dim=384)))
+    return make_encoder(network.encoder, SHAPE, options=network.options, **normalization)
+
+
+def classifier(network: Network, **head: Any) -> TargetClassifier:
+    body = encoder(network, mean=MEAN, std=STD)  # normalises whole batches
+    return TargetClassifier(body, TargetHead(make_system("v21", dim=network.dim), **head))
 
 
 def ours(
-    encoder: str, count: int, change: Augmentation | None, device: str, replay: bool
+    network: Network, count: int, change: Augmentation | None, device: str, replay: bool
 ) -> Callable[[], None]:
-    model = classifier(encoder)
+    model = classifier(network)
     plugins: list[Any] = [BatchAugmentation(change.batch)] if change else []
     strategy = LSC(
         model=model,
@@ -105,10 +126,9 @@ def ours(
 
 
 def avalanche(
-    encoder: str, count: int, change: Augmentation | None, device: str, replay: bool
+    network: Network, count: int, change: Augmentation | None, device: str, replay: bool
 ) -> Callable[[], None]:
-    torch.manual_seed(0)
-    body = make_encoder(encoder, SHAPE)
+    body = encoder(network)
     model = nn.Sequential(body, nn.Linear(body.num_features, CLASSES))
     strategy = Naive(
         model=model,
@@ -119,14 +139,15 @@ def avalanche(
         plugins=[ReplayPlugin(200)] if replay else [],
         evaluator=EvaluationPlugin(),
     )
-    data = experience(count, change.sample if change else None)
+    changes = change.sample if change else []
+    data = experience(count, v2.Compose([*changes, v2.Normalize(MEAN, STD)]))
     return lambda: strategy.train(data)
 
 
 def by_hand(
-    encoder: str, count: int, change: Augmentation | None, device: str
+    network: Network, count: int, change: Augmentation | None, device: str
 ) -> Callable[[], None]:
-    model = classifier(encoder).to(device)
+    model = classifier(network).to(device)
     model.head.add_classes(range(CLASSES))
     optimizer, loss = adamw(model), StructuredSoftmaxLoss()
     data = random_images(count)
@@ -171,11 +192,11 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 
 def speeds(turns: int, device: str, scale: int) -> list[dict[str, Any]]:
     rows = []
-    for encoder, count in (("mlp", 6400), ("resnet-small", 640)):
+    for title, (network, count) in NETWORKS.items():
         for name, change in AUGMENTATIONS.items():
             for replay in (False, True):
                 size = count * scale
-                setup = (encoder, size, change, device)
+                setup = (network, size, change, device)
                 loops = {"a": ours(*setup, replay), "b": avalanche(*setup, replay)}
                 if not replay:
                     loops["c"] = by_hand(*setup)
@@ -186,7 +207,7 @@ def speeds(turns: int, device: str, scale: int) -> list[dict[str, Any]]:
                 against = {"a/b": ratio(times["b"], times["a"])}
                 if not replay:
                     against["a/c"] = ratio(times["c"], times["a"])
-                case = {"encoder": encoder, "augmentation": name, "replay": replay}
+                case = {"network": title, "augmentation": name, "replay": replay}
                 rows.append(case | rates | against)
     return rows
 
@@ -196,10 +217,8 @@ def experiences_by_classes(turns: int, device: str) -> list[dict[str, Any]]:
     rows = []
     for prior in (None, 1.0):
         for classes in (100, 1_000, 10_000, 100_000):
-            torch.manual_seed(0)
-            head = TargetHead(make_system("v21", dim=384), unknown_prior=prior)
-            head.add_classes(range(CLASSES, classes + CLASSES))
-            model = TargetClassifier(make_encoder("mlp", SHAPE), head)
+            model = classifier(NETWORKS["mlp, 256 units, n = 384"][0], unknown_prior=prior)
+            model.head.add_classes(range(CLASSES, classes + CLASSES))
             strategy = LSC(
                 model=model,
                 optimizer=adamw(model),
@@ -221,7 +240,7 @@ def memory_by_experiences(experiences: int, device: str) -> list[dict[str, Any]]
     """Resident memory as a stream goes by, two classes at a time, with a full replay buffer."""
     data = random_images(experiences * 400, classes=experiences * 2)
     benchmark = nc_benchmark(data, data, experiences, task_labels=False)
-    model = classifier("mlp")
+    model = classifier(NETWORKS["mlp, 256 units, n = 384"][0])
     strategy = LSC(
         model=model,
         optimizer=adamw(model),

@@ -57,8 +57,7 @@ class RandomGeometry:
         generator = torch.Generator().manual_seed(seed)
         draws = torch.rand(total or len(images), self._DRAWS, generator=generator)
         maps = self.maps(draws[start : start + len(images)], images.shape[-1] / images.shape[-2])
-        grid = F.affine_grid(maps.to(images), list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, align_corners=False)
+        return F.grid_sample(images, grid(maps.to(images), *images.shape[-2:]), align_corners=False)
 
     def maps(self, draws: Tensor, aspect: float = 1.0) -> Tensor:
         """Draws from [0, 1) to maps from output to input coordinates: [batch, 9] -> [batch, 2, 3].
@@ -83,3 +82,14 @@ class RandomGeometry:
             torch.stack([sin * width * mirror * aspect, cos * height, shift[:, 1]], -1),
         ]
         return torch.stack(rows, 1)
+
+
+def grid(maps: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel comes from: [batch, 2, 3] -> [batch, height, width, 2].
+
+    As `torch.nn.functional.affine_grid`, which takes five times as long for small images.
+    """
+    x = (2 * torch.arange(width, device=maps.device) + 1) / width - 1
+    y = (2 * torch.arange(height, device=maps.device) + 1) / height - 1
+    across, down, shift = maps[:, :, None, None].unbind(-1)
+    return (across * x + (down * y[:, None] + shift)).permute(0, 2, 3, 1)

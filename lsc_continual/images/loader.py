@@ -6,7 +6,7 @@ import random
 import signal
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from lsc_continual import distributed
 from lsc_continual.errors import LSCError
 from lsc_continual.images.base import Images
 from lsc_continual.images.files import ImageFiles, UnreadableImageError
-from lsc_continual.images.located import located
+from lsc_continual.images.located import integers, located
 from lsc_continual.images.plan import Plan, batch_seed, share
 from lsc_continual.images.stored import StoredImages, as_unit_range
 
@@ -173,10 +173,10 @@ class BatchLoader:
         """Batches of it that were handed out."""
         self.step: Step | None = None
         """Where the latest batch stands."""
-        self._labels = torch.cat([_integers(part.targets) for part in parts])
+        self._labels = torch.cat([integers(part.targets) for part in parts])
         self._rows, self._feed = feeds.of(parts, training)
         named = all(hasattr(part, "targets_task_labels") for part in parts)
-        tasks = [_integers(part.targets_task_labels) for part in parts] if named else []
+        tasks = [integers(part.targets_task_labels) for part in parts] if named else []
         self._values = [self._labels, torch.cat(tasks)] if named else [self._labels]
 
     def __len__(self) -> int:
@@ -315,7 +315,3 @@ def _start_worker(number: int) -> None:
     """A terminal's Ctrl-C reaches workers too, but it is for the main process to act on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-
-
-def _integers(values: Iterable[Any]) -> Tensor:
-    return torch.tensor([int(value) for value in values])

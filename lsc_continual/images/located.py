@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
-from avalanche.benchmarks.utils.flat_data import FlatData
+from avalanche.benchmarks.utils.flat_data import ConstantSequence, FlatData
 from torch import Tensor
 
 from lsc_continual.images.base import Images
@@ -53,3 +53,17 @@ def _transforms(view: FlatData[Any]) -> bool:
         if transform is not None and getattr(transform, "transforms", [transform])[0] is not None:
             return True
     return False
+
+
+def integers(values: Any) -> Tensor:
+    """An attribute of a data set, such as its targets, as LongTensor[count].
+
+    Reading it item by item would take longer than an epoch of a small network.
+    """
+    view = getattr(values, "data", values)
+    if isinstance(view, FlatData) and len(view._datasets) == 1:
+        inner = integers(view._datasets[0])
+        return inner if view._indices is None else inner[torch.tensor(list(view._indices))]
+    if isinstance(view, ConstantSequence):
+        return torch.full((len(view),), int(view._constant_value))
+    return torch.tensor([int(value) for value in view])

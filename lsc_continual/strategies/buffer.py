@@ -8,6 +8,8 @@ import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
+from lsc_continual.images.located import integers
+
 
 class BalancedBuffer(ExemplarsBuffer):
     """Equally many samples of every class seen, each class a uniform random sample of its own.
@@ -39,7 +41,7 @@ class BalancedBuffer(ExemplarsBuffer):
 
     def update_from_dataset(self, dataset: Any, experience: int = 0) -> None:
         """Store samples of a data set, remembered under the number of an experience."""
-        labels = torch.tensor([int(label) for label in dataset.targets])
+        labels = integers(dataset.targets)
         weights = torch.rand(len(labels), dtype=torch.float64, generator=self._generator)
         positions = torch.arange(len(labels))
         places = torch.stack([torch.full_like(positions, experience), positions], 1)

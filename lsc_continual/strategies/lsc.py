@@ -3,64 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.evaluation import default_evaluator
-from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from lsc_continual import distributed
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import TargetHead
-from lsc_continual.images.loader import BatchLoader, Feeds, Loading, Step
-from lsc_continual.images.plan import Plan
+from lsc_continual.images.loader import Loading
 from lsc_continual.losses import StructuredSoftmaxLoss
-from lsc_continual.randomness import random_state, restore_random_state
-from lsc_continual.strategies.parallel import replicate
-from lsc_continual.strategies.resumable import Resumable, State
+from lsc_continual.strategies.resumable import State
+from lsc_continual.strategies.template import TrainingTemplate
 from lsc_continual.systems import VectorSystem
 from lsc_continual.targets import Targets
 
-_CLOCK = (
-    "train_iterations",
-    "train_exp_counter",
-    "train_exp_epochs",
-    "train_exp_iterations",
-    "train_epoch_iterations",
-    "total_iterations",
-)
-_STEP_EVENTS = (
-    "before_training_iteration",
-    "before_forward",
-    "after_forward",
-    "before_backward",
-    "after_backward",
-    "before_update",
-    "after_update",
-    "after_training_iteration",
-)
-_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-
-class LSC(SupervisedTemplate):
+class LSC(TrainingTemplate):
     """An Avalanche strategy whose network never grows.
 
     The encoder is trained so that an input's embedding lands on the fresh target of its class.
     All plugins, metrics and loggers of Avalanche work unchanged: the model's output are class
     log-probabilities. On its own it forgets as any network does; add
     `lsc_continual.EmbeddingReplay`, or a plugin of Avalanche's.
-
-    Images that lie in one tensor are cut into batches on the device. Where `torchrun` started
-    several processes, each trains on its part of every batch, and the result is that of one
-    process. `state()` is all that it takes to go on from any step.
 
     Args:
         model: an encoder (any module; features are flattened and projected to the system's
@@ -69,16 +40,13 @@ class LSC(SupervisedTemplate):
         system: where targets come from; not needed with a `TargetClassifier`.
         head: options of the `TargetHead`, such as `{"allocation": "spread", "scale": 8.0}`.
         criterion: a loss on the model's output; by default the structured softmax.
-        loading: how samples get to the device.
-        precision: "fp32", "bf16" (autocast), or "fp16" (autocast with scaled gradients). Head and
-            loss are computed in float32 always.
         compile: whether encoder and projection go through `torch.compile`.
 
-    The other arguments are those of Avalanche's `SupervisedTemplate`.
+    The other arguments are those of `TrainingTemplate` and Avalanche's `SupervisedTemplate`. Head
+    and loss are computed in float32 or more whatever the precision.
     """
 
     model: TargetClassifier
-    train_epochs: int
 
     def __init__(
         self,
@@ -110,6 +78,8 @@ class LSC(SupervisedTemplate):
             model=model,
             optimizer=optimizer,
             criterion=criterion or StructuredSoftmaxLoss(),
+            loading=loading,
+            precision=precision,
             train_mb_size=train_mb_size,
             train_epochs=train_epochs,
             eval_mb_size=eval_mb_size,
@@ -119,17 +89,8 @@ class LSC(SupervisedTemplate):
             eval_every=eval_every,
             **kwargs,
         )
-        if precision not in _DTYPES:
-            raise LSCError(f"precision is one of {', '.join(_DTYPES)}, not {precision!r}")
-        self.precision = precision
-        self.feeds = Feeds(loading or Loading(), self.device)
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self._replica: nn.Module | None = None
-        self._resumed: State | None = None
         if compile:
             self.model.compile_embedding()
-        if self.device.type == "cuda":  # convolutions are faster so
-            self.model.to(memory_format=torch.channels_last)
 
     def train(self, experiences: Any, *args: Any, **kwargs: Any) -> Any:
         """Train on an experience, or on each of several in turn (see Avalanche)."""
@@ -155,181 +116,15 @@ class LSC(SupervisedTemplate):
         if self.model.head.targets.allocation.needs_embeddings:
             self._allocate_by_embedding()
         super().check_model_and_optimizer(**kwargs)
-        if distributed.world_size() > 1 and self._replica is None:
-            self._replica = replicate(self.model, self.device)
-
-    def make_train_dataloader(
-        self, num_workers: int | None = None, shuffle: bool = True, **kwargs: Any
-    ) -> None:
-        """Batches of the arriving samples (see `BatchLoader`)."""
-        seed = distributed.from_first(int(torch.randint(2**62, ())))
-        plan = Plan(len(self.adapted_dataset), self.train_mb_size, seed=seed, shuffle=shuffle)
-        if plan.new // len(plan) < distributed.world_size():
-            raise LSCError(
-                f"batches of {plan.new // len(plan)} images cannot be shared by "
-                f"{distributed.world_size()} processes: raise train.batch_size or start fewer"
-            )
-        self._set_workers(num_workers)
-        self.dataloader = BatchLoader([self.adapted_dataset], plan, self.feeds, training=True)
-
-    def add_to_dataloader(self, memory: Any, batch_size: int) -> None:
-        """Put `batch_size` samples of a replay memory into each batch."""
-        loader: BatchLoader = self.dataloader
-        plan = replace(loader.plan, stored=len(memory), stored_batch=batch_size)
-        parts = [self.adapted_dataset, memory]
-        self.dataloader = BatchLoader(parts, plan, self.feeds, training=True)
-
-    def make_eval_dataloader(self, num_workers: int | None = None, **kwargs: Any) -> None:
-        """Batches of test samples, in their own order."""
-        plan = Plan(len(self.adapted_dataset), self.eval_mb_size, shuffle=False)
-        self._set_workers(num_workers)
-        self.dataloader = BatchLoader([self.adapted_dataset], plan, self.feeds, training=False)
-
-    def _set_workers(self, number: int | None) -> None:
-        """Take `num_workers` as Avalanche's users pass it to `train` and `eval`."""
-        if number is not None and number != self.feeds.loading.workers:
-            skipped = self.feeds.skipped
-            self.feeds = Feeds(replace(self.feeds.loading, workers=number), self.device)
-            self.feeds.skipped = skipped
-
-    def training_epoch(self, **kwargs: Any) -> None:
-        """Avalanche's loop, which asks only those plugins that do something at an event.
-
-        Asking all of them twelve times a step takes longer than the step of a small network.
-        """
-        listeners = {event: self._listeners(event) for event in _STEP_EVENTS}
-
-        def announce(event: str) -> None:
-            for callback in listeners[event]:
-                callback(self, **kwargs)
-
-        for self.mbatch in self.dataloader:  # noqa: B020 (as Avalanche does)
-            if self._stop_training:
-                break
-            self._unpack_minibatch()
-            announce("before_training_iteration")
-            self.optimizer.zero_grad()
-            self.loss = self._make_empty_loss()
-            announce("before_forward")
-            self.mb_output = self.forward()
-            announce("after_forward")
-            self.loss += self.criterion()
-            announce("before_backward")
-            self.backward()
-            announce("after_backward")
-            announce("before_update")
-            self.optimizer_step()
-            announce("after_update")
-            announce("after_training_iteration")
-
-    def _listeners(self, event: str) -> list[Callable[..., Any]]:
-        """What the plugins do at an event, in their order."""
-        callbacks = []
-        for plugin in self.plugins:
-            method = getattr(type(plugin), event, None)
-            idle = method is not None and method.__module__ == "avalanche.core"  # does nothing
-            if isinstance(plugin, EvaluationPlugin) and method is None:  # makes them up when asked
-                idle = not plugin.metrics and not plugin.loggers
-            if not idle and hasattr(plugin, event):
-                callbacks.append(getattr(plugin, event))
-        return callbacks
-
-    def autocast(self) -> torch.autocast:
-        """The context of the encoder's forward passes."""
-        dtype = _DTYPES[self.precision]
-        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
-
-    def forward(self) -> Tensor:
-        """The model's output for the batch; by way of the replica where several processes train."""
-        model, images = self._replica if self.is_training else None, self.mb_x
-        if self.device.type == "cuda" and images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        with self.autocast():
-            return (model or self.model)(images)  # type: ignore[no-any-return]
-
-    def criterion(self) -> Tensor:
-        """The loss of the batch. Its mean over processes is the loss of the whole batch."""
-        loss: Tensor = super().criterion()
-        step = getattr(self.dataloader, "step", None)
-        if self.is_training and isinstance(step, Step) and distributed.world_size() > 1:
-            loss = loss * (len(self.mb_y) * distributed.world_size() / len(step.labels))
-        return loss
-
-    def backward(self) -> None:
-        """Gradients, scaled where half precision could lose them."""
-        self._scaler.scale(self.loss).backward(retain_graph=self.retain_graph)
-
-    def optimizer_step(self) -> None:
-        """A step, unless scaled gradients overflowed."""
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
 
     def state(self) -> State:
-        """All it takes to go on from here: tensors and JSON values.
-
-        In the middle of an experience, take it between two steps, when all plugins have seen the
-        latest one.
-        """
-        position, loader = None, self.dataloader
-        if isinstance(loader, BatchLoader):
-            position = {"seed": loader.plan.seed, "epoch": loader.epoch, "done": loader.done}
-        return {
-            "model": self.model.state_dict(),
-            "targets": self.model.head.targets.to_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self._scaler.state_dict(),
-            "clock": {name: getattr(self.clock, name) for name in _CLOCK},
-            "plugins": [plugin.state() for plugin in self._resumables()],
-            "random": distributed.everyone(random_state(self.device)),
-            "skipped": sorted(self.feeds.skipped),
-            "position": position,
-        }
+        """As the template's, with the targets."""
+        return {**super().state(), "targets": self.model.head.targets.to_dict()}
 
     def load_state(self, state: State, stream: Any) -> None:
-        """Take over a `state()` of the same model and plugins, trained on `stream`.
-
-        If it is from the middle of an experience, the next `train` goes on from there.
-        """
-        self.model.to(self.device)
-        self.model.load_state_dict(state["model"])
-        self.feeds.skipped.update(state["skipped"])
+        """The inverse of `state`; `stream` is the training stream that it comes from."""
         self.model.head.restore(Targets.from_dict(state["targets"]))
-        for plugin, part in zip(self._resumables(), state["plugins"], strict=True):
-            plugin.load_state(part, self, stream)
-        self.make_optimizer()  # Avalanche's first look at the parameters forgets the state
-        self._load_progress(state)
-        self._resumed = state if state["position"] else None
-
-    def _load_progress(self, state: State) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
-        for name, value in state["clock"].items():
-            setattr(self.clock, name, value)
-        if distributed.rank() < len(state["random"]):
-            restore_random_state(state["random"][distributed.rank()], self.device)
-
-    def _before_training_exp(self, **kwargs: Any) -> None:
-        super()._before_training_exp(**kwargs)
-        if self._resumed is None:
-            return
-        state, self._resumed = self._resumed, None
-        position, loader = state["position"], self.dataloader
-        loader.plan = replace(loader.plan, seed=position["seed"])
-        loader.epoch, loader.done = position["epoch"], position["done"]
-        for plugin, part in zip(self._resumables(), state["plugins"], strict=True):
-            plugin.take_up(part)
-        self._load_progress(state)
-
-    def _train_exp(self, experience: Any, eval_streams: Any = None, **kwargs: Any) -> None:
-        epochs = self.train_epochs
-        self.train_epochs -= getattr(self.dataloader, "epoch", 0)  # those done before
-        try:
-            super()._train_exp(experience, eval_streams, **kwargs)
-        finally:
-            self.train_epochs = epochs
-
-    def _resumables(self) -> list[Resumable]:
-        return [plugin for plugin in self.plugins if isinstance(plugin, Resumable)]
+        super().load_state(state, stream)
 
     def _allocate_by_embedding(self) -> None:
         new = self.model.head.targets.new_labels(arriving_classes(self.experience))

@@ -63,7 +63,10 @@ class RunFolder:
         """
         folder = cls(Path(path))
         if not folder.holds_run:
-            raise LSCError(f"{path} is no run folder: {CONFIG} is missing; see `ls runs`")
+            raise LSCError(
+                f"{path} is no run folder ({CONFIG} is missing): pass one that `lsc-cl run` left, "
+                "such as runs/split-digits-lsc-seed0"
+            )
         folder._claim()
         return folder
 

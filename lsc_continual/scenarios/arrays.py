@@ -76,9 +76,9 @@ def _read(path: Path) -> Arrays:
                 f"{path} holds Python objects, which are not read for safety: convert the arrays "
                 "to numbers or text of a fixed width"
             ) from error
+        reason = "it has another format" if "pickle" in str(error) else first_line(error)
         raise LSCError(
-            f"{path} cannot be read as an .npz file ({first_line(error)}): write it again with "
-            "numpy.savez"
+            f"{path} cannot be read as an .npz file ({reason}): write it again with numpy.savez"
         ) from error
     raise LSCError(f"{path} holds a single array: write it with numpy.savez")
 

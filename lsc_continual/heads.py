@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log, log1p
 from typing import Any, NamedTuple
 
 import torch
@@ -174,21 +175,23 @@ class TargetHead(DynamicModule):
 
     def log_owned(self, z: Tensor) -> Tensor:
         """log O over the owned targets: [batch, dim] -> [batch]."""
-        x = self.logits_per_coordinate(z)
+        return self._log_owned(self.logits_per_coordinate(z))
+
+    def _log_owned(self, x: Tensor) -> Tensor:
         if self.is_dense:
             return (x @ self.targets.matrix(x).T).logsumexp(-1)
         return self.targets.log_sum(x)
 
-    def _log_normalizer(self, z: Tensor, log_owned: Tensor | None = None) -> Tensor:
-        """log(O + ω (Z − O)), without subtracting: log((1 − ω) O + ω Z)."""
+    def _log_normalizer(self, x: Tensor, log_owned: Tensor | None = None) -> Tensor:
+        """log(O + ω (Z − O)) from logits per coordinate, without subtraction: (1 − ω) O + ω Z."""
         prior = self.unknown_prior
-        if prior == 1:
-            return self.log_total(z)
-        log_owned = self.log_owned(z) if log_owned is None else log_owned
         if prior == 0:
-            return log_owned
-        weights = z.new_tensor([1 - prior, prior], dtype=log_owned.dtype).log()
-        return torch.logaddexp(log_owned + weights[0], self.log_total(z) + weights[1])
+            return self._log_owned(x) if log_owned is None else log_owned
+        log_total = self.system.log_partition(x, normalize=False)
+        if prior == 1:
+            return log_total
+        log_owned = self._log_owned(x) if log_owned is None else log_owned
+        return torch.logaddexp(log_owned + log1p(-prior), log_total + log(prior))
 
     def log_probs(self, z: Tensor) -> Tensor:
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
@@ -197,21 +200,24 @@ class TargetHead(DynamicModule):
         if not len(self.targets):  # Avalanche may evaluate before the first experience
             return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
         logits = x @ self.targets.matrix(x).T
-        normalizer = self._log_normalizer(z, logits.logsumexp(-1)).unsqueeze(-1)
+        normalizer = self._log_normalizer(x, logits.logsumexp(-1)).unsqueeze(-1)
         labels = self.targets.label_tensor(z)
-        least = self._opposite(x).unsqueeze(-1) - normalizer
-        return least.expand(-1, columns).index_copy(-1, labels, logits - normalizer)
+        least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
+        return least.index_copy(-1, labels, logits) - normalizer
 
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
 
         FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
         """
-        return self.own_logit(z, labels) - self._log_normalizer(z)
+        x = self.logits_per_coordinate(z)
+        return self._own_logit(x, labels) - self._log_normalizer(x)
 
     def own_logit(self, z: Tensor, labels: Tensor) -> Tensor:
         """ℓ of one label for each embedding; labels without target as in the output."""
-        x = self.logits_per_coordinate(z)
+        return self._own_logit(self.logits_per_coordinate(z), labels)
+
+    def _own_logit(self, x: Tensor, labels: Tensor) -> Tensor:
         targets, owned = self.targets.of_labels(labels, x)
         return torch.where(owned, (x * targets).sum(-1), self._opposite(x))
 

@@ -11,8 +11,8 @@ from torch.utils.data import TensorDataset
 from torchvision.transforms import v2
 
 from lsc_continual.images import StoredImages
-from lsc_continual.images.located import located
 from lsc_continual.images.loader import BatchLoader, Feeds, Loading
+from lsc_continual.images.located import located
 from lsc_continual.images.plan import Plan
 from tests.conftest import blobs
 

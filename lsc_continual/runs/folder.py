@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.sealed import write_file, write_folder
+from lsc_continual.runs.sealed import sweep, write_file, write_folder
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 
@@ -65,6 +65,9 @@ class RunFolder:
         if not folder.holds_run:
             raise LSCError(f"{path} is no run folder: {CONFIG} is missing; see `ls runs`")
         folder._claim()
+        with folder._writing("checkpoints"):
+            sweep(folder.path)
+            sweep(folder.checkpoints)
         return folder
 
     @property

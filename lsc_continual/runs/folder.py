@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
@@ -17,7 +18,10 @@ CONFIG, METRICS = "config.yaml", "metrics.json"
 
 
 class RunFolder:
-    """`config.yaml`, `metrics.json`, `model/`, `checkpoints/`, `report.html`, and event files."""
+    """`config.yaml`, `metrics.json`, `model/`, `checkpoints/`, `report.html`, and event files.
+
+    A context manager: other processes are kept out until it is left.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,6 +74,18 @@ class RunFolder:
             sweep(folder.checkpoints)
         return folder
 
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
     @property
     def holds_run(self) -> bool:
         return (self.path / CONFIG).is_file()
@@ -79,7 +95,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def _claim(self) -> None:
-        """Keep other processes out for as long as this one lives."""
+        """Keep other processes out."""
         with self._writing("checkpoints"):
             self.checkpoints.mkdir(exist_ok=True)
             self._lock = (self.checkpoints / ".lock").open("wb")

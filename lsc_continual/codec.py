@@ -32,6 +32,9 @@ def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"$tensor": name}
     if isinstance(value, dict):
+        for key in value:
+            if key is not None and not isinstance(key, str | int | float):
+                raise TypeError(f"{type(key).__name__} cannot be a key of a saved state")
         return {"$dict": [[key, _plain(part, tensors)] for key, part in value.items()]}
     if isinstance(value, tuple):
         return {"$tuple": [_plain(part, tensors) for part in value]}

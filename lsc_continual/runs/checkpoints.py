@@ -28,7 +28,9 @@ class Checkpoints:
         self.keep = keep
 
     def write(self, step: int, state: Any) -> Path:
-        """Write a checkpoint, then drop the oldest beyond `keep`.
+        """Write a checkpoint, then drop the oldest beyond `keep`, and later ones.
+
+        Later ones are damaged: a run goes on from the newest that is whole.
 
         Raises:
             OSError: it cannot be written, on a full disk for example; earlier ones are untouched.
@@ -36,8 +38,10 @@ class Checkpoints:
         structure, tensors = encode({"format": _FORMAT, "state": state})
         folder = self.path / f"step-{step:09d}"
         write_folder(folder, {_STRUCTURE: structure, _TENSORS: tensors})
-        for old in self._newest_first()[self.keep :]:
-            shutil.rmtree(old)
+        written = self._newest_first()
+        place = written.index(folder)
+        for dropped in written[:place] + written[place + self.keep :]:
+            shutil.rmtree(dropped)
         return folder
 
     def latest(self) -> Any | None:

@@ -8,16 +8,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.sealed import write_file, write_folder
+from lsc_continual.runs.sealed import sweep, write_file, write_folder
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 
 
 class RunFolder:
-    """`config.yaml`, `metrics.json`, `model/`, `checkpoints/`, `report.html`, and event files."""
+    """`config.yaml`, `metrics.json`, `model/`, `checkpoints/`, `report.html`, and event files.
+
+    A context manager: other processes are kept out until it is left.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,7 +72,22 @@ class RunFolder:
                 "such as runs/split-digits-lsc-seed0"
             )
         folder._claim()
+        with folder._writing("checkpoints"):
+            sweep(folder.path)
+            sweep(folder.checkpoints)
         return folder
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     @property
     def holds_run(self) -> bool:
@@ -79,7 +98,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def _claim(self) -> None:
-        """Keep other processes out for as long as this one lives."""
+        """Keep other processes out."""
         with self._writing("checkpoints"):
             self.checkpoints.mkdir(exist_ok=True)
             self._lock = (self.checkpoints / ".lock").open("wb")

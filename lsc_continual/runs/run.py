@@ -37,8 +37,8 @@ def run(config: DictConfig, console: Console) -> Path:
     distributed.start()
     trial = prepare(config, console)
     name = f"{config.scenario.name}-{config.strategy.name}-seed{config.seed}"
-    folder = _on_all(lambda: RunFolder.create(config.run.dir, name))
-    return _carry_out(trial, folder, console, None)
+    with _on_all(lambda: RunFolder.create(config.run.dir, name)) as folder:
+        return _carry_out(trial, folder, console, None)
 
 
 def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path:
@@ -54,26 +54,19 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
         InterruptedRunError: a signal came again.
     """
     distributed.start()
-    folder = _on_all(lambda: RunFolder.open(path))
-    checkpoints = Checkpoints(folder.checkpoints)
-    state = checkpoints.latest() if distributed.rank() == 0 else None
-    config = reopen(_stored_config(folder, state), overrides)
-    trial = prepare(config, console)
-    state = distributed.state_from_first(state)
-    if state is None:
-        console.print("there is no checkpoint yet: starting from the beginning", highlight=False)
-    else:
-        _check_same_data(trial, state)
-        before, now = state["environment"], describe_environment(trial.strategy.device)
-        if moved := [key for key in ("device", "torch", "processor") if before[key] != now[key]]:
-            console.print(
-                f"note: the run was on {', '.join(str(before[key]) for key in moved)} and goes on "
-                f"on {', '.join(str(now[key]) for key in moved)}; it will not be the same to the "
-                "last bit",
-                highlight=False,
-                soft_wrap=True,
-            )
-    return _carry_out(trial, folder, console, state)
+    with _on_all(lambda: RunFolder.open(path)) as folder:
+        checkpoints = Checkpoints(folder.checkpoints)
+        state = checkpoints.latest() if distributed.rank() == 0 else None
+        config = reopen(_stored_config(folder, state), overrides)
+        trial = prepare(config, console)
+        state = distributed.state_from_first(state)
+        if state is None:
+            line = "there is no checkpoint yet: starting from the beginning"
+            console.print(line, highlight=False)
+        else:
+            _check_same_data(trial, state)
+            _note_move(trial, state, console)
+        return _carry_out(trial, folder, console, state)
 
 
 def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State | None) -> Path:
@@ -184,6 +177,20 @@ def _check_same_data(trial: Trial, state: State) -> None:
         raise LSCError(
             f"the data in {trial.config.data.root} are not those that the run was started with: "
             "put them back, say where they are (data.root=…), or start a new run"
+        )
+
+
+def _note_move(trial: Trial, state: State, console: Console) -> None:
+    """Say so where a run goes on elsewhere."""
+    before, now = state["environment"], describe_environment(trial.strategy.device)
+    moved = [key for key in ("device", "torch", "processor") if before[key] != now[key]]
+    if moved:
+        console.print(
+            f"note: the run was on {', '.join(str(before[key]) for key in moved)} and goes on "
+            f"on {', '.join(str(now[key]) for key in moved)}; it will not be the same to the "
+            "last bit",
+            highlight=False,
+            soft_wrap=True,
         )
 
 

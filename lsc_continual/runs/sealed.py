@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from lsc_continual.errors import LSCError
 
 SEAL = "SHA256SUMS"
 """In the format of `sha256sum`, which can check it."""
+
+
+_LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(-old)?")
 
 
 class DamagedError(LSCError):
@@ -68,6 +72,13 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     if seal != _seal(files):
         raise DamagedError(f"{folder} is damaged: its files do not match {SEAL}")
     return files
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote into `folder` left behind."""
+    for path in folder.iterdir():
+        if _LEFT_BEHIND.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _seal(files: Mapping[str, bytes]) -> bytes:

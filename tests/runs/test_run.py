@@ -17,8 +17,7 @@ from typer.testing import CliRunner, Result
 
 from lsc_continual import LSCError, load_model
 from lsc_continual.cli.main import app
-from lsc_continual.runs import run as run_module
-from lsc_continual.runs.folder import write_atomically, write_folder_atomically
+from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.scenarios import Source
 from lsc_continual.scenarios.digits import load_digits
 
@@ -93,8 +92,18 @@ def test_the_folder_holds_what_the_documentation_says(folder):
     names = {path.name for path in folder.iterdir()}
     assert {"config.yaml", "metrics.json", "model", "checkpoints", "report.html"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["experience-005"]
-    assert not [path for path in folder.rglob("*") if path.name.startswith(".")]
+    steps = [path.name for path in sorted((folder / "checkpoints").glob("step-*"))]
+    assert len(steps) == 2  # checkpoint.keep
+    assert all(re.fullmatch(r"step-\d{9}", step) for step in steps)
+    names = {path.name for path in (folder / "checkpoints" / steps[-1]).iterdir()}
+    assert names == {"SHA256SUMS", "state.json", "tensors.safetensors"}
+    assert {path.name for path in (folder / "model").iterdir()} == {
+        "SHA256SUMS",
+        "model.json",
+        "weights.safetensors",
+    }
+    hidden = [path.name for path in folder.rglob("*") if path.name.startswith(".")]
+    assert hidden == [".lock"]
     assert not [path for path in folder.rglob("*") if path.suffix in {".pt", ".pth", ".pkl"}]
 
 
@@ -203,7 +212,7 @@ def test_runs_without_a_folder_are_numbered(tmp_path, monkeypatch):
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_path, monkeypatch):
     experiences = iter(range(100))
-    settle = run_module.TrainingProgress.before_training_exp
+    settle = TrainingProgress.before_training_exp
 
     def poison(self, strategy, **kwargs):
         settle(self, strategy, **kwargs)
@@ -211,14 +220,14 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
             for group in strategy.optimizer.param_groups:
                 group["lr"] = math.inf
 
-    monkeypatch.setattr(run_module.TrainingProgress, "before_training_exp", poison)
+    monkeypatch.setattr(TrainingProgress, "before_training_exp", poison)
     result = run(*QUICK, "train.schedule=constant", f"run.dir={tmp_path / 'r'}")
     assert isinstance(result.exception, LSCError)
     assert "the loss became nan in experience 3, epoch 1" in str(result.exception)
     assert f"what was learned before is in {tmp_path / 'r'}" in str(result.exception)
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert len(metrics["experiences"]) == 2
-    model, _ = load_model(tmp_path / "r" / "checkpoints" / "experience-002")
+    model, _ = load_model(tmp_path / "r")
     assert len(model.head.targets) == 4
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -242,21 +251,3 @@ def test_damaged_models_are_refused_in_a_sentence(folder, tmp_path, damage):
     with pytest.raises(LSCError, match=r"holds no model|is damaged|has format 99") as caught:
         load_model(copy)
     assert "\n" not in str(caught.value)
-
-
-def test_an_interrupted_write_leaves_the_old_content(tmp_path):
-    write_atomically(tmp_path / "a.json", "old")
-    with pytest.raises(TypeError):
-        write_atomically(tmp_path / "a.json", 3)  # type: ignore[arg-type]
-    assert (tmp_path / "a.json").read_text() == "old"
-
-    def fill(path: Path) -> None:
-        (path / "part").write_text("new")
-        raise KeyboardInterrupt
-
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "part").write_text("old")
-    with pytest.raises(KeyboardInterrupt):
-        write_folder_atomically(tmp_path / "b", fill)
-    assert (tmp_path / "b" / "part").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b"]

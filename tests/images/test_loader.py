@@ -128,7 +128,8 @@ def test_it_counts_what_was_handed_out(root):
 def test_files_that_cannot_be_read_leave_gaps(root, workers):
     spoilt = (2, 5, 9)
     good = epochs(loader(files(root), workers=workers))
-    gaps = loader(files(root, spoilt), workers=workers)
+    feeds = Feeds(Loading(workers=workers), CPU)
+    gaps = loader(files(root, spoilt), feeds=feeds)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         batches = epochs(gaps)
@@ -137,7 +138,7 @@ def test_files_that_cannot_be_read_leave_gaps(root, workers):
     for number in spoilt:
         (message,) = (text for text in messages if f"missing{number:02}.png" in text)
         assert message.endswith("; it is left out")
-    assert len(gaps.skipped) == len(spoilt)
+    assert len(feeds.skipped) == len(spoilt)
     lost = {tuple(files(root).decode(number).flatten().tolist()) for number in spoilt}
     for whole, rest in zip(good, batches, strict=True):
         kept = [tuple((255 * image).round().flatten().tolist()) not in lost for image in whole[0]]

@@ -264,7 +264,7 @@ def test_what_is_no_run_folder_is_refused(tmp_path, kind):
         path.mkdir()
     elif kind == "file":
         path.write_text("r")
-    refused(path, r"is no run folder: config\.yaml is missing")
+    refused(path, r"is no run folder \(config\.yaml is missing\)")
     assert path.exists() == (kind != "missing")
 
 

@@ -52,7 +52,8 @@ def test_it_learns_and_says_where_the_folder_is(folder, metrics):
 
 
 def test_metrics_have_the_promised_shape(metrics):
-    assert set(metrics) == {"scenario", "strategy", "seed", "environment", "experiences", "final"}
+    contract = {"scenario", "strategy", "seed", "environment", "experiences", "final"}
+    assert set(metrics) == contract | {"unreadable_files"}
     assert (metrics["scenario"], metrics["strategy"], metrics["seed"]) == ("split-digits", "lsc", 0)
     assert set(metrics["final"]) == {
         "last_accuracy",

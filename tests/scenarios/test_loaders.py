@@ -11,7 +11,7 @@ import torch
 from lsc_continual.catalog import SCENARIOS
 from lsc_continual.config import resolve
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.trial import source_of
+from lsc_continual.runs.stream import source_of
 from lsc_continual.scenarios import Source, load_images
 
 
@@ -19,7 +19,8 @@ def test_every_scenario_has_defaults_whose_first_line_is_its_command():
     folder = Path(__file__).parents[2] / "lsc_continual" / "scenarios"
     for name in SCENARIOS:
         first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-        assert first == f"# lsc-cl run scenario={name}"
+        arguments = " benchmark=module:function" if name == "python" else ""
+        assert first == f"# lsc-cl run scenario={name}{arguments}"
         assert resolve([f"scenario={name}"]).scenario.name == name
 
 

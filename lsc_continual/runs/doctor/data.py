@@ -75,6 +75,7 @@ FILES: dict[str, Files | None] = {
     "split-imagenet": _IMAGENET,
     "folder": Files((), "data.root= names a folder that holds a folder of images for each class"),
     "arrays": Files((), "data.root= names an .npz file with x_train and y_train"),
+    "python": Files((), "benchmark= names a function of yours, which knows its data"),
 }
 """Scenario -> its files; None: it needs none."""
 

@@ -153,9 +153,9 @@ COUNT = """
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
     from lsc_continual import LSC, EmbeddingReplay, distributed, make_system
     from lsc_continual.scenarios import StoredImages
-    from lsc_continual.strategies import lsc
+    from lsc_continual.strategies import template
 
-    sent, seen, replicate = [0], {}, lsc.replicate
+    sent, seen, replicate = [0], {}, template.replicate
 
     def counting(model, device):
         def hook(state, bucket):
@@ -172,7 +172,7 @@ COUNT = """
             seen.setdefault(owned, set()).add(sent[0])
             sent[0] = 0
 
-    lsc.replicate = counting
+    template.replicate = counting
     distributed.start()
     torch.manual_seed(0)
     labels = torch.arange(100).repeat_interleave(4)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -47,6 +48,9 @@ def _main(folder: Path, arguments: tuple[str, ...], variables: Mapping[str, str]
         handle = os.open(variables["OUTPUT"] + name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    if arguments[0].endswith(".py"):
+        runpy.run_path(arguments[0])
+        return
     sys.argv = ["lsc-cl", *arguments]
     from lsc_continual.cli.main import main
 
@@ -57,7 +61,7 @@ class Process:
     """A command that runs in a folder.
 
     Args:
-        arguments: of `lsc-cl`.
+        arguments: of `lsc-cl`; or the path of a script.
         variables: of its environment.
         module: with which modules `python -m` is started afresh, in the place of `lsc-cl`.
     """

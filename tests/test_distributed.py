@@ -7,8 +7,6 @@ import math
 import os
 import signal
 import socket
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from safetensors.torch import load
 
 from lsc_continual.config import resolve
 from lsc_continual.runs import run as runs
-from tests.processes import PATIENCE, Process, environment
+from tests.processes import Process
 from tests.runs.test_interruption import SLOW, newest
 from tests.runs.test_resume import QUICK, outcome, quiet
 
@@ -198,31 +196,27 @@ COUNT = """
 """
 
 
-def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.run(
-        [sys.executable, *launcher, *arguments],
-        cwd=folder,
-        env={**os.environ, **environment()},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-
-
-def test_what_processes_send_each_other_does_not_grow_with_the_classes(tmp_path):
+def test_what_processes_send_each_other_does_not_grow_with_the_classes(start, tmp_path):
     (tmp_path / "count.py").write_text(textwrap.dedent(COUNT), encoding="utf-8")
-    result = torchrun(tmp_path, "count.py")
-    assert result.returncode == 0, result.stderr
-    counted = json.loads(result.stdout.splitlines()[-1])
+    ended = [process.end() for process in start("count.py")]
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    counted = json.loads(ended[0][1].splitlines()[-1])
     expected = [4 * counted["parameters"]]  # float32, each parameter once a step
     assert counted["sent"] == {"10": expected, "100": expected}
 
 
 def test_torchrun_starts_it_as_the_help_says(tmp_path):
-    result = torchrun(tmp_path, "-m", "lsc_continual", "run", *settings("mlp"), "run.dir=two")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("run folder: two") == 1
+    launcher = (
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "lsc_continual",
+    )
+    process = Process(tmp_path, "run", *settings("mlp"), "run.dir=two", module=launcher)
+    code, output, errors = process.end()
+    assert code == 0, errors
+    assert output.count("run folder: two") == 1
     alone(tmp_path / "one", "mlp")
     assert_same_run(tmp_path / "two", tmp_path / "one")
 

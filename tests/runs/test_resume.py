@@ -72,6 +72,12 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(path.name.split("-")[1]) for path in (folder / "checkpoints").glob("step-*"))
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power fails here, and thousands of small files are written."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
     """Of each kind a finished run, and the folder of all checkpoints in their order of writing.

@@ -28,7 +28,7 @@ def encode(state: Any) -> tuple[bytes, bytes]:
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        # A copy where it is shared: the format knows no two tensors in one memory.
+        # A copy, because the format refuses two tensors that share memory.
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"$tensor": name}
     if isinstance(value, dict):

@@ -213,11 +213,8 @@ class TargetHead(DynamicModule):
         x = self.logits_per_coordinate(z)
         return self._own_logit(x, labels) - self._log_normalizer(x)
 
-    def own_logit(self, z: Tensor, labels: Tensor) -> Tensor:
-        """ℓ of one label for each embedding; labels without target as in the output."""
-        return self._own_logit(self.logits_per_coordinate(z), labels)
-
     def _own_logit(self, x: Tensor, labels: Tensor) -> Tensor:
+        """ℓ of one label for each embedding; labels without target as in the output."""
         targets, owned = self.targets.of_labels(labels, x)
         return torch.where(owned, (x * targets).sum(-1), self._opposite(x))
 

@@ -58,7 +58,7 @@ def _transforms(view: FlatData[Any]) -> bool:
 def integers(values: Any) -> Tensor:
     """An attribute of a data set, such as its targets, as LongTensor[count].
 
-    Reading it item by item would take longer than an epoch of a small network.
+    Reading it item by item is a good part of an epoch of a small network.
     """
     view = getattr(values, "data", values)
     if isinstance(view, FlatData) and len(view._datasets) == 1:

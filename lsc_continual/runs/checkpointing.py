@@ -46,7 +46,7 @@ class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignor
 
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
         late = time.monotonic() - self._last >= self.seconds
-        if not self._alone(strategy.clock.train_iterations):
+        if not self._may_act(strategy.clock.train_iterations):
             return
         due, number = distributed.largest([float(late), float(self.interruption.number)])
         if number:
@@ -63,7 +63,7 @@ class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignor
                 self._last = time.monotonic()
 
     @staticmethod
-    def _alone(step: int) -> bool:
+    def _may_act(step: int) -> bool:
         """Whether a process may act at this step; several do so together, now and then."""
         return distributed.world_size() == 1 or step % _EVERY == 0
 

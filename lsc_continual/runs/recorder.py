@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from lsc_continual import distributed
+from lsc_continual.classifier import TargetClassifier
 from lsc_continual.novelty.evaluation import OpenWorldResult
 from lsc_continual.runs.environment import describe_environment
 from lsc_continual.runs.folder import CONFIG, STREAM, RunFolder
@@ -23,19 +22,13 @@ from lsc_continual.runs.model import model_files
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
 from lsc_continual.runs.trial import Trial
-from lsc_continual.strategies import LSC
 from lsc_continual.strategies.resumable import State
 
 
 class Recorder:
     """Writes a run folder and tells the user, experience by experience. A context manager."""
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        trial: Trial,
-        console: Console,
-    ) -> None:
+    def __init__(self, folder: RunFolder, trial: Trial, console: Console) -> None:
         self.folder = folder
         self.config = config = trial.config
         self.spec = trial.spec
@@ -64,25 +57,19 @@ class Recorder:
         self._start = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._events is not None:
             self._events.close()
 
     def record(
         self,
         classes: list[int],
-        strategy: LSC,
+        model: TargetClassifier,
         result: OpenWorldResult,
         progress: TrainingProgress,
-        skipped: Collection[str] = (),
+        skipped: set[str],
     ) -> None:
         """Keep the figures of an experience that brought `classes`, and the model as it is now."""
-        model = strategy.model
         self._results.append(result)
         count = len(self._results)
         self.metrics["experiences"].append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
                 skipped = set(chain(*distributed.everyone(sorted(strategy.feeds.skipped))))
                 if main:
                     arriving = arriving_classes(experience)
-                    recorder.record(arriving, strategy, result, trial.progress, skipped)
+                    recorder.record(arriving, strategy.model, result, trial.progress, skipped)
                 checkpointing.experience_done(strategy)
         except LSCError as error:
             if checkpointing.experience:
@@ -194,7 +194,7 @@ def _note_move(trial: Trial, state: State, console: Console) -> None:
         )
 
 
-def _on_all(make: Any) -> RunFolder:
+def _on_all(make: Callable[[], RunFolder]) -> RunFolder:
     """A run folder that the first process makes, known to all."""
     folder = make() if distributed.rank() == 0 else None
     path = distributed.from_first(folder and str(folder.path))

@@ -113,7 +113,7 @@ class TrainingTemplate(SupervisedTemplate):
     def training_epoch(self, **kwargs: Any) -> None:
         """Avalanche's loop, which asks only those plugins that do something at an event.
 
-        Asking all of them twelve times a step takes longer than the step of a small network.
+        Asking all of them at every event is a good part of a small network's step.
         """
         listeners = {event: self._listeners(event) for event in _STEP_EVENTS}
 

@@ -39,9 +39,7 @@ from lsc_continual.losses import StructuredSoftmaxLoss
 from lsc_continual.runs.environment import describe_environment
 from lsc_continual.strategies import BatchAugmentation
 
-BATCH, CLASSES, SHAPE = 128, 10, (1, 28, 28)
-
-
+BATCH, CLASSES, SHAPE, EPOCHS = 128, 10, (1, 28, 28), 4
 MEAN, STD = [0.5], [0.29]
 
 
@@ -116,6 +114,7 @@ def ours(
         model=model,
         optimizer=adamw(model),
         train_mb_size=BATCH,
+        train_epochs=EPOCHS,
         device=device,
         plugins=plugins
         + ([EmbeddingReplay(200, distillation=0, balanced=False)] if replay else []),
@@ -135,6 +134,7 @@ def avalanche(
         optimizer=adamw(model),
         criterion=nn.CrossEntropyLoss(),
         train_mb_size=BATCH,
+        train_epochs=EPOCHS,
         device=device,
         plugins=[ReplayPlugin(200)] if replay else [],
         evaluator=EvaluationPlugin(),
@@ -153,21 +153,22 @@ def by_hand(
     data = random_images(count)
     images, labels = data.images.to(device), torch.tensor(data.targets, device=device)
 
-    def epoch() -> None:
-        for rows in torch.randperm(count).to(device).split(BATCH):
-            x = images[rows].float() / 255
-            if change:
-                x = change.batch(x, seed=int(torch.randint(2**62, ())))
-            optimizer.zero_grad()
-            loss(model(x), labels[rows]).backward()
-            optimizer.step()
+    def train() -> None:
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(count).to(device).split(BATCH):
+                x = images[rows].float() / 255
+                if change:
+                    x = change.batch(x, seed=int(torch.randint(2**62, ())))
+                optimizer.zero_grad()
+                loss(model(x), labels[rows]).backward()
+                optimizer.step()
 
-    return epoch
+    return train
 
 
-def seconds(epoch: Callable[[], None], device: str) -> float:
+def seconds(train: Callable[[], None], device: str) -> float:
     start = time.perf_counter()
-    epoch()
+    train()
     if device != "cpu":
         torch.cuda.synchronize()
     return time.perf_counter() - start
@@ -202,7 +203,7 @@ def speeds(turns: int, device: str, scale: int) -> list[dict[str, Any]]:
                     loops["c"] = by_hand(*setup)
                 times = compare(loops, turns, device)
                 # Batches with replay hold as many stored images as new ones.
-                images = size * (1 + replay)
+                images = EPOCHS * size * (1 + replay)
                 rates = {f"{k} images/s": images / statistics.median(v) for k, v in times.items()}
                 against = {"a/b": ratio(times["b"], times["a"])}
                 if not replay:

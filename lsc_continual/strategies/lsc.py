@@ -11,8 +11,8 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.evaluation import default_evaluator
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 
+from lsc_continual import distributed
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
@@ -138,14 +138,15 @@ class LSC(TrainingTemplate):
         training = self.model.training
         self.model.eval()
         wanted = torch.tensor(classes, device=self.device)
-        sums = torch.zeros(len(classes), self.model.head.system.dim, device=self.device)
-        counts = torch.zeros(len(classes), 1, device=self.device)
-        for images, labels, *_ in DataLoader(self.adapted_dataset, batch_size=self.eval_mb_size):
-            place = torch.searchsorted(wanted, labels.to(self.device)).clamp_max(len(classes) - 1)
-            rows = wanted[place] == labels.to(self.device)
+        # The last column counts.
+        sums = torch.zeros(len(classes), self.model.head.system.dim + 1, device=self.device)
+        for images, labels, *_ in self.batches(self.adapted_dataset.eval()):
+            place = torch.searchsorted(wanted, labels).clamp_max(len(classes) - 1)
+            rows = wanted[place] == labels
             if rows.any():
-                z = self.model.embed(images.to(self.device)[rows]).float()
-                sums.index_add_(0, place[rows], z)
-                counts.index_add_(0, place[rows], torch.ones_like(z[:, :1]))
+                with self.autocast():
+                    z = self.model.embed(images[rows]).float()
+                sums.index_add_(0, place[rows], nn.functional.pad(z, (0, 1), value=1))
         self.model.train(training)
-        return sums / counts.clamp_min(1)
+        sums = distributed.joined(sums[None]).sum(0).to(self.device)
+        return sums[:, :-1] / sums[:, -1:].clamp_min(1)

@@ -99,9 +99,13 @@ class TrainingTemplate(SupervisedTemplate):
 
     def make_eval_dataloader(self, num_workers: int | None = None, **kwargs: Any) -> None:
         """Batches of test samples, in their own order."""
-        plan = Plan(len(self.adapted_dataset), self.eval_mb_size, shuffle=False)
         self._set_workers(num_workers)
-        self.dataloader = BatchLoader([self.adapted_dataset], plan, self.feeds, training=False)
+        self.dataloader = self.batches(self.adapted_dataset)
+
+    def batches(self, dataset: Any) -> BatchLoader:
+        """Samples in their own order, as for evaluation; of several processes, each gets a part."""
+        plan = Plan(len(dataset), self.eval_mb_size, shuffle=False)
+        return BatchLoader([dataset], plan, self.feeds, training=False)
 
     def _set_workers(self, number: int | None) -> None:
         """Take `num_workers` as Avalanche's users pass it to `train` and `eval`."""

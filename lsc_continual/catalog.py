@@ -164,3 +164,28 @@ LOSSES = Catalog(
         "euclidean": Entry("lsc_continual.losses:EuclideanLoss", "squared distance to the target"),
     },
 )
+
+_NOVELTY = "lsc_continual.novelty."
+
+SCORES = Catalog(
+    "novelty score",
+    {
+        "auto": Entry(_NOVELTY + "auto:Auto", "doubt and mahalanobis together; the default"),
+        "doubt": Entry(_NOVELTY + "scores:Doubt", "1 − P(nearest owned target)"),
+        "mass": Entry(_NOVELTY + "scores:Mass", "−log P(some owned target)"),
+        "ambiguity": Entry(_NOVELTY + "scores:Ambiguity", "1 − P(decoded address)"),
+        "gap": Entry(_NOVELTY + "scores:Gap", "how near the second nearest vector is"),
+        "unowned": Entry(_NOVELTY + "scores:Unowned", "nobody owns the decoded address"),
+        "walk": Entry(_NOVELTY + "scores:Walk", "vectors that are nearer than any owned one"),
+        "energy": Entry(_NOVELTY + "scores:Energy", "−log of the owned targets' sum"),
+        "maxcos": Entry(_NOVELTY + "scores:MaxCosine", "−cosine to the nearest owned target"),
+        "norm": Entry(_NOVELTY + "scores:Norm", "−norm of the embedding"),
+        "knn": Entry(_NOVELTY + "fitted:KNearest", "distance to the nearest known embeddings"),
+        "mahalanobis": Entry(
+            _NOVELTY + "fitted:Mahalanobis", "distance to the target by the spread of known inputs"
+        ),
+        "relative-mahalanobis": Entry(
+            _NOVELTY + "fitted:RelativeMahalanobis", "the same less the distance to all known ones"
+        ),
+    },
+)

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lsc_continual.catalog import ALLOCATIONS, LOSSES, SCENARIOS, STRATEGIES
+from lsc_continual.catalog import ALLOCATIONS, LOSSES, SCENARIOS, SCORES, STRATEGIES
 from lsc_continual.errors import LSCError
 
 
@@ -88,6 +88,18 @@ class AugmentConfig:
 
 
 @dataclass
+class NoveltyConfig:
+    """What tells known inputs from unknown ones, and what that is measured on."""
+
+    score: str = "auto"
+    fpr: float = 0.05  # false alarms: share of known inputs that may be flagged
+    per_class: bool = False  # keep that share for each predicted class, not only over all
+    holdout: float = 0.1  # of each class's training images, which set the threshold; 0: none
+    size: int = 2000  # of these, at most so many are kept
+    others: list[str] = field(default_factory=list)  # unknown images: scenarios, folders, .npz
+
+
+@dataclass
 class ReplayConfig:
     size: int = 200  # stored images
     distillation: float = 3.0  # weight of keeping their embeddings in place
@@ -134,6 +146,7 @@ class Config:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
+    novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -163,6 +176,9 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "augment.translate": (0, 1),
     "augment.zoom": (0, 0.99),
     "augment.crop_scale": (0.01, 1),
+    "novelty.fpr": (1e-6, 0.999),
+    "novelty.holdout": (0, 0.9),
+    "novelty.size": (20, None),
     "replay.size": (0, None),
     "replay.distillation": (0, None),
     "train.epochs": (1, None),
@@ -299,6 +315,7 @@ def _check(config: DictConfig) -> None:
     STRATEGIES[config.strategy.name]
     ALLOCATIONS[config.allocation.name]
     LOSSES[config.loss.name]
+    SCORES[config.novelty.score]
     for key, choices in _CHOICES.items():
         value = OmegaConf.select(config, key)
         if value not in choices:

@@ -1,7 +1,13 @@
 """Novelty: scores (higher = more novel), their quality, and a calibrated detector."""
 
+from lsc_continual.novelty.base import NoveltyScore, available_scores, make_score
 from lsc_continual.novelty.detector import NoveltyDetector
 from lsc_continual.novelty.metrics import novelty_metrics
-from lsc_continual.novelty.scores import SCORES, novelty_scores
 
-__all__ = ["SCORES", "NoveltyDetector", "novelty_metrics", "novelty_scores"]
+__all__ = [
+    "NoveltyDetector",
+    "NoveltyScore",
+    "available_scores",
+    "make_score",
+    "novelty_metrics",
+]

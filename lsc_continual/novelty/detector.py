@@ -3,56 +3,116 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
 from lsc_continual.heads import TargetHead
-from lsc_continual.novelty.scores import score_named
+from lsc_continual.novelty.base import Placed, make_score
+
+_NOT_CALIBRATED = "the detector has no threshold yet: call calibrate() first"
 
 
 class NoveltyDetector:
     """Flags embeddings as unknown, at a chosen rate of false alarms on known inputs.
 
     The threshold is split-conformal: with m calibration scores of known inputs that the network
-    was not trained on, an input's p-value is (1 + #{calibration scores ≥ its score}) / (m + 1),
-    and inputs with p ≤ `fpr` are unknown. For known inputs exchangeable with the calibration
-    data, the chance of an alarm is then at most `fpr`.
+    was not trained on, an input's p-value is (1 + #{calibration scores ≥ its score}) / (m + 1), and
+    inputs with p ≤ `fpr` are unknown. For known inputs exchangeable with the calibration data, the
+    chance of an alarm is at most `fpr`, and short of it by at most 1/(m + 1) (Vovk et al., 2005).
+
+    Calibrate anew whenever the network has learned, as old thresholds do not fit it any more.
 
     Args:
         head: whose targets, scale and system the score uses.
-        score: one of `lsc_continual.novelty.SCORES`.
+        score: a name in `lsc_continual.catalog.SCORES`.
         fpr: false-alarm rate, between 0 and 1.
+        per_class: keep the rate within the inputs of every predicted class (Mondrian conformal
+            prediction), not only over all. Classes with too few calibration inputs share a
+            threshold.
+
+    Raises:
+        LSCError: an unknown score, one that the system does not have, or a rate out of range.
     """
 
-    def __init__(self, head: TargetHead, score: str = "mass", fpr: float = 0.05) -> None:
+    def __init__(
+        self,
+        head: TargetHead,
+        score: str = "auto",
+        fpr: float = 0.05,
+        per_class: bool = False,
+    ) -> None:
         if not 0 < fpr < 1:
             raise LSCError(f"a false-alarm rate lies between 0 and 1, not at {fpr}")
         self.head = head
+        self.score_name = score
         self.fpr = fpr
-        self._score = score_named(score)
-        self._calibration: Tensor | None = None
+        self.per_class = per_class
+        self._score = make_score(score, head)
+        self.known: Tensor | None = None
+        """The embeddings it is calibrated on."""
+        self.reference: Tensor | None = None
+        """Those that it compares with."""
+        self._calibration = _Tail(torch.empty(0), torch.empty(0, dtype=torch.long))
+        self._groups = torch.empty(0, dtype=torch.long)
+        """Of calibration scores, for each ordinal; 0 is everyone."""
+
+    @property
+    def needed(self) -> int:
+        """The least number of known inputs from which the false-alarm rate can be told."""
+        return max(ceil(1 / self.fpr) - 1, 2)  # the least p-value is 1/(m + 1)
+
+    @torch.no_grad()
+    def calibrate(self, z_known: Tensor, reference: Tensor | None = None) -> NoveltyDetector:
+        """Fit the score and set the threshold.
+
+        Args:
+            z_known: FloatTensor[count, dim], embeddings of known inputs that were not trained on,
+                by the network as it is now.
+            reference: FloatTensor[any count, dim], embeddings that fitted scores compare with, such
+                as those of the replay buffer. By default every other row of `z_known`, which then
+                does not count towards the threshold.
+
+        Raises:
+            LSCError: fewer inputs than the false-alarm rate can be told from, or numbers that are
+                not finite.
+        """
+        if reference is None and self._score.needs_fit:
+            z_known, reference = z_known[1::2], z_known[::2]
+        if len(z_known) < self.needed:
+            raise LSCError(
+                f"a false-alarm rate of {self.fpr} needs {self.needed} or more known inputs to "
+                f"calibrate on, got {len(z_known)}"
+            )
+        reference = z_known[:0] if reference is None else reference
+        if not (torch.isfinite(z_known).all() and torch.isfinite(reference).all()):
+            raise LSCError("the known embeddings hold numbers that are not finite: leave them out")
+        self.known, self.reference = z_known.detach(), reference.detach()
+        known = Placed(self.head, self.known)
+        self._score.fit(Placed(self.head, self.reference), known)
+        scores = self._score.of(known)
+        groups = torch.zeros_like(scores, dtype=torch.long)
+        if self.per_class:
+            nearest = known.nearest.ordinal
+            enough = nearest.bincount(minlength=len(self.head.targets)) >= self.needed
+            self._groups = torch.where(enough, enough.cumsum(0), 0)
+            scores = torch.cat([scores, scores[enough[nearest]]])
+            groups = torch.cat([groups, self._groups[nearest[enough[nearest]]]])
+        self._calibration = _Tail(scores, groups)
+        return self
 
     @torch.no_grad()
     def score(self, z: Tensor) -> Tensor:
-        """Novelty of embeddings, higher = more novel: FloatTensor[batch, dim] -> [batch]."""
-        return self._score(self.head, z)
-
-    def calibrate(self, z_known: Tensor) -> NoveltyDetector:
-        """Set the threshold by embeddings of known inputs that were not trained on.
+        """Novelty of embeddings, higher = more novel: FloatTensor[batch, dim] -> [batch].
 
         Raises:
-            LSCError: fewer inputs than the false-alarm rate can be told from.
+            LSCError: the score has to be fitted, and `calibrate` was not called.
         """
-        needed = ceil(1 / self.fpr) - 1  # the least p-value is 1/(m + 1)
-        if len(z_known) < needed:
-            raise LSCError(
-                f"a false-alarm rate of {self.fpr} needs {needed} or more known inputs to "
-                f"calibrate on, got {len(z_known)}"
-            )
-        self._calibration = self.score(z_known).sort().values
-        return self
+        if self._score.needs_fit and self.known is None:
+            raise LSCError(_NOT_CALIBRATED)
+        return self._score(z)
 
     def p_value(self, z: Tensor) -> Tensor:
         """Chance that a known input is at least as novel: FloatTensor[batch, dim] -> [batch].
@@ -60,13 +120,68 @@ class NoveltyDetector:
         Raises:
             LSCError: `calibrate` was not called.
         """
-        if self._calibration is None:
-            raise LSCError("the detector has no threshold yet: call calibrate() first")
-        count = len(self._calibration)
-        below = torch.searchsorted(self._calibration, self.score(z).contiguous())
-        return (1 + count - below) / (count + 1)
+        return self.judge(z).p_value
 
     def predict(self, z: Tensor) -> Tensor:
-        """Class label, or −1 for unknown: FloatTensor[batch, dim] -> LongTensor[batch]."""
-        unknown = self.p_value(z) <= self.fpr
-        return torch.where(unknown, -1, self.head.predict(z))
+        """Class label, or −1 for unknown: FloatTensor[batch, dim] -> LongTensor[batch].
+
+        Raises:
+            LSCError: `calibrate` was not called.
+        """
+        verdict = self.judge(z)
+        labels = self.head.targets.label_tensor(z)[verdict.ordinal]
+        return torch.where(verdict.known, labels, -1)
+
+    @torch.no_grad()
+    def judge(self, z: Tensor) -> Verdict:
+        """Everything at once: FloatTensor[batch, dim] -> tensors [batch].
+
+        Raises:
+            LSCError: `calibrate` was not called.
+        """
+        if self.known is None:
+            raise LSCError(_NOT_CALIBRATED)
+        placed = Placed(self.head, z)
+        novelty, ordinal = self._score.of(placed), placed.nearest.ordinal
+        groups = self._groups[ordinal] if self.per_class else torch.zeros_like(ordinal)
+        p_value = self._calibration.p_value(novelty, groups)
+        return Verdict(ordinal, novelty, p_value, p_value > self.fpr)
+
+
+class Verdict(NamedTuple):
+    """What a detector says of a batch."""
+
+    ordinal: Tensor
+    """LongTensor[batch]: the class of the nearest owned target, in order of arrival."""
+    novelty: Tensor
+    p_value: Tensor
+    known: Tensor
+    """BoolTensor[batch]: p-value above the false-alarm rate."""
+
+
+class _Tail:
+    """Calibration scores in groups, and how many of a group are at least as high as another.
+
+    Args:
+        scores: FloatTensor[count].
+        groups: LongTensor[count], numbers from 0.
+    """
+
+    def __init__(self, scores: Tensor, groups: Tensor) -> None:
+        self._ordered = scores.sort().values
+        self._sizes = groups.bincount()
+        # One sorted list serves all groups: it is sorted by group, then by rank among all scores.
+        self._keys = (groups * (len(scores) + 1) + self._rank(scores)).sort().values
+
+    def _rank(self, scores: Tensor) -> Tensor:
+        return torch.searchsorted(self._ordered, scores.contiguous())
+
+    def p_value(self, scores: Tensor, groups: Tensor) -> Tensor:
+        """(1 + #{scores of the group ≥ score}) / (1 + size of the group): [batch] twice -> [batch].
+
+        A score that is not a number gets the least there is.
+        """
+        keys = groups * (len(self._ordered) + 1) + self._rank(scores)
+        ends = self._sizes.cumsum(0)[groups]
+        above = ends - torch.searchsorted(self._keys, keys)
+        return (1 + above) / (1 + self._sizes[groups])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lsc_continual.errors import LSCError
 
@@ -23,6 +23,8 @@ def novelty_metrics(known: Floats, unknown: Floats, correct: NDArray[np.bool_]) 
         auroc: area under the ROC curve, unknown being the positive class.
         fpr95: share of unknown inputs that are accepted at the threshold that accepts 95 % of the
             known ones (0 is best).
+        aupr: area under the precision-recall curve (average precision), unknown being the positive
+            class; it depends on how many of either kind there are.
         oscr: area under correct classification rate of known inputs against the share of
             accepted unknown ones (Dhamija et al., NeurIPS 2018).
 
@@ -35,9 +37,11 @@ def novelty_metrics(known: Floats, unknown: Floats, correct: NDArray[np.bool_]) 
         raise LSCError("novelty metrics need known and unknown inputs: got none of one kind")
     labels = np.concatenate([np.zeros(len(known)), np.ones(len(unknown))])
     threshold = np.quantile(known, 0.95, method="higher")
+    scores = np.concatenate([known, unknown])
     return {
-        "auroc": float(roc_auc_score(labels, np.concatenate([known, unknown]))),
+        "auroc": float(roc_auc_score(labels, scores)),
         "fpr95": float((unknown <= threshold).mean()),
+        "aupr": float(average_precision_score(labels, scores)),
         "oscr": _oscr(known[correct], unknown, len(known)),
     }
 

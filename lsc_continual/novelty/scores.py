@@ -1,76 +1,118 @@
-"""Novelty scores from embeddings alone. Higher = more novel, all of them."""
+"""Scores that read an embedding's place among the targets; they have nothing to learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
+import torch
 from torch import Tensor
 
-from lsc_continual.errors import unknown_name
+from lsc_continual.errors import NotTractableError
 from lsc_continual.heads import TargetHead
+from lsc_continual.novelty.base import NoveltyScore, Placed
+
+_LONGEST_WALK = 128
 
 
-def mass(head: TargetHead, z: Tensor) -> Tensor:
-    """−log P(known), with P(known) = O/Z: the owned targets' share of the whole system."""
-    return head.log_total(z) - head.log_owned(z)
+class _PartitionScore(NoveltyScore):
+    """Base of scores that need the sum over all vectors of the system."""
+
+    def __init__(self, head: TargetHead) -> None:
+        super().__init__(head)
+        if not head.system.has_log_partition:
+            raise NotTractableError(
+                f"this novelty score needs the sum over all vectors of {head.system.name!r}, which "
+                "is not tractable: use auto, maxcos, knn or mahalanobis"
+            )
 
 
-def ambiguity(head: TargetHead, z: Tensor) -> Tensor:
+class Mass(_PartitionScore):
+    """−log P(known), with P(known) = O/Z: the owned targets' share of the whole system.
+
+    Its cost grows with the number of classes.
+    """
+
+    def of(self, placed: Placed) -> Tensor:
+        return placed.log_total - placed.log_owned
+
+
+class Ambiguity(_PartitionScore):
     """1 − P(decoded address), under the softmax over the whole system."""
-    nearest = head.system.vectors(head.system.decode(z).address)
-    logit = (head.logits_per_coordinate(z) * nearest).sum(-1)
-    return 1 - (logit - head.log_total(z)).exp()
+
+    def of(self, placed: Placed) -> Tensor:
+        return _improbability(placed, self.head.system.vectors(placed.decoded.address))
 
 
-def gap(head: TargetHead, z: Tensor) -> Tensor:
-    """−(runner-up gap): small gaps between nearest and second nearest vector are novel."""
-    return -head.system.decode(z).gap
+class Doubt(_PartitionScore):
+    """1 − P(nearest owned target), under the softmax over the whole system."""
+
+    def of(self, placed: Placed) -> Tensor:
+        return _improbability(placed, placed.target)
 
 
-def max_cosine(head: TargetHead, z: Tensor) -> Tensor:
+def _improbability(placed: Placed, vectors: Tensor) -> Tensor:
+    """1 − e^{⟨x, v⟩}/Z, exact also where it is close to zero; vectors [batch, dim] -> [batch]."""
+    x = placed.logits_per_coordinate
+    log_probability = (x * vectors.to(x)).sum(-1) - placed.log_total
+    return -torch.expm1(log_probability.clamp_max(0))
+
+
+class Gap(NoveltyScore):
+    """−(runner-up gap): small gaps between nearest and second nearest vector are novel.
+
+    The reading of arXiv 2604.00779.
+    """
+
+    def of(self, placed: Placed) -> Tensor:
+        return -placed.decoded.gap
+
+
+class Unowned(NoveltyScore):
+    """1 where the decoded address has no owner, else 0."""
+
+    def of(self, placed: Placed) -> Tensor:
+        return (self.head.targets.allocation.owner(placed.decoded.address) < 0).to(placed.z)
+
+
+class Walk(NoveltyScore):
+    """How many vectors of the system are nearer than the nearest owned one.
+
+    Counted up to 128, or as many as the system can list; what is further off scores that much.
+    """
+
+    def __init__(self, head: TargetHead) -> None:
+        super().__init__(head)
+        self.longest = min(_LONGEST_WALK, head.system.rank_limit())
+        if not self.longest:
+            raise NotTractableError(
+                f"{head.system.name!r} cannot list its nearest vectors: use another novelty score "
+                "than walk"
+            )
+
+    def of(self, placed: Placed) -> Tensor:
+        ranked = self.head.system.ranked(placed.z, self.longest)
+        owned = self.head.targets.allocation.owner(ranked.address) >= 0
+        return torch.where(owned.any(-1), owned.byte().argmax(-1), self.longest).to(placed.z)
+
+
+class Energy(NoveltyScore):
+    """−log O, the energy of the owned targets (Liu et al., NeurIPS 2020, eq. 5).
+
+    Its cost grows with the number of classes.
+    """
+
+    def of(self, placed: Placed) -> Tensor:
+        return -placed.log_owned
+
+
+class MaxCosine(NoveltyScore):
     """−cosine to the nearest owned target."""
-    return -head.targets.nearest(z).score
+
+    def of(self, placed: Placed) -> Tensor:
+        return -placed.nearest.score
 
 
-def norm(head: TargetHead, z: Tensor) -> Tensor:
+class Norm(NoveltyScore):
     """−‖z‖: inputs that excite few features are novel."""
-    length: Tensor = z.norm(dim=-1)
-    return -length
 
-
-SCORES: dict[str, Callable[[TargetHead, Tensor], Tensor]] = {
-    "mass": mass,
-    "ambiguity": ambiguity,
-    "gap": gap,
-    "max_cosine": max_cosine,
-    "norm": norm,
-}
-_NEED_PARTITION = {"mass", "ambiguity"}
-
-
-def novelty_scores(
-    head: TargetHead, z: Tensor, names: Iterable[str] | None = None
-) -> dict[str, Tensor]:
-    """Several scores of the same embeddings.
-
-    Args:
-        z: FloatTensor[batch, dim].
-        names: of scores; by default all that the system allows.
-
-    Returns:
-        FloatTensor[batch] for each name.
-    """
-    if names is None:
-        names = [n for n in SCORES if head.system.has_log_partition or n not in _NEED_PARTITION]
-    return {name: score_named(name)(head, z) for name in names}
-
-
-def score_named(name: str) -> Callable[[TargetHead, Tensor], Tensor]:
-    """The score `name`.
-
-    Raises:
-        LSCError: unknown name.
-    """
-    if name not in SCORES:
-        raise unknown_name("novelty score", name, SCORES)
-    return SCORES[name]
+    def of(self, placed: Placed) -> Tensor:
+        length: Tensor = placed.z.norm(dim=-1)
+        return -length

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import torch
+from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +19,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.heads import default_unknown_prior
 from lsc_continual.images.geometry import RandomGeometry
 from lsc_continual.images.loader import Loading
+from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.model import ModelSpec
 from lsc_continual.runs.stream import Stream
 from lsc_continual.strategies import (
@@ -24,6 +27,7 @@ from lsc_continual.strategies import (
     BatchAugmentation,
     CosineDecay,
     EmbeddingReplay,
+    NoveltyCalibration,
     StopOnDivergence,
 )
 from lsc_continual.systems import make_system
@@ -103,6 +107,24 @@ def build_lsc(
         precision=pick_precision(config.train.precision, device),
         compile=config.train.compile,
     )
+
+
+def attach_detector(
+    strategy: LSC, config: DictConfig, held_out: Sequence[AvalancheDataset]
+) -> NoveltyDetector | None:
+    """A detector that the strategy calibrates after every experience; None without held-out images.
+
+    Args:
+        config: the `novelty` settings.
+    """
+    detector = NoveltyDetector(strategy.model.head, config.score, config.fpr, config.per_class)
+    if not held_out:
+        return None
+    buffers = [p.storage_policy for p in strategy.plugins if isinstance(p, EmbeddingReplay)]
+    reference = buffers[0] if buffers else None
+    calibration = NoveltyCalibration(detector, held_out, config.size, reference)
+    strategy.plugins.append(calibration)
+    return detector
 
 
 def _replay(config: DictConfig) -> EmbeddingReplay:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from lsc_continual.classifier import TargetClassifier
 from lsc_continual.encoders import make_encoder
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
+from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
-_FORMAT = 2
+_FORMAT = 3
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+_CALIBRATION = "calibration.safetensors"
 
 
 @dataclass
@@ -57,12 +61,27 @@ class ModelSpec:
         return model
 
 
-def model_files(model: TargetClassifier, spec: ModelSpec) -> dict[str, bytes]:
-    """The content of a `model/` folder: specification, targets and weights."""
+def model_files(
+    model: TargetClassifier, spec: ModelSpec, detector: NoveltyDetector | None = None
+) -> dict[str, bytes]:
+    """The content of a `model/` folder: specification, targets, weights, and the embeddings that
+    the detector was calibrated on."""
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     description = {"format": _FORMAT, "spec": asdict(spec), "targets": model.head.targets.to_dict()}
+    calibration = {}
+    if detector is not None and detector.known is not None and detector.reference is not None:
+        description["detector"] = {
+            "score": detector.score_name,
+            "fpr": detector.fpr,
+            "per_class": detector.per_class,
+        }
+        calibration = {"known": detector.known.cpu(), "reference": detector.reference.cpu()}
     text = json.dumps(description, ensure_ascii=False)
-    return {_DESCRIPTION: text.encode(), _WEIGHTS: save(weights)}
+    return {
+        _DESCRIPTION: text.encode(),
+        _WEIGHTS: save(weights),
+        _CALIBRATION: save(calibration),
+    }
 
 
 def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
@@ -74,26 +93,75 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     Raises:
         LSCError: no model is there, it is damaged, or another version wrote it.
     """
+    folder, description, files = _read(folder)
+    with _damage_named(folder):
+        stored = description["spec"]
+        spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
+        model = spec.build()
+        model.load_state_dict(load(files[_WEIGHTS]))
+        model.head.restore(Targets.from_dict(description["targets"]))
+    return model.eval(), spec
+
+
+def load_detector(
+    folder: str | Path,
+    head: TargetHead,
+    *,
+    score: str | None = None,
+    fpr: float | None = None,
+    device: str | torch.device = "cpu",
+) -> NoveltyDetector:
+    """The detector that a run calibrated for the model it left, ready to judge embeddings.
+
+    Args:
+        folder: a `model/` folder or a run folder.
+        head: of the model that `load_model` returned.
+        score: instead of the run's.
+        fpr: instead of the run's.
+        device: where the embeddings that it will judge are.
+
+    Raises:
+        LSCError: the run calibrated none, or the files are damaged or another version's.
+    """
+    folder, description, files = _read(folder)
+    if "detector" not in description:
+        raise LSCError(
+            f"the run that left {folder} calibrated no detector: train with novelty.holdout "
+            "above 0, on enough images"
+        )
+    with _damage_named(folder):
+        stored, tensors = description["detector"], load(files[_CALIBRATION])
+        known, reference = (tensors[name].to(device) for name in ("known", "reference"))
+        detector = NoveltyDetector(
+            head, score or stored["score"], fpr or stored["fpr"], stored["per_class"]
+        )
+    return detector.calibrate(known, reference)
+
+
+def _read(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, bytes]]:
+    """The model's folder, its description, and the content of its files."""
     folder = Path(folder)
     if (folder / "model").is_dir():
         folder = folder / "model"
     if not (folder / _DESCRIPTION).is_file():
         raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
     files = read_folder(folder)
-    try:
+    with _damage_named(folder):
         description = json.loads(files[_DESCRIPTION])
         if description["format"] != _FORMAT:
             raise LSCError(
                 f"the model in {folder} has format {description['format']}, this version reads "
                 f"{_FORMAT}: use the version that wrote it"
             )
-        stored = description["spec"]
-        spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
-        model = spec.build()
-        model.load_state_dict(load(files[_WEIGHTS]))
-        model.head.restore(Targets.from_dict(description["targets"]))
+    return folder, description, files
+
+
+@contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    """Says of files that do not hold what they should that they are damaged."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, LSCError):
             raise
         raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error
-    return model.eval(), spec

@@ -18,11 +18,11 @@ from rich.progress import (
 from rich.table import Table
 
 from lsc_continual.images.loader import batch_labels
-from lsc_continual.novelty.evaluation import OpenWorldResult
 from lsc_continual.runs.report import abbreviate
+from lsc_continual.strategies.evaluation import OpenWorldResult
 from lsc_continual.strategies.resumable import Resumable, State
 
-HEADLINE_SCORE = "mass"
+HEADLINE_SCORE = "auto"
 """The novelty score that the terminal shows."""
 
 _EVERY = 0.1  # seconds between two looks at the loss

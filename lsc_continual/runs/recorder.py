@@ -15,13 +15,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lsc_continual import distributed
 from lsc_continual.classifier import TargetClassifier
-from lsc_continual.novelty.evaluation import OpenWorldResult
 from lsc_continual.runs.environment import describe_environment
 from lsc_continual.runs.folder import CONFIG, STREAM, RunFolder
 from lsc_continual.runs.model import model_files
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
 from lsc_continual.runs.trial import Trial
+from lsc_continual.strategies.evaluation import OpenWorldResult
 from lsc_continual.strategies.resumable import State
 
 
@@ -32,6 +32,7 @@ class Recorder:
         self.folder = folder
         self.config = config = trial.config
         self.spec = trial.spec
+        self.detector = trial.detector
         self.console = console
         self.metrics: dict[str, Any] = {
             "scenario": config.scenario.name,
@@ -82,12 +83,15 @@ class Recorder:
                 "train_seconds": progress.seconds,
                 "images_per_second": progress.images_per_second,
                 "novelty": result.novelty,
+                "novelty_others": result.others,
+                "novelty_forgotten": result.forgotten,
+                "flagged": result.flagged,
             }
         )
         self.metrics["unreadable_files"] = len(self._skipped.union(skipped))
         self.metrics["final"] = summarize(self.metrics["experiences"])
         self.folder.write_metrics(self.metrics)
-        self.folder.write_model(model_files(model, self.spec))
+        self.folder.write_model(model_files(model, self.spec, self.detector))
         self._log_events(count, result, progress)
         self._say(experience_line(count, progress, result))
 

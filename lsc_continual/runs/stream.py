@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from avalanche.benchmarks.utils import AvalancheDataset, as_classification_dataset
 from omegaconf import DictConfig
 
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
-from lsc_continual.images import StoredImages
+from lsc_continual.images import Images, StoredImages
 from lsc_continual.scenarios import (
     Source,
     class_order,
@@ -19,7 +22,9 @@ from lsc_continual.scenarios import (
     load_images,
     make_stream,
 )
-from lsc_continual.scenarios.python import load_benchmark
+from lsc_continual.scenarios.others import load_other
+from lsc_continual.scenarios.python import load_benchmark, validation
+from lsc_continual.scenarios.selection import hold_out
 
 
 class Stream(NamedTuple):
@@ -37,6 +42,8 @@ class Stream(NamedTuple):
     """Whether the images are, rather than in files."""
     skipped: tuple[str, ...] = ()
     """Files that could not be read."""
+    held_out: Sequence[AvalancheDataset] = ()
+    """Of each experience: images of its classes that are not trained on; empty for none."""
     split: dict[str, list[str]] | None = None
     """Where this package drew the line between training and test data."""
 
@@ -54,6 +61,8 @@ class Stream(NamedTuple):
                 for train, test in pairs
             ],
         }
+        for entry, images in zip(description["experiences"], self.held_out):
+            entry["held_out_images"] = len(images)
         if self.split is not None:
             description["split"] = self.split
         if self.skipped:
@@ -78,14 +87,18 @@ def open_stream(config: DictConfig) -> Stream:
         classes, scenario.experiences, scenario.increment, scenario.base_classes
     )
     order = class_order(classes, scenario.class_order, config.seed)
+    fingerprint = data.fingerprint()
+    data, rest = hold_out(data, config.novelty.holdout, config.seed)
+    benchmark = make_stream(data, order, sizes)
     return Stream(
-        benchmark=make_stream(data, order, sizes),
+        benchmark=benchmark,
         input_shape=data.input_shape,
         class_names=data.class_names,
         class_order=order,
-        fingerprint=data.fingerprint(),
+        fingerprint=fingerprint,
         in_memory=isinstance(data.train, StoredImages),
         skipped=data.skipped,
+        held_out=_by_experience(rest, benchmark) if len(rest) else (),
         split=data.split,
     )
 
@@ -116,6 +129,7 @@ def _from_python(config: DictConfig) -> Stream:
         for experience in stream:
             targets = [int(label) for label in experience.dataset.targets]
             digest.update(json.dumps(targets).encode())
+    benchmark, rest = validation(benchmark, config.novelty.holdout, config.seed)
     channels, height, width = benchmark.train_stream[0].dataset[0][0].shape
     return Stream(
         benchmark=benchmark,
@@ -123,7 +137,25 @@ def _from_python(config: DictConfig) -> Stream:
         class_names=[str(label) for label in range(max(labels) + 1)],
         class_order=None,
         fingerprint=digest.hexdigest()[:16],
+        held_out=rest,
     )
+
+
+def _by_experience(images: Images, benchmark: Any) -> list[AvalancheDataset]:
+    """Those of each experience's classes, as views of one data set."""
+    whole, labels = as_classification_dataset(images), torch.tensor(images.targets)
+    arriving = (arriving_classes(experience) for experience in benchmark.train_stream)
+    rows = (torch.isin(labels, torch.tensor(classes)).nonzero()[:, 0] for classes in arriving)
+    return [whole.subset(part.tolist()) for part in rows]
+
+
+def load_others(config: DictConfig, shape: tuple[int, int, int]) -> dict[str, AvalancheDataset]:
+    """The data sets of `novelty.others`, by name (for a path, its last part)."""
+    others = {}
+    for name in config.novelty.others:
+        images = load_other(name, source_of(config), shape)
+        others[Path(name).stem] = as_classification_dataset(images)
+    return others
 
 
 def source_of(config: DictConfig) -> Source:

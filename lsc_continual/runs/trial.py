@@ -10,13 +10,14 @@ from rich.console import Console
 from lsc_continual import distributed
 from lsc_continual.catalog import STRATEGIES
 from lsc_continual.errors import CapacityError
-from lsc_continual.novelty.evaluation import OpenWorldEvaluation
+from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.randomness import seed_everything
-from lsc_continual.runs.build import model_spec, pick_device
+from lsc_continual.runs.build import attach_detector, model_spec, pick_device
 from lsc_continual.runs.model import ModelSpec
 from lsc_continual.runs.progress import TrainingProgress
-from lsc_continual.runs.stream import Stream, open_stream
+from lsc_continual.runs.stream import Stream, load_others, open_stream
 from lsc_continual.strategies import LSC
+from lsc_continual.strategies.evaluation import LSCScores, OpenWorldEvaluation
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Trial:
     stream: Stream
     strategy: LSC
     evaluation: OpenWorldEvaluation
+    detector: NoveltyDetector | None
     progress: TrainingProgress
     summary: str
     """One line on data and targets."""
@@ -45,9 +47,12 @@ def prepare(config: DictConfig, console: Console) -> Trial:
     stream = distributed.one_first(lambda: open_stream(config))
     spec = model_spec(config, stream)
     experiences = stream.benchmark.train_stream
-    evaluation, progress = OpenWorldEvaluation(), TrainingProgress(console, len(experiences))
+    progress = TrainingProgress(console, len(experiences))
     build = STRATEGIES.load(config.strategy.name)
-    strategy: LSC = build(config, spec, device, [evaluation, progress], stream.in_memory)
+    strategy: LSC = build(config, spec, device, [progress], stream.in_memory)
+    detector = attach_detector(strategy, config.novelty, stream.held_out)
+    evaluation = OpenWorldEvaluation(LSCScores(detector), load_others(config, stream.input_shape))
+    strategy.plugins.append(evaluation)
     head, classes = strategy.model.head, len(stream.class_names)
     if classes > head.system.size:
         raise CapacityError.of(head.system, classes)
@@ -60,4 +65,4 @@ def prepare(config: DictConfig, console: Console) -> Trial:
         f"training images; {head.system.size:,} targets of {head.system.name} in "
         f"{head.system.dim} dimensions"
     )
-    return Trial(config, spec, stream, strategy, evaluation, progress, summary)
+    return Trial(config, spec, stream, strategy, evaluation, detector, progress, summary)

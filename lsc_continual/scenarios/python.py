@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from avalanche.benchmarks import benchmark_with_validation_stream
+from avalanche.benchmarks.utils import AvalancheDataset
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
+from lsc_continual.images.located import integers
 from lsc_continual.importing import import_callable
 
 
@@ -45,3 +49,38 @@ def load_benchmark(name: str) -> Any:
     if min(label for experience in train for label in arriving_classes(experience)) < 0:
         raise LSCError(f"{kind} {name!r} has negative class labels: number classes from 0")
     return benchmark
+
+
+def validation(
+    benchmark: Any, fraction: float, seed: int
+) -> tuple[Any, Sequence[AvalancheDataset]]:
+    """A benchmark, and for each training experience data that are like it and not in it.
+
+    They are the benchmark's own `valid_stream` if it has one, else a share of the training data,
+    which is taken out of them.
+    """
+    if not fraction:
+        return benchmark, ()
+    if "valid" not in benchmark.streams:
+
+        def split(dataset: AvalancheDataset) -> tuple[AvalancheDataset, AvalancheDataset]:
+            labels = integers(dataset.targets)
+            draws = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
+            order = draws.argsort()
+            order = order[labels[order].sort(stable=True).indices]  # by class, in random order
+            counts = labels.unique(return_counts=True)[1]
+            place = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(
+                counts
+            )
+            taken = (fraction * counts).round().clamp_min(1).minimum(counts - 1)
+            out = place < taken.repeat_interleave(counts)
+            return tuple(dataset.subset(order[part].sort().values.tolist()) for part in (~out, out))
+
+        benchmark = benchmark_with_validation_stream(benchmark, split_strategy=split)
+    held_out = benchmark.streams["valid"]
+    if len(held_out) != len(benchmark.train_stream):
+        raise LSCError(
+            f"the benchmark has {len(benchmark.train_stream)} training and {len(held_out)} "
+            "validation experiences: give it as many, or none"
+        )
+    return benchmark, [experience.dataset for experience in held_out]

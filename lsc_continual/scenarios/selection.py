@@ -47,6 +47,22 @@ def keep_classes(data: ImageData, wanted: Sequence[str] | None) -> ImageData:
     return data._replace(train=part(data.train), test=part(data.test), class_names=names)
 
 
+def hold_out(data: ImageData, fraction: float, seed: int) -> tuple[ImageData, Images]:
+    """Data without some training images of each class, and these; the only image of a class stays.
+
+    Args:
+        fraction: share of each class.
+    """
+    labels = np.array(data.train.targets)
+    out = np.zeros(len(labels), dtype=bool)
+    for label, name in enumerate(data.class_names):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) > 1 and fraction:
+            out[rows] = held_out(name, len(rows), fraction, seed)
+    kept, taken = (torch.from_numpy(np.flatnonzero(part)) for part in (~out, out))
+    return data._replace(train=data.train.subset(kept)), data.train.subset(taken)
+
+
 def held_out(name: str, count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which of a class's `count` images are for testing: `fraction` of them, at least one.
 

@@ -1,7 +1,9 @@
 """Avalanche strategies and plugins."""
 
 from lsc_continual.strategies.augmentation import BatchAugmentation
+from lsc_continual.strategies.calibration import NoveltyCalibration
 from lsc_continual.strategies.divergence import DivergenceError, StopOnDivergence
+from lsc_continual.strategies.evaluation import LSCScores, OpenWorldEvaluation
 from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.replay import EmbeddingReplay
 from lsc_continual.strategies.schedule import CosineDecay
@@ -12,5 +14,8 @@ __all__ = [
     "CosineDecay",
     "DivergenceError",
     "EmbeddingReplay",
+    "LSCScores",
+    "NoveltyCalibration",
+    "OpenWorldEvaluation",
     "StopOnDivergence",
 ]

@@ -11,11 +11,12 @@ from torch import Tensor
 from lsc_continual.images.located import integers
 
 
-class BalancedBuffer(ExemplarsBuffer):
-    """Equally many samples of every class seen, each class a uniform random sample of its own.
+class ReservoirBuffer(ExemplarsBuffer):
+    """A uniform random sample of all that went by, of each class by itself if `balanced`.
 
-    Every sample draws a random weight when it arrives, and the heaviest of each class stay (a
-    reservoir). What is kept of a sample is its view into the experience's data set, its class, its
+    Every sample draws a random weight when it arrives, and the heaviest stay: the same number of
+    each class with `balanced`, otherwise whatever their classes, so that these keep their
+    proportions. What is kept of a sample is its view into the experience's data set, its class, its
     weight and where it came from, so an update costs the same however many classes are stored.
     (Avalanche's own class-balanced buffer holds a data set for each class, and adds task labels to
     samples of benchmarks that have none.)
@@ -23,8 +24,9 @@ class BalancedBuffer(ExemplarsBuffer):
 
     buffer: Any
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, balanced: bool = True) -> None:
         super().__init__(max_size=max_size)
+        self.balanced = balanced
         self.seen_classes = torch.empty(0, dtype=torch.long)
         """All classes that ever arrived, ascending."""
         self.labels = torch.empty(0, dtype=torch.long)
@@ -59,17 +61,13 @@ class BalancedBuffer(ExemplarsBuffer):
         self._keep(self.labels, self.weights, self.places, None)
 
     def _keep(self, labels: Tensor, weights: Tensor, places: Tensor, dataset: Any) -> None:
-        """Keep the heaviest samples of each class; those of `dataset` come last."""
-        classes = len(self.seen_classes)
-        if not classes:
+        """Keep the heaviest samples; those of `dataset` come last."""
+        if not len(labels):
             return
-        each, more = divmod(self.max_size, classes)
         order = weights.argsort(descending=True)
-        order = order[labels[order].sort(stable=True).indices]  # by class, the heaviest first
-        numbers = torch.searchsorted(self.seen_classes, labels[order])
-        counts = numbers.bincount(minlength=classes)
-        place = torch.arange(len(order)) - (counts.cumsum(0) - counts)[numbers]
-        kept = order[place < each + (numbers < more)].sort().values
+        if self.balanced:
+            order = order[self._within_quota(labels[order])]
+        kept = order[: self.max_size].sort().values
         old = len(self.buffer)
         buffer = self.buffer.subset(kept[kept < old].tolist())
         if dataset is not None:
@@ -77,6 +75,16 @@ class BalancedBuffer(ExemplarsBuffer):
             buffer = buffer.concat(new) if len(buffer) else new
         self.buffer = buffer
         self.labels, self.weights, self.places = labels[kept], weights[kept], places[kept]
+
+    def _within_quota(self, labels: Tensor) -> Tensor:
+        """The first places of each class, as many as are its due: LongTensor."""
+        classes = len(self.seen_classes)
+        each, more = divmod(self.max_size, classes)
+        places = labels.sort(stable=True).indices
+        numbers = torch.searchsorted(self.seen_classes, labels[places])
+        counts = numbers.bincount(minlength=classes)
+        rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[numbers]
+        return places[rank < each + (numbers < more)]
 
     def state(self) -> dict[str, Any]:
         """What `load_state` needs: a few tensors, no samples."""

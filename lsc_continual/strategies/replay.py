@@ -16,7 +16,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import origin_of
 from lsc_continual.images.loader import batch_labels
-from lsc_continual.strategies.buffer import BalancedBuffer
+from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.resumable import Resumable
 
 
@@ -53,7 +53,7 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         super().__init__(
             mem_size=mem_size,
             batch_size_mem=batch_size_mem,
-            storage_policy=BalancedBuffer(mem_size),
+            storage_policy=ReservoirBuffer(mem_size),
         )
         self.distillation = distillation
         self.balanced = balanced

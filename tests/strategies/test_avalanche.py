@@ -39,7 +39,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 
 from lsc_continual import LSC, CosineLoss, EmbeddingReplay, LSCError, make_system
-from lsc_continual.novelty.evaluation import OpenWorldEvaluation
+from lsc_continual.strategies.evaluation import OpenWorldEvaluation
 from tests.conftest import make_blob_stream, make_encoder
 
 warnings.filterwarnings("ignore")

@@ -1,0 +1,112 @@
+"""What all novelty scores have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import ClassVar
+
+from torch import Tensor
+
+from lsc_continual.catalog import SCORES
+from lsc_continual.errors import NotTractableError
+from lsc_continual.heads import TargetHead
+from lsc_continual.systems.base import Decoded, as_float
+from lsc_continual.targets.nearest import Nearest
+
+
+class Placed:
+    """Embeddings among the targets of a head. What several scores look at is computed once.
+
+    Args:
+        head: whose targets, scale and system count.
+        z: FloatTensor[batch, dim].
+    """
+
+    def __init__(self, head: TargetHead, z: Tensor) -> None:
+        self.head = head
+        self.z = as_float(z)
+
+    @cached_property
+    def decoded(self) -> Decoded:
+        """The nearest vector of the whole system."""
+        return self.head.system.decode(self.z)
+
+    @cached_property
+    def nearest(self) -> Nearest:
+        """The nearest owned target."""
+        return self.head.targets.nearest(self.z)
+
+    @cached_property
+    def target(self) -> Tensor:
+        """Its vector: [batch, dim]."""
+        return self.head.targets.vectors(self.nearest.ordinal).to(self.z)
+
+    @cached_property
+    def logits_per_coordinate(self) -> Tensor:
+        """x, the embeddings as they enter every inner product: [batch, dim]."""
+        return self.head.logits_per_coordinate(self.z)
+
+    @cached_property
+    def log_total(self) -> Tensor:
+        """log Z over the whole system: [batch]."""
+        return self.head.log_total(self.z)
+
+    @cached_property
+    def log_owned(self) -> Tensor:
+        """log O over the owned targets: [batch]. The one quantity whose cost grows with them."""
+        return self.head.log_owned(self.z)
+
+
+class NoveltyScore(ABC):
+    """A number for each embedding. Higher = more novel, always.
+
+    Args:
+        head: whose targets, scale and system the score looks at.
+
+    Raises:
+        LSCError: the score cannot be computed for this head.
+    """
+
+    needs_fit: ClassVar[bool] = False
+    """Whether `fit` has to be called first."""
+
+    def __init__(self, head: TargetHead) -> None:
+        self.head = head
+
+    def fit(self, reference: Placed, known: Placed) -> None:  # noqa: B027 (most have no need)
+        """Learn what known inputs look like.
+
+        Args:
+            reference: embeddings to compare with; of inputs that were trained on, as a rule.
+            known: embeddings of inputs that were not.
+        """
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """FloatTensor[batch, dim] -> FloatTensor[batch]."""
+        return self.of(Placed(self.head, z))
+
+    @abstractmethod
+    def of(self, placed: Placed) -> Tensor:
+        """The same, sharing with other scores what several of them look at."""
+
+
+def make_score(name: str, head: TargetHead) -> NoveltyScore:
+    """The score `name` of `lsc_continual.catalog.SCORES`.
+
+    Raises:
+        LSCError: an unknown name, or a score that the head's vector system does not have.
+    """
+    score: NoveltyScore = SCORES.load(name)(head)
+    return score
+
+
+def available_scores(head: TargetHead) -> dict[str, NoveltyScore]:
+    """All scores that the head's vector system has, by name."""
+    scores = {}
+    for name in SCORES:
+        try:
+            scores[name] = make_score(name, head)
+        except NotTractableError:
+            continue
+    return scores

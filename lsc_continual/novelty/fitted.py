@@ -1,0 +1,126 @@
+"""Scores that compare an embedding with those of known inputs, in fixed memory."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lsc_continual.errors import LSCError
+from lsc_continual.heads import TargetHead
+from lsc_continual.novelty.base import NoveltyScore, Placed
+
+T = TypeVar("T")
+
+_NEIGHBOURS = 5
+_RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
+
+
+class KNearest(NoveltyScore):
+    """1 − mean cosine to the five nearest reference embeddings (after Sun et al., ICML 2022).
+
+    Its cost and memory are those of the reference, whatever the number of classes.
+    """
+
+    needs_fit = True
+
+    def __init__(self, head: TargetHead) -> None:
+        super().__init__(head)
+        self._reference: Tensor | None = None
+
+    def fit(self, reference: Placed, known: Placed) -> None:
+        self._reference = F.normalize(reference.z, dim=-1)
+
+    def of(self, placed: Placed) -> Tensor:
+        reference = _fitted(self._reference)
+        cosines = F.normalize(placed.z, dim=-1) @ reference.T
+        return 1 - cosines.topk(min(_NEIGHBOURS, len(reference)), -1).values.mean(-1)
+
+
+class Mahalanobis(NoveltyScore):
+    """Squared Mahalanobis distance to the nearest owned target, norm and all.
+
+    After Lee et al. (NeurIPS 2018). The class means are the targets times one common length, so
+    that a class needs no memory, and all classes share one covariance. `fit` starts it anew;
+    `update` adds to it, for networks that stay as they are while inputs go by.
+    """
+
+    needs_fit = True
+
+    def __init__(self, head: TargetHead) -> None:
+        super().__init__(head)
+        self._length = torch.ones(())
+        self._spread: _Spread | None = None
+
+    def fit(self, reference: Placed, known: Placed) -> None:
+        self._length = (reference.z * reference.target).sum(-1).mean()
+        self._spread = _Spread(self.head.system.dim, reference.z.device)
+        self.update(reference)
+
+    def update(self, reference: Placed) -> None:
+        """Add known inputs to the shared covariance."""
+        _fitted(self._spread).add(self._residual(reference))
+
+    def of(self, placed: Placed) -> Tensor:
+        return _fitted(self._spread).squared_distance(self._residual(placed))
+
+    def _residual(self, placed: Placed) -> Tensor:
+        return placed.z - self._length * placed.target
+
+
+class RelativeMahalanobis(Mahalanobis):
+    """The Mahalanobis score less the squared distance to all known inputs as one cloud.
+
+    After Ren et al., 2021 (arXiv 2106.09022).
+    """
+
+    def __init__(self, head: TargetHead) -> None:
+        super().__init__(head)
+        self._cloud: _Spread | None = None
+
+    def fit(self, reference: Placed, known: Placed) -> None:
+        self._cloud = _Spread(self.head.system.dim + 1, reference.z.device)
+        super().fit(reference, known)
+
+    def update(self, reference: Placed) -> None:
+        super().update(reference)
+        _fitted(self._cloud).add(self._with_mean(reference))
+
+    def of(self, placed: Placed) -> Tensor:
+        return super().of(placed) - _fitted(self._cloud).squared_distance(self._with_mean(placed))
+
+    @staticmethod
+    def _with_mean(placed: Placed) -> Tensor:
+        """Embeddings with a constant coordinate, so that second moments hold the mean too."""
+        return F.pad(placed.z, (0, 1), value=1)
+
+
+class _Spread:
+    """Second moments of vectors, and distances in their metric; dim × dim numbers."""
+
+    def __init__(self, dim: int, device: torch.device) -> None:
+        self._count = 0
+        self._moments = torch.zeros(dim, dim, dtype=torch.float64, device=device)
+        self._whitening = torch.zeros(dim, dim, device=device)
+
+    def add(self, vectors: Tensor) -> None:
+        """Take in [count, dim]."""
+        self._moments += vectors.double().T @ vectors.double()
+        self._count += len(vectors)
+        mean = self._moments / self._count
+        ridge = (_RIDGE * mean.diagonal().mean()).clamp_min(1e-12)
+        unit = torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
+        lower = torch.linalg.cholesky(mean + ridge * unit)
+        self._whitening = torch.linalg.solve_triangular(lower, unit, upper=False).T.float()
+
+    def squared_distance(self, vectors: Tensor) -> Tensor:
+        """[batch, dim] -> [batch]."""
+        return (vectors @ self._whitening.to(vectors)).square().sum(-1)
+
+
+def _fitted(part: T | None) -> T:
+    if part is None:
+        raise LSCError("this novelty score has to be fitted on known embeddings first: call fit()")
+    return part

@@ -1,0 +1,94 @@
+"""Images of unknown classes, in the shape that a network is used to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
+
+from lsc_continual.catalog import SCENARIOS
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.images import Images, StoredImages
+from lsc_continual.images.files import ImageFiles
+from lsc_continual.scenarios.decoding import decode_all
+from lsc_continual.scenarios.pixels import as_images
+from lsc_continual.scenarios.source import Source
+from lsc_continual.scenarios.trees import image_paths
+
+_KEYS = ("x_test", "x", "x_train")
+_MOST = 10_000  # images of a larger set are taken at equal distances
+
+
+def load_other(name: str, source: Source, shape: tuple[int, int, int]) -> Images:
+    """The test images of a scenario, all images below a folder, or those of an .npz file.
+
+    Args:
+        name: of a scenario, or a path.
+        source: where the scenario's data are.
+        shape: channels, height and width that they are brought to.
+
+    Raises:
+        LSCError: there is no such thing, or no image in it.
+    """
+    path = Path(name)
+    if name in SCENARIOS and name not in ("folder", "arrays", "python"):
+        data = SCENARIOS.load(name)(replace(source, resolution=shape[1], classes=None))
+        images = _some(data.test, source)
+    elif path.is_dir():
+        paths = image_paths(path)
+        files = ImageFiles(
+            path, paths, torch.zeros(len(paths), dtype=torch.long), shape[1], shape[0]
+        )
+        images = _some(files, source)
+    elif path.suffix == ".npz" and path.is_file():
+        images = _some(_of_file(path), source)
+    else:
+        raise LSCError(
+            f"novelty.others names {name!r}, which is no scenario, no folder and no .npz file: see "
+            "`lsc-cl ls scenarios`, or check the path"
+        )
+    if not len(images):
+        raise LSCError(f"novelty.others names {name!r}, which holds no images: leave it out")
+    return StoredImages(_fitted(images.images, shape, name), torch.zeros(len(images)).long())
+
+
+def _some(images: Images, source: Source) -> StoredImages:
+    """Not too many of them, in memory."""
+    if len(images) > _MOST:
+        images = images.subset(torch.linspace(0, len(images) - 1, _MOST).long())
+    if isinstance(images, ImageFiles):
+        return decode_all(images, skip=source.on_error == "skip")[0]
+    assert isinstance(images, StoredImages)
+    return images
+
+
+def _of_file(path: Path) -> StoredImages:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            key = next((key for key in _KEYS if key in file and len(file[key])), None)
+            x = None if key is None else file[key]
+    except Exception as error:  # of zip, zlib and numpy, whatever is damaged
+        raise LSCError(f"{path} cannot be read as an .npz file: {first_line(error)}") from error
+    if x is None:
+        raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
+    images = as_images(x, f"{key} in {path}")
+    return StoredImages(images, torch.zeros(len(images)).long())
+
+
+def _fitted(images: Tensor, shape: tuple[int, int, int], name: str) -> Tensor:
+    """Resized, and grey or coloured as `shape` asks for."""
+    if images.shape[1] != shape[0]:
+        if {images.shape[1], shape[0]} != {1, 3}:
+            raise LSCError(
+                f"novelty.others names {name!r}, whose inputs have {images.shape[1]} channels, but "
+                f"the network takes {shape[0]}: leave it out"
+            )
+        grey = shape[0] == 1
+        images = rgb_to_grayscale(images) if grey else images.expand(-1, 3, -1, -1).contiguous()
+    if images.shape[2:] != shape[1:]:
+        images = resize(images, list(shape[1:]), antialias=True)
+    return images

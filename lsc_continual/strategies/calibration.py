@@ -1,0 +1,89 @@
+"""A detector that is calibrated anew after every experience."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import Tensor
+
+from lsc_continual import distributed
+from lsc_continual.errors import LSCError
+from lsc_continual.novelty.detector import NoveltyDetector
+from lsc_continual.strategies.buffer import ReservoirBuffer
+from lsc_continual.strategies.resumable import Resumable, State
+
+
+class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
+    """Keeps the threshold of a detector true while the network learns.
+
+    Held-out inputs of the classes seen so far, in their natural proportions, lie in a buffer of
+    fixed size. After each experience they go through the network as it is then, and the detector
+    is calibrated on where they land: also where old classes have drifted or are forgotten.
+
+    For `TrainingTemplate` strategies; add it after the plugin whose buffer is the reference.
+
+    Args:
+        detector: of the strategy's head.
+        held_out: for each experience of the training stream, a data set of inputs that are like its
+            own and not in it.
+        size: held-out inputs that are kept.
+        reference: a replay buffer (with an attribute `buffer`), whose embeddings fitted scores
+            compare with; by default half of the held-out inputs.
+    """
+
+    def __init__(
+        self,
+        detector: NoveltyDetector,
+        held_out: Sequence[Any],
+        size: int = 2000,
+        reference: Any = None,
+    ) -> None:
+        super().__init__()
+        self.detector = detector
+        self.held_out = held_out
+        self.store = ReservoirBuffer(size, balanced=False)
+        self.reference = reference
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        number = strategy.experience.current_experience
+        self.store.update_from_dataset(self.held_out[number], number)
+        known = embeddings(strategy, self.store.buffer)
+        reference = None
+        if self.reference is not None:
+            reference = embeddings(strategy, self.reference.buffer)
+        try:
+            self.detector.calibrate(known, reference)
+        except LSCError as error:
+            warnings.warn(f"novelty is not calibrated after this experience: {error}", stacklevel=2)
+
+    def state(self) -> State:
+        detector = self.detector
+        return {
+            "store": self.store.state(),
+            "known": detector.known,
+            "reference": detector.reference,
+        }
+
+    def load_state(self, state: State, strategy: Any, stream: Any) -> None:
+        self.store.load_state(state["store"], self.held_out)
+        if state["known"] is not None:
+            known, reference = (state[k].to(strategy.device) for k in ("known", "reference"))
+            self.detector.calibrate(known, reference)
+
+
+@torch.no_grad()
+def embeddings(strategy: Any, dataset: Any) -> Tensor:
+    """Embeddings of a data set by a strategy's network as it is: FloatTensor[count, dim]."""
+    model = strategy.model
+    training = model.training
+    model.eval()
+    parts = []
+    for images, *_ in strategy.batches(dataset):
+        with strategy.autocast():
+            parts.append(model.embed(images).float())
+    model.train(training)
+    return distributed.joined(torch.cat(parts)).to(strategy.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, floor
 from typing import NamedTuple
 
 import torch
@@ -102,6 +102,19 @@ class NoveltyDetector:
             groups = torch.cat([groups, self._groups[nearest[enough[nearest]]]])
         self._calibration = _Tail(scores, groups)
         return self
+
+    @property
+    def threshold(self) -> float:
+        """The largest score that passes for known, over all classes together.
+
+        Raises:
+            LSCError: `calibrate` was not called.
+        """
+        if self.known is None:
+            raise LSCError(_NOT_CALIBRATED)
+        # p = (1 + #{calibration scores ≥ score})/(m + 1) ≤ fpr beyond this place from above.
+        place = floor(self.fpr * (len(self.known) + 1) + 1e-9)
+        return float(self.score(self.known).topk(place).values[-1])
 
     @torch.no_grad()
     def score(self, z: Tensor) -> Tensor:

@@ -1,0 +1,108 @@
+"""Novelty scores of others, for networks with a linear head, from the library pytorch-ood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from pytorch_ood.detector import (
+    KNN,
+    ODIN,
+    RMD,
+    EnergyBased,
+    Entropy,
+    Mahalanobis,
+    MaxLogit,
+    MaxSoftmax,
+    ViM,
+)
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lsc_continual.experiences import arriving_classes
+
+_OF_LOGITS = {
+    "msp": MaxSoftmax.score,
+    "max-logit": MaxLogit.score,
+    "energy": EnergyBased.score,
+    "entropy": Entropy.score,
+}
+_NEIGHBOURS = 10  # the library's 50 are more than some classes have images
+
+
+class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
+    """msp, max-logit, energy, entropy, odin, knn, mahalanobis, relative-mahalanobis and vim.
+
+    Give it to a strategy as a plugin, after its replay plugin, and to `OpenWorldEvaluation` as
+    `scores`. Only the logits of classes seen so far count. Scores that have to be fitted are fitted
+    anew after each experience: on the training data of the first, then on the replay buffer.
+
+    Args:
+        features: the part of the model whose output, flattened, enters `classifier`.
+        classifier: the last layer.
+        reference: a replay buffer (with an attribute `buffer`); without, the training data of
+            the latest experience.
+    """
+
+    def __init__(self, features: nn.Module, classifier: nn.Linear, reference: Any = None) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.reference = reference
+        self._features = torch.empty(0)
+        features.register_forward_hook(self._keep)
+        self._model: nn.Module = features
+        self._seen = torch.empty(0, dtype=torch.long)
+        self._fitted: dict[str, Any] = {}
+
+    def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._features = output.detach().flatten(1)
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        arriving = torch.tensor(arriving_classes(strategy.experience))
+        first = not len(self._seen)
+        self._seen = torch.cat([self._seen, arriving]).unique()
+        self._model = strategy.model
+        dataset = strategy.experience.dataset
+        if self.reference is not None and not first:
+            dataset = self.reference.buffer
+        features, labels = self._of(dataset, strategy)
+        seen = self._seen.to(features.device)
+        last = self.classifier
+        weight, bias = (part.detach()[seen] for part in (last.weight, last.bias))
+        self._fitted = {
+            "knn": KNN(None, k=min(_NEIGHBOURS, len(features))),
+            "mahalanobis": Mahalanobis(None),
+            "relative-mahalanobis": RMD(None),
+            "vim": ViM(None, features.shape[1] // 2, weight, bias),
+        }
+        for detector in self._fitted.values():
+            detector.fit_features(features, labels)
+
+    @torch.no_grad()
+    def _of(self, dataset: Any, strategy: Any) -> tuple[Tensor, Tensor]:
+        """Features of a data set, and its labels counted from 0."""
+        training = strategy.model.training
+        strategy.model.eval()
+        features, labels = [], []
+        for images, batch_labels, *_ in DataLoader(dataset, batch_size=strategy.eval_mb_size):
+            strategy.model(images.to(strategy.device))
+            features.append(self._features)
+            labels.append(batch_labels.to(strategy.device))
+        strategy.model.train(training)
+        return torch.cat(features), torch.cat(labels).unique(return_inverse=True)[1]
+
+    def __call__(self, images: Tensor, output: Tensor) -> dict[str, Tensor]:
+        """Inputs and the model's output of the latest forward pass -> scores, each [batch]."""
+        if not self._fitted:
+            return {}
+        features, logits = self._features, output[:, self._seen.to(output.device)]
+        scores = {name: score(logits) for name, score in _OF_LOGITS.items()}
+        scores |= {name: part.predict_features(features) for name, part in self._fitted.items()}
+        with torch.enable_grad():
+            scores["odin"] = ODIN(self._seen_logits).predict(images)
+        return scores
+
+    def _seen_logits(self, images: Tensor) -> Tensor:
+        output: Tensor = self._model(images)
+        return output[:, self._seen.to(output.device)]

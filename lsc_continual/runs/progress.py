@@ -116,15 +116,17 @@ def experience_line(number: int, progress: TrainingProgress, result: OpenWorldRe
     parts.append(f"new {result.accuracy_new:.2%}")
     if HEADLINE_SCORE in result.novelty:
         parts.append(f"novelty AUROC {result.novelty[HEADLINE_SCORE]['auroc']:.3f}")
+    if "known" in result.flagged:
+        parts.append(f"false alarms {result.flagged['known']:.1%}")
     parts.append(f"{progress.images_per_second:,.0f} images/s")
     return "  ".join(parts)
 
 
 def result_table(metrics: dict[str, Any], results: list[OpenWorldResult]) -> Table:
     """The table at the end of a run: one row an experience."""
-    title = "test accuracy on seen, old and new classes; AUROC of classes to come"
+    title = "test accuracy on seen, old and new classes; AUROC of classes to come; known flagged"
     table = Table(title=title, title_justify="left")
-    for header in ("", "classes", "seen", "old", "new", "AUROC", "images/s", "parameters"):
+    for header in ("", "classes", "seen", "old", "new", "AUROC", "false alarms", "images/s", "parameters"):
         table.add_column(header, justify="left" if header == "classes" else "right")
     for index, (entry, result) in enumerate(zip(metrics["experiences"], results, strict=True)):
         novelty = result.novelty.get(HEADLINE_SCORE)
@@ -135,6 +137,7 @@ def result_table(metrics: dict[str, Any], results: list[OpenWorldResult]) -> Tab
             "–" if result.accuracy_old is None else f"{result.accuracy_old:.2%}",
             f"{result.accuracy_new:.2%}",
             f"{novelty['auroc']:.3f}" if novelty else "–",
+            f"{result.flagged['known']:.1%}" if "known" in result.flagged else "–",
             f"{entry['images_per_second']:,.0f}",
             f"{entry['parameters']:,}",
         )

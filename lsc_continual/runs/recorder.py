@@ -150,6 +150,8 @@ class Recorder:
             scalars["accuracy/old"] = result.accuracy_old
         for name, quality in result.novelty.items():
             scalars |= {f"novelty/{name}/{key}": value for key, value in quality.items()}
+        for name, share in result.flagged.items():
+            scalars[f"flagged/{name.replace(' ', '_')}"] = share
         for name, value in scalars.items():
             self._events.add_scalar(name, value, experience)
 

@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 DASH = "–"
 
+_SHOWN = ("auto", "doubt", "knn", "mahalanobis", "gap")  # scores; metrics.json has all
+
 # Marks (drawn around the origin) and dashes: as 6 and 5 share no factor, 30 series differ in the
 # pair, and nobody has to tell them apart by colour.
 _MARKS = (
@@ -217,8 +219,13 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
             figure may be null or NaN.
         config: the resolved configuration, YAML.
     """
-    experiences = [e | {"novelty": e.get("novelty") or {}} for e in metrics["experiences"]]
+    missing: dict[str, Any] = {"novelty": {}, "flagged": {}}
+    experiences = [
+        e | {key: e.get(key) or empty for key, empty in missing.items()}
+        for e in metrics["experiences"]
+    ]
     scores = list(dict.fromkeys(score for e in experiences for score in e["novelty"]))
+    scores = [score for score in scores if score in _SHOWN] or scores
     page = Environment(
         loader=PackageLoader("lsc_continual.runs", ""),
         autoescape=True,
@@ -231,6 +238,7 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
         final=metrics.get("final") or {},
         experiences=experiences,
         scores=scores,
+        flagged=list(dict.fromkeys(kind for e in experiences for kind in e["flagged"])),
         charts=charts(experiences, scores),
         config=config,
         show=show,

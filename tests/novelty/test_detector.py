@@ -1,0 +1,119 @@
+"""The detector: its false-alarm rate, its labels, and misuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsc_continual import LSCError, NoveltyDetector, TargetHead
+from lsc_continual.catalog import SCORES
+from tests.novelty.embeddings import embeddings, make_head
+
+
+@pytest.fixture
+def head() -> TargetHead:
+    return make_head()
+
+
+@pytest.mark.parametrize("fpr", [0.05, 0.2])
+@pytest.mark.parametrize("score", [name for name in SCORES if name not in ("unowned", "walk")])
+def test_it_keeps_its_false_alarm_rate_on_known_inputs(head, score, fpr):
+    detector = NoveltyDetector(head, score, fpr)
+    detector.calibrate(embeddings(head, 4000, 0.8, True), embeddings(head, 500, 0.5, True))
+    alarms = (detector.predict(embeddings(head, 4000, 0.8, True)) == -1).float().mean()
+    assert float(alarms) == pytest.approx(fpr, abs=0.015)
+
+
+@pytest.mark.parametrize("score", ["unowned", "walk"])
+def test_scores_with_ties_never_alarm_too_often(head, score):
+    detector = NoveltyDetector(head, score).calibrate(embeddings(head, 4000, 0.8, True))
+    alarms = (detector.predict(embeddings(head, 4000, 0.8, True)) == -1).float().mean()
+    assert float(alarms) <= 0.065
+
+
+def test_without_a_reference_half_of_the_known_serve_as_one(head):
+    known = embeddings(head, 4000, 0.8, True)
+    detector = NoveltyDetector(head).calibrate(known)
+    assert len(detector.known) == len(detector.reference) == 2000
+    alarms = (detector.predict(embeddings(head, 4000, 0.8, True)) == -1).float().mean()
+    assert float(alarms) == pytest.approx(0.05, abs=0.02)
+    # Calibrating again does the same, though the score is fitted by now.
+    assert torch.equal(detector.calibrate(known).known, known[1::2])
+
+
+@given(count=st.integers(20, 300), fpr=st.floats(0.05, 0.6), seed=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_p_values_are_those_of_the_definition(count, fpr, seed):
+    head = make_head()
+    torch.manual_seed(seed)
+    known, new = (embeddings(head, n, 0.6, True) for n in (count, 50))
+    detector = NoveltyDetector(head, "gap", fpr).calibrate(known)
+    scores = detector.score(known)
+    expected = (1 + (scores[None] >= detector.score(new)[:, None]).sum(-1)) / (count + 1)
+    assert torch.allclose(detector.p_value(new), expected)
+    flagged = detector.predict(new) == -1
+    assert torch.equal(flagged, expected <= fpr)
+    assert torch.equal(flagged, detector.score(new) > detector.threshold)
+
+
+def test_per_class_keeps_the_rate_within_every_predicted_class(head):
+    """Class 0 is noisier than the others: one threshold for all flags it far too often."""
+
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = torch.randint(8, (count,))
+        noise = torch.where(labels == 0, 0.9, 0.2)[:, None] * torch.randn(count, 12)
+        return 3 * head.targets.vectors()[labels] + noise, labels
+
+    rates = {}
+    for per_class in (False, True):
+        detector = NoveltyDetector(head, "maxcos", per_class=per_class).calibrate(draw(8000)[0])
+        z, labels = draw(8000)
+        flagged = detector.predict(z) == -1
+        predicted = head.predict(z)
+        rates[per_class] = [float(flagged[predicted == c].float().mean()) for c in range(8)]
+    assert max(rates[False]) > 0.2
+    assert all(0.03 < rate < 0.075 for rate in rates[True])
+
+
+def test_classes_with_too_few_calibration_inputs_share_a_threshold(head):
+    known = embeddings(head, 2000, 0.5, True)
+    rare = head.predict(known) == 3
+    known = torch.cat([known[~rare], known[rare][:5]])
+    together = NoveltyDetector(head, "maxcos").calibrate(known)
+    apart = NoveltyDetector(head, "maxcos", per_class=True).calibrate(known)
+    z = embeddings(head, 500, 0.5, True)
+    of_rare = head.predict(z) == 3
+    assert torch.equal(together.p_value(z)[of_rare], apart.p_value(z)[of_rare])
+    assert not torch.equal(together.p_value(z)[~of_rare], apart.p_value(z)[~of_rare])
+
+
+def test_it_flags_the_unknown_and_labels_the_rest(head):
+    detector = NoveltyDetector(head).calibrate(embeddings(head, 1000, 0.3, True))
+    assert torch.equal(detector.predict(3 * head.targets.vectors()), torch.arange(8))
+    unknown = embeddings(head, 500, 0.3, False)
+    assert (detector.predict(unknown) == -1).float().mean() > 0.9
+    assert (detector.p_value(unknown) <= 1).all()
+    assert (detector.p_value(unknown) > 0).all()
+
+
+def test_an_embedding_that_is_not_finite_is_unknown(head):
+    detector = NoveltyDetector(head, "norm").calibrate(embeddings(head, 100, 0.3, True))
+    assert detector.p_value(torch.full((1, 12), torch.nan)).item() == pytest.approx(1 / 101)
+
+
+def test_misuse_is_refused(head):
+    with pytest.raises(LSCError, match="did you mean 'mass'"):
+        NoveltyDetector(head, "mas")
+    with pytest.raises(LSCError, match="between 0 and 1"):
+        NoveltyDetector(head, fpr=0)
+    for ask in ("p_value", "predict", "score"):
+        with pytest.raises(LSCError, match=r"call calibrate\(\) first"):
+            getattr(NoveltyDetector(head), ask)(torch.zeros(1, 12))
+    with pytest.raises(LSCError, match=r"call calibrate\(\) first"):
+        _ = NoveltyDetector(head, "gap").threshold
+    with pytest.raises(LSCError, match="19 or more known inputs"):
+        NoveltyDetector(head, "gap").calibrate(torch.randn(18, 12))
+    with pytest.raises(LSCError, match="not finite"):
+        NoveltyDetector(head, "gap").calibrate(torch.full((30, 12), torch.nan))

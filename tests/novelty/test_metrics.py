@@ -1,0 +1,35 @@
+"""Metrics of novelty scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lsc_continual import LSCError
+from lsc_continual.novelty import novelty_metrics
+
+
+def test_metrics_of_a_perfect_and_of_a_useless_score():
+    known, unknown = np.linspace(0, 1, 200), np.linspace(2, 3, 100)
+    correct = np.ones(200, dtype=bool)
+    perfect = {"auroc": 1.0, "fpr95": 0.0, "aupr": 1.0, "oscr": 1.0}
+    assert novelty_metrics(known, unknown, correct) == perfect
+    useless = novelty_metrics(known, known[::2], correct)
+    assert useless["auroc"] == pytest.approx(0.5, abs=0.01)
+    assert useless["fpr95"] == pytest.approx(0.95, abs=0.02)
+    assert useless["aupr"] == pytest.approx(1 / 3, abs=0.02)  # the share of unknown inputs
+    correct[::2] = False
+    assert novelty_metrics(known, unknown, correct)["oscr"] == 0.5
+    with pytest.raises(LSCError, match="need known and unknown"):
+        novelty_metrics(known, unknown[:0], correct)
+
+
+def test_oscr_is_the_area_under_the_curve_of_its_definition():
+    rng = np.random.default_rng(0)
+    known, unknown = rng.normal(0, 1, 300), rng.normal(1, 1, 200)
+    correct = rng.random(300) < 0.8
+    thresholds = np.sort(np.concatenate([known, unknown, [np.inf]]))
+    ccr = [(correct & (known <= t)).mean() for t in thresholds]
+    fpr = [(unknown <= t).mean() for t in thresholds]
+    area = float(np.trapezoid([0, *ccr], [0, *fpr]))
+    assert novelty_metrics(known, unknown, correct)["oscr"] == pytest.approx(area, abs=1e-9)

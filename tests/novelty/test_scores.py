@@ -1,0 +1,139 @@
+"""Novelty scores: their definitions, their direction, what fitting does, and their cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lsc_continual import LSCError, TargetHead, make_system
+from lsc_continual.catalog import SCORES
+from lsc_continual.errors import NotTractableError
+from lsc_continual.novelty import available_scores, make_score, novelty_metrics
+from lsc_continual.novelty.base import Placed
+from lsc_continual.novelty.fitted import Mahalanobis
+from tests.novelty.embeddings import embeddings, make_head
+
+
+@pytest.fixture
+def head() -> TargetHead:
+    return make_head()
+
+
+def scores_of(head: TargetHead, z: torch.Tensor) -> dict[str, torch.Tensor]:
+    """All scores, fitted on known embeddings."""
+    reference, known = (Placed(head, embeddings(head, 400, 0.3, True)) for _ in range(2))
+    scores = available_scores(head)
+    for score in scores.values():
+        score.fit(reference, known)
+    return {name: score(z) for name, score in scores.items()}
+
+
+def test_scores_of_the_softmax_are_their_definitions(head):
+    z = torch.randn(40, 12)
+    every = 12.0 * F.normalize(z, dim=-1) @ head.system.vectors(torch.arange(head.system.size)).T
+    p, owned = every.softmax(-1), head.targets.addresses()
+    scores = scores_of(head, z)
+    assert torch.allclose(scores["mass"], -p[:, owned].sum(-1).log(), atol=1e-4)
+    assert torch.allclose(scores["ambiguity"], 1 - p.amax(-1), atol=1e-5)
+    assert torch.allclose(scores["doubt"], 1 - p[:, owned].amax(-1), atol=1e-5)
+    assert torch.allclose(scores["energy"], -every[:, owned].logsumexp(-1), atol=1e-4)
+    best = (every / 12.0).topk(2).values
+    assert torch.allclose(scores["gap"], best[:, 1] - best[:, 0], atol=1e-5)
+    assert torch.allclose(scores["maxcos"], -every[:, owned].amax(-1) / 12.0, atol=1e-5)
+
+
+def test_unowned_and_walk_count_what_is_nearer_than_the_nearest_owned(head):
+    z = torch.randn(200, 12)
+    cosines = F.normalize(z, dim=-1) @ head.system.vectors(torch.arange(head.system.size)).T
+    best = cosines[:, head.targets.addresses()].amax(-1, keepdim=True)
+    nearer = (cosines > best + 1e-6).sum(-1)
+    scores = scores_of(head, z)
+    assert torch.equal(scores["walk"], nearer.clamp_max(128).float())
+    assert torch.equal(scores["unowned"], (nearer > 0).float())
+    assert (nearer > 128).any()  # so that the limit was met
+    assert (nearer == 0).any()
+
+
+def test_knn_is_the_mean_cosine_distance_to_five_neighbours(head):
+    reference, z = embeddings(head, 50, 0.3, True), torch.randn(9, 12)
+    score = make_score("knn", head)
+    score.fit(Placed(head, reference), Placed(head, reference))
+    cosines = F.cosine_similarity(z[:, None], reference[None], dim=-1)
+    assert torch.allclose(score(z), 1 - cosines.topk(5).values.mean(-1), atol=1e-5)
+
+
+def test_mahalanobis_is_the_distance_in_the_metric_of_the_residuals(head):
+    reference, z = embeddings(head, 500, 0.3, True), torch.randn(9, 12)
+    score = make_score("mahalanobis", head)
+    score.fit(Placed(head, reference), Placed(head, reference))
+    targets = head.targets.vectors()
+
+    def nearest(x):
+        return targets[(x @ targets.T).argmax(-1)]
+
+    length = (reference * nearest(reference)).sum(-1).mean()
+    residual = reference - length * nearest(reference)
+    covariance = residual.T @ residual / len(residual)
+    covariance += 0.01 * covariance.diagonal().mean() * torch.eye(12)
+    off = z - length * nearest(z)
+    expected = (off @ torch.linalg.inv(covariance) * off).sum(-1)
+    assert torch.allclose(score(z), expected, rtol=1e-3)
+
+
+def test_a_covariance_updated_in_pieces_is_that_of_all_at_once(head):
+    parts = embeddings(head, 600, 0.3, True).split(200)
+    at_once, in_pieces = Mahalanobis(head), Mahalanobis(head)
+    for score in (at_once, in_pieces):  # one length for both
+        score.fit(Placed(head, parts[0]), Placed(head, parts[0]))
+    at_once.update(Placed(head, torch.cat(parts[1:])))
+    for part in parts[1:]:
+        in_pieces.update(Placed(head, part))
+    z = torch.randn(20, 12)
+    assert torch.allclose(at_once(z), in_pieces(z), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_is_higher_for_what_is_unknown(name, head):
+    known, unknown = embeddings(head, 500, 0.3, True), embeddings(head, 500, 0.3, False)
+    scores = [scores_of(head, z)[name].numpy() for z in (known, unknown)]
+    assert novelty_metrics(*scores, np.ones(500, dtype=bool))["auroc"] > 0.8
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_half_precision_embeddings_score_as_their_values_do(name, head):
+    z = embeddings(head, 30, 0.3, True).half()
+    torch.manual_seed(1)
+    half = scores_of(head, z)[name]
+    torch.manual_seed(1)
+    assert torch.allclose(half.float(), scores_of(head, z.float())[name], atol=1e-4)
+
+
+def test_the_default_adds_up_parts_in_units_of_their_deviation(head):
+    known = embeddings(head, 2000, 0.3, True)
+    score = make_score("auto", head)
+    score.fit(Placed(head, embeddings(head, 400, 0.3, True)), Placed(head, known))
+    assert abs(float(score(known).mean())) < 1e-3
+    assert 1.0 < float(score(known).std()) < 3.01  # three parts with deviation 1
+
+
+def test_systems_without_a_partition_have_the_other_scores():
+    head = TargetHead(make_system("permutohedron", 9), unknown_prior=0)
+    head.add_classes([0, 1])
+    names = set(available_scores(head))
+    assert {"auto", "gap", "maxcos", "norm", "knn", "mahalanobis", "unowned"} <= names
+    assert names.isdisjoint({"mass", "ambiguity", "doubt"})
+    with pytest.raises(NotTractableError, match="use auto"):
+        make_score("mass", head)
+
+
+def test_a_score_that_is_not_fitted_says_so(head):
+    for name in ("auto", "knn", "mahalanobis", "relative-mahalanobis"):
+        with pytest.raises(LSCError, match=r"call fit\(\)"):
+            make_score(name, head)(torch.randn(2, 12))
+
+
+def test_an_unknown_score_is_refused_with_the_nearest(head):
+    with pytest.raises(LSCError, match="did you mean 'mass'"):
+        make_score("mas", head)

@@ -124,9 +124,9 @@ def experience_line(number: int, progress: TrainingProgress, result: OpenWorldRe
 
 def result_table(metrics: dict[str, Any], results: list[OpenWorldResult]) -> Table:
     """The table at the end of a run: one row an experience."""
-    title = "test accuracy on seen, old and new classes; AUROC of classes to come; known flagged"
+    title = "test accuracy on seen, old and new classes; AUROC of classes to come; false alarms"
     table = Table(title=title, title_justify="left")
-    for header in ("", "classes", "seen", "old", "new", "AUROC", "false alarms", "images/s", "parameters"):
+    for header in ("", "classes", "seen", "old", "new", "AUROC", "alarms", "images/s"):
         table.add_column(header, justify="left" if header == "classes" else "right")
     for index, (entry, result) in enumerate(zip(metrics["experiences"], results, strict=True)):
         novelty = result.novelty.get(HEADLINE_SCORE)
@@ -139,6 +139,5 @@ def result_table(metrics: dict[str, Any], results: list[OpenWorldResult]) -> Tab
             f"{novelty['auroc']:.3f}" if novelty else "–",
             f"{result.flagged['known']:.1%}" if "known" in result.flagged else "–",
             f"{entry['images_per_second']:,.0f}",
-            f"{entry['parameters']:,}",
         )
     return table

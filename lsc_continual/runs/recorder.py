@@ -106,6 +106,8 @@ class Recorder:
             f"{final['average_incremental_accuracy']:.2%}, forgetting {final['forgetting']:.2%}, "
             f"{self.seconds:.0f} s"
         )
+        counts = [entry["parameters"] for entry in self.metrics["experiences"]]
+        self._say(f"parameters of the network: {counts[0]:,} at first, {counts[-1]:,} at the end")
         if count := self.metrics["unreadable_files"]:
             self._say(f"{count:,} files could not be read and were left out")
         self._say(f"run folder: {self.folder.path}")

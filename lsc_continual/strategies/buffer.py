@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -96,15 +97,15 @@ class ReservoirBuffer(ExemplarsBuffer):
             "generator": self._generator.get_state(),
         }
 
-    def load_state(self, state: dict[str, Any], stream: Any) -> None:
-        """Fetch the stored samples out of the stream that they came from."""
+    def load_state(self, state: dict[str, Any], datasets: Sequence[Any]) -> None:
+        """Fetch the stored samples out of the data sets, one an experience, they came from."""
         for name in ("seen_classes", "labels", "weights", "places"):
             setattr(self, name, state[name])
         self._generator.set_state(state["generator"])
         runs, lengths = self.places[:, 0].unique_consecutive(return_counts=True)
         positions = self.places[:, 1].split(lengths.tolist())
         parts = [
-            stream[experience].dataset.subset(inside.tolist())
+            datasets[experience].subset(inside.tolist())
             for experience, inside in zip(runs.tolist(), positions, strict=True)
         ]
         for part in parts[1:]:

@@ -119,7 +119,7 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
         self._other_batches: dict[str, list[dict[str, Tensor]]] = {}
         self._position = 0
 
-    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._seen.update(arriving_classes(strategy.experience))
 
     def before_eval(self, strategy: Any, **kwargs: Any) -> None:

@@ -121,7 +121,8 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         return {"buffer": self.storage_policy.state(), "teacher": teacher}
 
     def load_state(self, state: dict[str, Any], strategy: Any, stream: Any) -> None:
-        self.storage_policy.load_state(state["buffer"], stream)
+        datasets = [experience.dataset for experience in stream]
+        self.storage_policy.load_state(state["buffer"], datasets)
         if state["teacher"] is not None:
             self._teacher = strategy.model.frozen_embedder()
             self._teacher.load_state_dict(state["teacher"])

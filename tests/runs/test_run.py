@@ -10,13 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from typer.testing import CliRunner, Result
 
 from lsc_continual import LSCError, load_model
+from lsc_continual.catalog import SCORES
 from lsc_continual.cli.main import app
+from lsc_continual.runs.model import load_detector
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.scenarios import Source
 from lsc_continual.scenarios.digits import load_digits
@@ -71,16 +74,17 @@ def test_metrics_have_the_promised_shape(metrics):
             "train_seconds",
             "images_per_second",
             "novelty",
+            "novelty_others",
+            "novelty_forgotten",
+            "flagged",
         }
         seen += entry["classes"]
         assert len(entry["accuracy_by_experience"]) == index + 1
         for quality in entry["novelty"].values():
-            assert set(quality) == {"auroc", "fpr95", "oscr"}
+            assert set(quality) == {"auroc", "fpr95", "aupr", "oscr"}
             assert all(0 <= value <= 1 for value in quality.values())
     assert sorted(seen) == list(range(10))
-    assert {"mass", "ambiguity", "gap", "max_cosine", "norm"} == set(
-        metrics["experiences"][0]["novelty"]
-    )
+    assert set(metrics["experiences"][0]["novelty"]) == set(SCORES)
     assert metrics["experiences"][-1]["novelty"] == {}
 
 
@@ -100,6 +104,7 @@ def test_the_folder_holds_what_the_documentation_says(folder):
     assert names == {"SHA256SUMS", "state.json", "tensors.safetensors"}
     assert {path.name for path in (folder / "model").iterdir()} == {
         "SHA256SUMS",
+        "calibration.safetensors",
         "model.json",
         "weights.safetensors",
     }
@@ -122,6 +127,46 @@ def test_the_saved_model_predicts_as_the_run_did(folder, metrics):
     accuracy = float((predicted == torch.tensor(data.test.targets)).double().mean())
     assert accuracy == pytest.approx(metrics["final"]["last_accuracy"])
     assert spec.class_names == data.class_names
+
+
+def test_the_saved_detector_flags_as_the_run_did(folder, metrics):
+    model, _ = load_model(folder)
+    detector = load_detector(folder, model.head)
+    with torch.no_grad():
+        z = model.embed(load_digits(Source()).test.images)
+    flagged = float((detector.predict(z) == -1).double().mean())
+    assert flagged == pytest.approx(metrics["experiences"][-1]["flagged"]["known"])
+    other = load_detector(folder, model.head, score="gap", fpr=0.2)
+    assert (other.score_name, other.fpr) == ("gap", 0.2)
+    assert torch.equal(other.known, detector.known)
+
+
+def test_without_held_out_images_there_is_no_detector(tmp_path):
+    result = run(*QUICK, "novelty.holdout=0", f"run.dir={tmp_path / 'run'}")
+    assert "1,347 training images" in result.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    first = metrics["experiences"][0]
+    assert first["flagged"] == {}
+    assert "mass" in first["novelty"]
+    assert "auto" not in first["novelty"]
+    model, _ = load_model(tmp_path / "run")
+    with pytest.raises(LSCError, match=r"calibrated no detector: train with novelty\.holdout"):
+        load_detector(tmp_path / "run", model.head)
+
+
+def test_other_data_sets_are_kept_apart(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (50, 20, 20, 3), dtype=np.uint8)
+    np.savez(tmp_path / "noise.npz", x_test=images)
+    settings = [f"novelty.others=[{tmp_path / 'noise.npz'}]", f"run.dir={tmp_path / 'run'}"]
+    result = run(*QUICK, *settings)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    last = metrics["experiences"][-1]
+    assert set(last["novelty_others"]) == {"noise"}
+    assert last["novelty_others"]["noise"]["auto"]["auroc"] > 0.9
+    assert last["novelty"] == {}
+    assert set(last["flagged"]) == {"known", "noise"}
+    assert last["flagged"]["noise"] > 0.5 > last["flagged"]["known"]
 
 
 def without_times(metrics: dict) -> dict:

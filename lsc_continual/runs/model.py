@@ -13,14 +13,15 @@ from safetensors.torch import load, save
 
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.encoders import make_encoder
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.heads import TargetHead
+from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
 _FORMAT = 2
-_DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+_DESCRIPTION, _WEIGHTS, _DETECTOR = "model.json", "weights.safetensors", "detector.safetensors"
 
 
 @dataclass
@@ -38,6 +39,8 @@ class ModelSpec:
     dim: int = 64
     head: dict[str, Any] = field(default_factory=dict)
     """Options of the `TargetHead`."""
+    inverted: bool = False
+    """Whether the network was trained on the negatives of image files."""
 
     def build(self, weights: str | None = None) -> TargetClassifier:
         """The untrained classifier."""
@@ -74,12 +77,7 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     Raises:
         LSCError: no model is there, it is damaged, or another version wrote it.
     """
-    folder = Path(folder)
-    if (folder / "model").is_dir():
-        folder = folder / "model"
-    if not (folder / _DESCRIPTION).is_file():
-        raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
-    files = read_folder(folder)
+    folder, files = _read(folder)
     try:
         description = json.loads(files[_DESCRIPTION])
         if description["format"] != _FORMAT:
@@ -97,3 +95,38 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
             raise
         raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error
     return model.eval(), spec
+
+
+def load_detector(
+    folder: str | Path, head: TargetHead, score: str | None = None, fpr: float | None = None
+) -> NoveltyDetector:
+    """The novelty detector, calibrated on what the run left in its `model/` folder.
+
+    Args:
+        folder: a `model/` folder or a run folder.
+        head: of the model in it.
+        score: another novelty score than the run's.
+        fpr: another false-alarm rate than the run's.
+
+    Raises:
+        NotCalibratedError: the run left nothing to calibrate on.
+        LSCError: no model is there, it is damaged, or a wrong score or rate.
+    """
+    folder, files = _read(folder)
+    if _DETECTOR not in files:
+        raise NotCalibratedError(
+            f"{folder} holds no calibration, so nothing says where the unknown begins: train the "
+            "run again with this version"
+        )
+    detector = NoveltyDetector(head, score or "mass", 0.05 if fpr is None else fpr)
+    return detector.calibrate(load(files[_DETECTOR])["embeddings"])
+
+
+def _read(folder: str | Path) -> tuple[Path, dict[str, bytes]]:
+    """The `model/` folder, and the files in it."""
+    folder = Path(folder)
+    if (folder / "model").is_dir():
+        folder = folder / "model"
+    if not (folder / _DESCRIPTION).is_file():
+        raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
+    return folder, read_folder(folder)

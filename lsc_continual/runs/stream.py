@@ -39,6 +39,8 @@ class Stream(NamedTuple):
     """Files that could not be read."""
     split: dict[str, list[str]] | None = None
     """Where this package drew the line between training and test data."""
+    inverted: bool = False
+    """Whether the images are the negatives of their files."""
 
     def describe(self) -> dict[str, Any]:
         """Classes, experiences and split, in JSON types."""
@@ -87,6 +89,7 @@ def open_stream(config: DictConfig) -> Stream:
         in_memory=isinstance(data.train, StoredImages),
         skipped=data.skipped,
         split=data.split,
+        inverted=data.inverted,
     )
 
 

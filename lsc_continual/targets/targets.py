@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lsc_continual.errors import LSCError, UnknownLabelError
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.targets.allocation import make_allocation
-from lsc_continual.targets.nearest import Nearest, nearest_owned
+from lsc_continual.targets.nearest import Nearest, nearest_owned, several_nearest_owned
 
 _CHUNK = 8192  # targets turned into vectors at a time
 Label = TypeVar("Label", bound=Hashable)
@@ -187,9 +187,23 @@ class Targets:
         Raises:
             LSCError: no class owns a target yet.
         """
+        self._require_classes()
+        return nearest_owned(self.system, self.allocation, z)
+
+    def several_nearest(self, z: Tensor, count: int) -> Nearest:
+        """The `count` nearest owned targets, as far as a bounded search finds them.
+
+        See `targets.nearest.several_nearest_owned`.
+
+        Raises:
+            LSCError: no class owns a target yet.
+        """
+        self._require_classes()
+        return several_nearest_owned(self.system, self.allocation, z, count)
+
+    def _require_classes(self) -> None:
         if not len(self):
             raise LSCError("no class owns a target yet: train on an experience or add classes")
-        return nearest_owned(self.system, self.allocation, z)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole map in JSON types.

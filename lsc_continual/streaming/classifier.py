@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,7 +169,7 @@ class StreamClassifier:
         batches = self.stream_inputs(
             source, batch_size=batch_size, batch_seconds=batch_seconds, workers=workers
         )
-        return chain.from_iterable(batches)
+        return (prediction for batch in batches for prediction in batch)
 
     def stream_inputs(
         self,

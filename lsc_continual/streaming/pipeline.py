@@ -17,7 +17,6 @@ from lsc_continual.streaming.inputs import Content, Input
 
 _CHUNK = 16  # inputs that one thread prepares at a time
 _AHEAD = 2  # batches that may wait, prepared or not
-_PAUSE = 0.1  # seconds between two looks at whether all is over
 
 
 class Item(NamedTuple):
@@ -26,6 +25,13 @@ class Item(NamedTuple):
     id: Any
     content: Content
     image: Tensor | LSCError
+
+
+class _Chunk(NamedTuple):
+    """Inputs that a thread prepares."""
+
+    size: int
+    items: Future[list[Item]]
 
 
 def default_workers() -> int:
@@ -62,10 +68,10 @@ class ReadAhead:
         self._size = size
         self._seconds = seconds
         self._chunk = min(_CHUNK, size)
-        self._queue: queue.Queue[Future[list[Item]] | BaseException | None] = queue.Queue(
-            -(-_AHEAD * size // self._chunk)
-        )
-        self._over = threading.Event()
+        self._queue: queue.SimpleQueue[_Chunk | BaseException | None] = queue.SimpleQueue()
+        self._room = _AHEAD * size
+        self._changed = threading.Condition()
+        self._over = False
         self._pool = ThreadPoolExecutor(workers or default_workers(), "prepare")
         self._reader = threading.Thread(target=self._read, name="read", daemon=True)
 
@@ -74,7 +80,9 @@ class ReadAhead:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        with self._changed:
+            self._over = True
+            self._changed.notify()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def batches(self) -> Iterator[list[Item]]:
@@ -97,11 +105,12 @@ class ReadAhead:
                 break
             if isinstance(entry, BaseException):
                 raise entry
-            if not entry.done():
+            self._make_room(entry.size)
+            if not entry.items.done():
                 yield []
             if not batch:
                 due = time.monotonic() + (self._seconds or 0)
-            batch = batch + entry.result()
+            batch = batch + entry.items.result()
             while len(batch) >= self._size:
                 yield batch[: self._size]
                 batch = batch[self._size :]
@@ -118,23 +127,25 @@ class ReadAhead:
             for some in self._source:
                 for start in range(0, len(some), self._chunk):
                     chunk = some[start : start + self._chunk]
-                    if self._over.is_set() or not self._put(
-                        self._pool.submit(self._prepare_all, chunk)
-                    ):
+                    if not self._take_room(len(chunk)):
                         return
+                    items = self._pool.submit(self._prepare_all, chunk)
+                    self._queue.put(_Chunk(len(chunk), items))
         except BaseException as error:  # it belongs to whoever takes the batches
             last = error
-        self._put(last)
+        self._queue.put(last)
 
-    def _put(self, entry: Future[list[Item]] | BaseException | None) -> bool:
-        """Wait for a place in the queue; False when all is over."""
-        while not self._over.is_set():
-            try:
-                self._queue.put(entry, timeout=_PAUSE)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _take_room(self, count: int) -> bool:
+        """Wait until so many further inputs may be under way; False when all is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._room >= count)
+            self._room -= count
+            return not self._over
+
+    def _make_room(self, count: int) -> None:
+        with self._changed:
+            self._room += count
+            self._changed.notify()
 
     def _prepare_all(self, chunk: list[Input]) -> list[Item]:
         items = []

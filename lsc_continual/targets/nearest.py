@@ -25,7 +25,7 @@ from lsc_continual.targets.allocation import Allocation
 
 _WALKS = (16, 128, 1024)  # lengths tried one after another
 _SCAN_CHUNK = 8192  # owned targets compared at a time
-_FEW_CLASSES = 1024  # up to here, several nearest targets are found by comparing with all
+_LISTED = 128  # of the nearest vectors of the system, where several owned ones are looked for
 
 
 class Nearest(NamedTuple):
@@ -58,42 +58,22 @@ def nearest_owned(system: VectorSystem, allocation: Allocation, z: Tensor) -> Ne
     return Nearest(ordinal, score)
 
 
-def several_nearest_owned(
-    system: VectorSystem, allocation: Allocation, z: Tensor, count: int
-) -> Nearest:
-    """The `count` nearest owned targets of each embedding, nearest first.
-
-    The cost does not grow with the classes: beyond a thousand they are looked for among the nearest
-    vectors of the system, 1,024 at most, so that fewer may be found, or none.
+def listed_owned(system: VectorSystem, allocation: Allocation, z: Tensor) -> tuple[Tensor, Tensor]:
+    """The owned ones among the nearest 128 vectors of the system, at a cost that never changes.
 
     Args:
         z: FloatTensor[batch, dim].
 
     Returns:
-        LongTensor[batch, count] of ordinals, −1 where no further one was found, and their cosines,
-        FloatTensor[batch, count], −inf there.
+        LongTensor[batch, listed] of ordinals, −1 for vectors that nobody owns, and their cosines,
+        FloatTensor[batch, listed], −inf there. `listed` is 0 where a system cannot rank.
     """
-    u = F.normalize(as_float(z), dim=-1)
-    ordinal = torch.full((len(u), count), -1, device=u.device)
-    score = u.new_full((len(u), count), -torch.inf)
-    if len(allocation) <= _FEW_CLASSES:
-        owner = torch.arange(len(allocation), device=u.device).expand(len(u), -1)
-        cosine = system.inner(u, allocation.addresses(owner[:1].reshape(-1)))
-    else:
-        ranked = system.ranked(u, _listed(system, len(allocation), count))
-        owner = allocation.owner(ranked.address)
-        cosine = ranked.score.masked_fill(owner < 0, -torch.inf)
-    found, place = cosine.topk(min(count, cosine.shape[-1]), dim=-1)
-    ordinal[:, : place.shape[-1]] = owner.gather(-1, place)
-    score[:, : place.shape[-1]] = found
-    return Nearest(ordinal, score)
-
-
-def _listed(system: VectorSystem, classes: int, count: int) -> int:
-    """How many of the nearest vectors are likely to have `count` owned ones among them."""
-    wanted = 4 * count * system.size / classes
-    limit = system.rank_limit()
-    return next((n for n in _WALKS if wanted <= n <= limit), min(limit, _WALKS[-1]))
+    length = min(system.rank_limit(), _LISTED)
+    if not length:
+        return torch.empty((len(z), 0), dtype=torch.int64), as_float(z)[:, :0]
+    ranked = system.ranked(z, length)
+    owner = allocation.owner(ranked.address)
+    return owner, ranked.score.masked_fill(owner < 0, -torch.inf)
 
 
 def _walks(system: VectorSystem, classes: int) -> list[int]:

@@ -19,7 +19,7 @@ def lsc_cl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["run", "ls", "show", "doctor"])
+@pytest.mark.parametrize("verb", ["run", "resume", "stream", "eval", "ls", "show", "doctor"])
 def test_every_verb_has_help_with_examples(verb):
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
@@ -85,7 +85,7 @@ def test_help_lists_and_settings_import_nothing_heavy():
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from lsc_continual.cli.main import app\n"
-        "helps = ['--help'], ['run', '--help'], ['doctor', '--help']\n"
+        "helps = ['--help'], ['run', '--help'], ['stream', '--help'], ['eval', '--help'], ['doctor', '--help']\n"
         "for arguments in (*helps, ['ls'], ['show']):\n"
         "    assert CliRunner().invoke(app, arguments).exit_code == 0\n"
         "heavy = {'torch', 'numpy', 'avalanche', 'sklearn', 'torchvision'} & set(sys.modules)\n"

@@ -20,7 +20,7 @@ from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.build import pick_device
 from lsc_continual.runs.model import ModelSpec, load_detector, load_model
 from lsc_continual.streaming.inputs import Content, Input, Preparation
-from lsc_continual.streaming.pipeline import Item, ReadAhead
+from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
 
 BATCH_SIZE = 64
 
@@ -150,7 +150,7 @@ class StreamClassifier:
                 items.append(Item(index, content, self.prepare(content)))
             except LSCError as error:
                 items.append(Item(index, content, error))
-        return next(self._answer([items])) if items else []
+        return self._finish(self._launch(items))
 
     def stream(
         self,
@@ -193,22 +193,10 @@ class StreamClassifier:
         return self._stream(ReadAhead(source, self.prepare, batch_size, batch_seconds, workers))
 
     def _stream(self, ahead: ReadAhead) -> Iterator[list[Prediction]]:
-        with ahead:
-            yield from self._answer(ahead.batches())
-
-    def _answer(self, batches: Iterable[list[Item]]) -> Iterator[list[Prediction]]:
-        """Answers for prepared batches, of which empty ones say that the next takes its time."""
-        under_way: _Launched | None = None
-        for batch in batches:
-            launched = self._launch(batch) if batch else None
-            if under_way is not None:  # the GPU has its next batch already
-                yield self._finish(under_way)
-            under_way = launched
-            if under_way is not None and self.device.type != "cuda":
-                yield self._finish(under_way)
-                under_way = None
-        if under_way is not None:
-            yield self._finish(under_way)
+        """Three stages at a time: inputs are prepared, the network runs, answers are made."""
+        with ahead, Background(map(self._launch, ahead.batches())) as launched:
+            for batch in launched:
+                yield self._finish(batch)
 
     @torch.inference_mode()
     def _launch(self, batch: list[Item]) -> _Launched:

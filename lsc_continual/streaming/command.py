@@ -19,6 +19,8 @@ from lsc_continual.streaming.progress import StreamProgress
 from lsc_continual.streaming.sources import open_sources
 from lsc_continual.streaming.unknown import UnknownFolder
 
+_SWITCH = 5e-4  # seconds: the thread that runs the network must not wait long for the others
+
 
 @dataclass(frozen=True)
 class StreamOptions:
@@ -46,6 +48,7 @@ def answer_all(
         LSCError: something the user can mend.
         BrokenPipeError: nobody reads standard output any more.
     """
+    sys.setswitchinterval(_SWITCH)
     check_batches(options.batch_size, options.batch_seconds, options.workers)
     if options.resume and options.output is None:
         raise LSCError("--resume goes on with a file: name it with --output")

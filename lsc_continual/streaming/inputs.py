@@ -42,7 +42,8 @@ def never() -> bool:
 class Preparation:
     """Brings an input into the form that the model was tested on.
 
-    Image files are read, scaled and cut as test images are; arrays have to fit as they are.
+    Image files are read, scaled and cut as test images are; arrays have to fit as they are, and
+    rows of tables (images of 1×1) mean what they are.
     """
 
     shape: tuple[int, int, int]
@@ -88,8 +89,8 @@ class Preparation:
 
     def _array(self, x: NDArray[Any]) -> Tensor:
         channels, height, width = self.shape
-        table = x.shape == (channels,) and height == width == 1
-        if table:
+        table = height == width == 1
+        if table and x.shape == (channels,):
             x = x[:, None, None]
         elif x.shape == (height, width) and channels == 1:
             x = x[None]

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -17,6 +17,9 @@ from lsc_continual.streaming.inputs import Content, Input
 
 _CHUNK = 16  # inputs that one thread prepares at a time
 _AHEAD = 2  # batches that may wait, prepared or not
+_PAUSE = 0.1  # seconds between two looks at whether all is over
+
+T = TypeVar("T")
 
 
 class Item(NamedTuple):
@@ -83,31 +86,25 @@ class ReadAhead:
         with self._changed:
             self._over = True
             self._changed.notify()
+        self._queue.put(None)  # for whoever waits for a batch
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def batches(self) -> Iterator[list[Item]]:
-        """The batches; an empty one where the next has to be waited for.
-
-        Raises what the source raised.
-        """
+        """The batches; raises what the source raised."""
         batch: list[Item] = []
         due = float("inf")
         while True:
-            if self._queue.empty():
-                yield []
             try:
                 entry = self._queue.get(timeout=self._patience(due) if batch else None)
             except queue.Empty:
                 yield batch
                 batch = []
                 continue
-            if entry is None:
+            if entry is None or self._over:
                 break
             if isinstance(entry, BaseException):
                 raise entry
             self._make_room(entry.size)
-            if not entry.items.done():
-                yield []
             if not batch:
                 due = time.monotonic() + (self._seconds or 0)
             batch = batch + entry.items.result()
@@ -156,3 +153,57 @@ class ReadAhead:
                 image = error
             items.append(Item(name, content, image))
         return items
+
+
+class Background(Generic[T]):
+    """Has a thread of its own go through an iterable, a little ahead of who takes the values.
+
+    A context manager: the thread ends when it is left, as soon as it has its next value.
+
+    Args:
+        values: to go through.
+        ahead: how many may wait.
+    """
+
+    def __init__(self, values: Iterable[T], ahead: int = 1) -> None:
+        self._values = values
+        self._queue: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+
+    def __enter__(self) -> Background[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+
+    def __iter__(self) -> Iterator[T]:
+        """The values; raises what they raised."""
+        while True:
+            value, error = self._queue.get()
+            if error is not None:
+                raise error
+            if value is None:
+                return
+            yield value
+
+    def _run(self) -> None:
+        try:
+            for value in self._values:
+                if not self._put(value, None):
+                    return
+        except BaseException as error:  # it belongs to whoever takes the values
+            self._put(None, error)
+        else:
+            self._put(None, None)
+
+    def _put(self, value: T | None, error: BaseException | None) -> bool:
+        """Wait for a place in the queue; False when all is over."""
+        while not self._over.is_set():
+            try:
+                self._queue.put((value, error), timeout=_PAUSE)
+            except queue.Full:
+                continue
+            return True
+        return False

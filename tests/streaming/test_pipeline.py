@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lsc_continual.errors import LSCError
 from lsc_continual.streaming.inputs import Input
-from lsc_continual.streaming.pipeline import ReadAhead
+from lsc_continual.streaming.pipeline import Background, ReadAhead
 
 IMAGE = torch.zeros(1)
 
@@ -42,7 +42,7 @@ def test_every_input_comes_out_once_and_in_order(sizes, batch_size, workers):
         return IMAGE
 
     with ReadAhead(source, slowly, batch_size, workers=workers) as ahead:
-        batches = [batch for batch in ahead.batches() if batch]
+        batches = list(ahead.batches())
     assert [item.id for batch in batches for item in batch] == list(range(sum(sizes)))
     assert all(len(batch) == batch_size for batch in batches[:-1])
 
@@ -58,7 +58,7 @@ def test_the_source_is_not_read_further_than_two_batches_ahead():
             yield [Input(latest, None)]
 
     with ReadAhead(endless(), prepare, 32, workers=2) as ahead:
-        batches = (batch for batch in ahead.batches() if batch)
+        batches = ahead.batches()
         for number in range(1, 6):
             next(batches)
             time.sleep(0.05)  # enough to read a thousand more
@@ -74,7 +74,7 @@ def test_whole_chunks_do_not_get_further_ahead_either():
 
     source = ([Input(0, None)] * 1000 for _ in itertools.count())
     with ReadAhead(source, counted, 64, workers=2) as ahead:
-        next(batch for batch in ahead.batches() if batch)
+        next(ahead.batches())
         time.sleep(0.1)
         assert next(prepared) == (1 + 2) * 64
 
@@ -82,7 +82,7 @@ def test_whole_chunks_do_not_get_further_ahead_either():
 def test_a_slow_source_is_answered_in_time():
     arriving: queue.Queue[list[Input]] = queue.Queue()
     with ReadAhead(iter(arriving.get, []), prepare, 100, seconds=0.05) as ahead:
-        batches = (batch for batch in ahead.batches() if batch)
+        batches = ahead.batches()
         for number in range(3):  # the source waits meanwhile
             arriving.put([Input(number, None)])
             assert [item.id for item in next(batches)] == [number]
@@ -96,7 +96,7 @@ def test_without_a_limit_in_time_batches_are_full():
 
     def take():
         with ReadAhead(iter(arriving.get, []), prepare, 2) as ahead:
-            got.extend(batch for batch in ahead.batches() if batch)
+            got.extend(ahead.batches())
 
     thread = threading.Thread(target=take)
     thread.start()
@@ -109,20 +109,36 @@ def test_without_a_limit_in_time_batches_are_full():
     assert [[item.id for item in batch] for batch in got] == [[0, 1]]
 
 
-def test_an_empty_batch_says_that_the_next_takes_its_time():
-    waiting = threading.Event()
+def test_a_background_goes_one_value_ahead_and_ends_when_it_is_left():
+    taken = []
 
-    def source():
-        yield [Input(0, None)]
-        waiting.wait(10)
-        yield [Input(1, None)]
+    def values():
+        for number in itertools.count():
+            taken.append(number)
+            yield number
 
-    with ReadAhead(source(), prepare, 1) as ahead:
-        batches = ahead.batches()
-        assert next(batch for batch in batches if batch)[0].id == 0
-        assert next(batches) == []
-        waiting.set()
-        assert next(batch for batch in batches if batch)[0].id == 1
+    before = threading.active_count()
+    with Background(values()) as background:
+        for number in itertools.islice(background, 5):
+            time.sleep(0.02)
+            assert taken[-1] == number + 2  # one waits, and one waits for its place
+    end = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_a_background_passes_on_all_values_and_the_error():
+    def values():
+        yield from range(20)
+        raise RuntimeError("no more")
+
+    got: list[int] = []
+    with Background(values()) as background, pytest.raises(RuntimeError, match="no more"):
+        got.extend(background)
+    assert got == list(range(20))
+    with Background(range(20)) as background:
+        assert list(background) == list(range(20))
 
 
 def test_bad_inputs_stay_in_their_places():

@@ -60,12 +60,12 @@ def classifier(encoder: str, shape: tuple[int, int, int], device: str, **options
     return StreamClassifier(model, spec, detector, device=device)
 
 
-def make_photos(folder: Path, count: int) -> None:
-    """JPEG files of 500×375, with about as much detail as photographs have."""
+def make_photos(folder: Path, count: int, side: int) -> None:
+    """JPEG files larger than the network's input, with about as much detail as photographs."""
     generator = np.random.RandomState(0)
     for number in range(count):
-        coarse = generator.randint(256, size=(48, 64, 3)).astype(np.uint8)
-        photo = Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC)
+        coarse = generator.randint(256, size=(side // 8, side // 6, 3)).astype(np.uint8)
+        photo = Image.fromarray(coarse).resize((2 * side, 3 * side // 2), Image.Resampling.BICUBIC)
         photo.save(folder / f"{number:06d}.jpg", quality=90)
 
 
@@ -84,7 +84,7 @@ def speeds(device: str, images: int, batch_size: int, turns: int) -> list[dict[s
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             (folder / "photos").mkdir()
-            make_photos(folder / "photos", count)
+            make_photos(folder / "photos", count, shape[1])
             pixels = np.random.RandomState(0).randint(256, size=(count, *shape)).astype(np.uint8)
             np.savez(folder / "x.npz", x=pixels)
             batch = torch.rand(batch_size, *shape, device=serving.device)
@@ -212,20 +212,26 @@ def main() -> None:
     parser.add_argument(
         "--scores", nargs="+", default=["mass", "ambiguity", "max_cosine", "gap"], metavar="SCORE"
     )
+    parser.add_argument(
+        "--parts", nargs="+", default=["speed", "classes", "memory"], metavar="PART"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
 
     device, size = arguments.device, arguments.batch_size
     figures: dict[str, Any] = {"environment": describe_environment(torch.device(device))}
     figures |= {"batch": size, "threads": torch.get_num_threads()}
-    # Memory first, before anything else has left its mark on the process.
-    figures["memory"] = memory(arguments.inputs, size, device)
-    figures["classes"] = costs_by_classes(arguments.scores, arguments.turns)
-    figures["speed"] = speeds(device, arguments.images, size, arguments.turns)
     console = Console()
-    show(console, f"images/s on {device}, batches of {size}", figures["speed"])
-    show(console, "decoding and scoring 256 embeddings in 384 dimensions", figures["classes"])
-    show(console, "memory", figures["memory"])
+    # Memory first, before anything else has left its mark on the process.
+    if "memory" in arguments.parts:
+        figures["memory"] = memory(arguments.inputs, size, device)
+        show(console, "memory", figures["memory"])
+    if "classes" in arguments.parts:
+        figures["classes"] = costs_by_classes(arguments.scores, arguments.turns)
+        show(console, "decoding and scoring 256 embeddings, n = 384", figures["classes"])
+    if "speed" in arguments.parts:
+        figures["speed"] = speeds(device, arguments.images, size, arguments.turns)
+        show(console, f"images/s on {device}, batches of {size}", figures["speed"])
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -249,34 +250,24 @@ class StreamClassifier:
     def _rows(self, z: Tensor) -> list[dict[str, Any]]:
         head, names = self.model.head, self.spec.class_names
         decoded = head.system.decode(z)
-        labels = head.targets.label_tensor(z)
-        ordinal = head.targets.nearest(z).ordinal
+        ranked = head.targets.several_nearest(z, 1 + self.top)
+        labels = head.targets.label_tensor(z)[ranked.ordinal.clamp_min(0)].tolist()
+        scores = ranked.score.tolist()
         columns = {
-            "label": [names[label] for label in labels[ordinal].tolist()],
+            "label": [names[row[0]] for row in labels],
             "novelty": self._scores.score(z).tolist(),
             "address": decoded.address.tolist(),
             "gap": decoded.gap.tolist(),
-            "alternatives": self._alternatives(z, ordinal),
+            "alternatives": [
+                tuple(Alternative(names[n], s) for n, s in zip(*row) if s > -inf)
+                for row in zip((row[1:] for row in labels), (row[1:] for row in scores))
+            ],
         }
         if self.detector is not None:
             p_value = self.detector.p_value(z)
             columns["p_value"] = p_value.tolist()
             columns["known"] = (p_value > self.detector.fpr).tolist()
         return [dict(zip(columns, row)) for row in zip(*columns.values())]
-
-    def _alternatives(self, z: Tensor, ordinal: Tensor) -> list[tuple[Alternative, ...]]:
-        """For each embedding, the classes next to the chosen one."""
-        if not self.top:
-            return [()] * len(z)
-        targets, names = self.model.head.targets, self.spec.class_names
-        ranked = targets.several_nearest(z, self.top + 1)
-        labels = targets.label_tensor(z)[ranked.ordinal.clamp_min(0)]
-        others = (ranked.ordinal >= 0) & (ranked.ordinal != ordinal.unsqueeze(-1))
-        rows = zip(labels.tolist(), ranked.score.tolist(), others.tolist(), strict=True)
-        return [
-            tuple(Alternative(names[n], s) for n, s, other in zip(*row) if other)[: self.top]
-            for row in rows
-        ]
 
 
 class _Launched(NamedTuple):

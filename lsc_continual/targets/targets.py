@@ -194,16 +194,18 @@ class Targets:
         return nearest_owned(self.system, self.allocation, z)
 
     def several_nearest(self, z: Tensor, count: int) -> Nearest:
-        """Up to `count` of the nearest owned targets, nearest first, in bounded time.
+        """The nearest owned target, exactly, and in bounded time up to `count` − 1 of the next.
 
         Up to 4,096 classes it compares with all of them. Beyond, it looks for owned ones among the
-        nearest 128 vectors of the system, and may find fewer than `count`, or none.
+        nearest 128 vectors of the system, and may find only one.
 
         Args:
             z: FloatTensor[batch, dim].
+            count: 1 or more.
 
         Returns:
-            Ordinals and cosines, [batch, at most count]; −1 and −inf where there is no further one.
+            Ordinals and cosines, [batch, at most count], nearest first; −1 and −inf where no
+            further one was found.
 
         Raises:
             LSCError: no class owns a target yet.
@@ -215,7 +217,13 @@ class Targets:
             return Nearest(ordinal, cosine)
         owner, cosine = listed_owned(self.system, self.allocation, u)
         cosine, place = cosine.topk(min(count, cosine.shape[-1]), dim=-1)
-        return Nearest(owner.gather(-1, place), cosine)
+        ordinal = owner.gather(-1, place)
+        if not ordinal.shape[-1]:
+            return Nearest(*(part.unsqueeze(-1) for part in self.nearest(u)))
+        missed = (ordinal[:, 0] < 0).nonzero().squeeze(-1)
+        if len(missed):
+            ordinal[missed, 0], cosine[missed, 0] = self.nearest(u[missed])
+        return Nearest(ordinal, cosine)
 
     def _require_classes(self) -> None:
         if not len(self):

@@ -175,7 +175,7 @@ def memory(inputs: int, batch_size: int, device: str) -> list[dict[str, Any]]:
         threading.Thread(target=feed, daemon=True).start()
         done, marks = 0, iter([inputs // 10, inputs // 2, inputs])
         mark = next(marks)
-        for answers in serving.stream_inputs(read_inputs(read), batch_size=batch_size):
+        for _, answers in serving.stream_inputs(read_inputs(read), batch_size=batch_size):
             done += len(answers)
             if done >= mark:
                 pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -59,8 +59,6 @@ class Prediction:
     """The classes that come next, nearest first; fewer where a bounded search finds no more."""
     error: str | None = None
     """What is wrong with the input; then there is nothing else but `id`."""
-    content: Content | None = None
-    """The input itself."""
 
 
 class StreamClassifier:
@@ -170,7 +168,7 @@ class StreamClassifier:
         batches = self.stream_inputs(
             source, batch_size=batch_size, batch_seconds=batch_seconds, workers=workers
         )
-        return (prediction for batch in batches for prediction in batch)
+        return (prediction for _, answers in batches for prediction in answers)
 
     def stream_inputs(
         self,
@@ -179,8 +177,8 @@ class StreamClassifier:
         batch_size: int = BATCH_SIZE,
         batch_seconds: float | None = None,
         workers: int | None = None,
-    ) -> Iterator[list[Prediction]]:
-        """Answers for the inputs of a source (see `streaming.sources`), batch by batch, in order.
+    ) -> Iterator[tuple[list[Item], list[Prediction]]]:
+        """Batches of the inputs of a source (see `streaming.sources`), in order, and the answers.
 
         Args:
             batch_size: of the network.
@@ -193,11 +191,11 @@ class StreamClassifier:
         check_batches(batch_size, batch_seconds, workers)
         return self._stream(ReadAhead(source, self.prepare, batch_size, batch_seconds, workers))
 
-    def _stream(self, ahead: ReadAhead) -> Iterator[list[Prediction]]:
+    def _stream(self, ahead: ReadAhead) -> Iterator[tuple[list[Item], list[Prediction]]]:
         """Three stages at a time: inputs are prepared, the network runs, answers are made."""
         with ahead, Background(map(self._launch, ahead.batches())) as launched:
             for batch in launched:
-                yield self._finish(batch)
+                yield batch.items, self._finish(batch)
 
     @torch.inference_mode()
     def _launch(self, batch: list[Item]) -> _Launched:
@@ -210,12 +208,13 @@ class StreamClassifier:
         x = torch.stack(images)
         if self.device.type != "cuda":
             return _Launched(batch, self.model.embed(as_unit_range(x)), None)
-        x = as_unit_range(x.pin_memory().to(self.device, non_blocking=True))
-        z = self.model.embed(x.contiguous(memory_format=torch.channels_last)).float()
-        home = torch.empty(z.shape, dtype=z.dtype, pin_memory=True)
-        home.copy_(z, non_blocking=True)
-        done = torch.cuda.Event()
-        done.record()
+        with torch.cuda.device(self.device):  # each thread has its own current device
+            x = as_unit_range(x.pin_memory().to(self.device, non_blocking=True))
+            z = self.model.embed(x.contiguous(memory_format=torch.channels_last)).float()
+            home = torch.empty(z.shape, dtype=z.dtype, pin_memory=True)
+            home.copy_(z, non_blocking=True)
+            done = torch.cuda.Event()
+            done.record()
         return _Launched(batch, home, done)
 
     def _finish(self, launched: _Launched) -> list[Prediction]:
@@ -224,15 +223,13 @@ class StreamClassifier:
             launched.done.synchronize()
         told = iter(()) if launched.embedding is None else self._tell(launched.embedding)
         predictions = []
-        for name, content, image in launched.batch:
-            values = None if isinstance(image, LSCError) else next(told)
-            if values is not None:
-                predictions.append(Prediction(name, **values, content=content))
-                continue
-            why = (
-                str(image) if isinstance(image, LSCError) else "the network's output is not finite"
-            )
-            predictions.append(Prediction(name, error=why, content=content))
+        for item in launched.items:
+            values = None if isinstance(item.image, LSCError) else next(told)
+            if values is None:
+                bad = isinstance(item.image, LSCError)
+                why = str(item.image) if bad else "the network's output is not finite"
+                values = {"error": why}
+            predictions.append(Prediction(item.id, **values))
         return predictions
 
     @torch.inference_mode()
@@ -273,7 +270,7 @@ class StreamClassifier:
 class _Launched(NamedTuple):
     """A batch that the network works on."""
 
-    batch: list[Item]
+    items: list[Item]
     embedding: Tensor | None
     """FloatTensor[images, dim] on the CPU, once `done`; None where no input could be prepared."""
     done: Any

@@ -76,11 +76,13 @@ def answer_all(
             unknown = UnknownFolder(options.save_unknown, classifier.prepare)
         done, failed = (answered.count, answered.failed) if answered else (0, 0)
         with StreamProgress(console, done, failed) as progress:
-            for predictions in batches:
+            for items, predictions in batches:
                 if unknown is not None:
-                    for line, prediction in enumerate(predictions, progress.count + 1):
-                        if prediction.known is False:
-                            unknown.add(line, prediction.content)
+                    for line, (item, answer) in enumerate(
+                        zip(items, predictions, strict=True), progress.count + 1
+                    ):
+                        if answer.known is False:
+                            unknown.add(line, item.content)
                 write(b"".join(map(json_line, predictions)))
                 progress.add(predictions)
         progress.say(progress.line())

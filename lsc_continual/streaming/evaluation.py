@@ -73,7 +73,7 @@ def evaluate_folder(
     novelty: list[float] = []
     batches = classifier.stream_inputs([inputs], batch_size=batch_size, workers=workers)
     with StreamProgress(console) as progress:
-        for predictions in batches:
+        for _, predictions in batches:
             progress.add(predictions)
             for prediction in predictions:
                 if prediction.error is None and prediction.novelty is not None:

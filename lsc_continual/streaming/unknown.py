@@ -35,7 +35,7 @@ class UnknownFolder:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def add(self, line: int, content: Content | None) -> None:
+    def add(self, line: int, content: Content) -> None:
         """Keep an input.
 
         Args:

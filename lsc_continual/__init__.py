@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lsc_continual.runs.model import load_model
     from lsc_continual.scenarios import make_benchmark
     from lsc_continual.strategies import LSC, EmbeddingReplay
+    from lsc_continual.streaming import StreamClassifier
     from lsc_continual.systems import VectorSystem, make_system, min_dim
     from lsc_continual.targets import Targets
 
@@ -28,6 +29,7 @@ _HOMES = {
     "EuclideanLoss": "losses",
     "LSCError": "errors",
     "NoveltyDetector": "novelty",
+    "StreamClassifier": "streaming",
     "StructuredSoftmaxLoss": "losses",
     "TargetClassifier": "classifier",
     "TargetHead": "heads",
@@ -47,6 +49,7 @@ __all__ = [
     "EuclideanLoss",
     "LSCError",
     "NoveltyDetector",
+    "StreamClassifier",
     "StructuredSoftmaxLoss",
     "TargetClassifier",
     "TargetHead",

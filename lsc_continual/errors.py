@@ -33,6 +33,10 @@ class NotTractableError(LSCError):
     """A quantity that has no known polynomial-time formula for this vector system."""
 
 
+class NotCalibratedError(LSCError):
+    """A novelty threshold was asked for that no data have set."""
+
+
 class UnknownLabelError(LSCError):
     """A class label that owns no target."""
 

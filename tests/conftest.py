@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from avalanche.benchmarks import nc_benchmark
+from PIL import Image
+from rich.console import Console
+from sklearn.datasets import load_digits
 from torch import nn
 
+from lsc_continual.config import resolve
+from lsc_continual.runs.run import run
 from lsc_continual.scenarios import StoredImages
 
 torch.set_num_threads(1)  # small tensors gain nothing from more, and lose on a busy machine
@@ -52,3 +60,39 @@ def blob_stream():
 def encoder() -> nn.Module:
     torch.manual_seed(0)
     return make_encoder()
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """All digits as uint8 [N, 8, 8], and their labels."""
+    bunch = load_digits()
+    return (bunch.images * (255 / 16)).round().astype(np.uint8), bunch.target
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory) -> Path:
+    """The folder of a run that learned the digits 0 to 7."""
+    return _run(tmp_path_factory.mktemp("runs") / "digits")
+
+
+@pytest.fixture(scope="session")
+def uncalibrated_run(tmp_path_factory) -> Path:
+    """As `digits_run`, without a calibrated detector."""
+    return _run(tmp_path_factory.mktemp("runs") / "uncalibrated", "novelty.holdout=0")
+
+
+def _run(folder: Path, *settings: str) -> Path:
+    quick = ["encoder=mlp", "train.epochs=4", "system.dim=64", "data.classes=[0,1,2,3,4,5,6,7]"]
+    return run(resolve([*quick, *settings, f"run.dir={folder}"]), Console(quiet=True))
+
+
+@pytest.fixture
+def photos(tmp_path, digits) -> Path:
+    """A folder with a folder for each digit, and seven .png files in it."""
+    images, labels = digits
+    for label in range(10):
+        folder = tmp_path / "photos" / str(label)
+        folder.mkdir(parents=True)
+        for number, image in enumerate(images[labels == label][:7]):
+            Image.fromarray(image).save(folder / f"{number}.png")
+    return tmp_path / "photos"

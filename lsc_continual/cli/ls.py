@@ -13,7 +13,8 @@ def ls(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="scenarios, strategies, systems, allocations, encoders or losses; all by default."
+            help="scenarios, strategies, systems, allocations, encoders, losses or scores; "
+            "all by default."
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -36,6 +37,7 @@ def ls(
         "allocations": catalog.ALLOCATIONS,
         "encoders": catalog.ENCODERS,
         "losses": catalog.LOSSES,
+        "scores": catalog.SCORES,
     }
     if kind is not None and kind not in tables:
         raise unknown_name("list", kind, tables)

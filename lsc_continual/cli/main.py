@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 
 from lsc_continual.cli.doctor import doctor
+from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
 from lsc_continual.cli.show import show
+from lsc_continual.cli.stream import stream
 from lsc_continual.errors import LSCError, first_line
 
 app = typer.Typer(
@@ -46,6 +48,8 @@ def options(
 
 app.command()(run)
 app.command()(resume)
+app.command()(stream)
+app.command("eval")(evaluate)
 app.command()(ls)
 app.command()(show)
 app.command()(doctor)

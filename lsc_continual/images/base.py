@@ -53,6 +53,8 @@ class ImageData(NamedTuple):
     """Files that could not be read, each with the reason."""
     split: dict[str, list[str]] | None = None
     """What "train" and "test" consist of, by path or row, where this package drew the line."""
+    inverted: bool = False
+    """Whether the images are the negatives of their files."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

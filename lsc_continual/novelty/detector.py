@@ -80,7 +80,7 @@ class NoveltyDetector:
                 not finite.
         """
         if reference is None and self._score.needs_fit:
-            z_known, reference = z_known[1::2], z_known[::2]
+            z_known, reference = z_known[1::2].contiguous(), z_known[::2].contiguous()
         if len(z_known) < self.needed:
             raise LSCError(
                 f"a false-alarm rate of {self.fpr} needs {self.needed} or more known inputs to "
@@ -145,16 +145,19 @@ class NoveltyDetector:
         labels = self.head.targets.label_tensor(z)[verdict.ordinal]
         return torch.where(verdict.known, labels, -1)
 
-    @torch.no_grad()
     def judge(self, z: Tensor) -> Verdict:
         """Everything at once: FloatTensor[batch, dim] -> tensors [batch].
 
         Raises:
             LSCError: `calibrate` was not called.
         """
+        return self.judge_placed(Placed(self.head, z))
+
+    @torch.no_grad()
+    def judge_placed(self, placed: Placed) -> Verdict:
+        """As `judge`, sharing with the caller what both look at."""
         if self.known is None:
             raise LSCError(_NOT_CALIBRATED)
-        placed = Placed(self.head, z)
         novelty, ordinal = self._score.of(placed), placed.nearest.ordinal
         groups = self._groups[ordinal] if self.per_class else torch.zeros_like(ordinal)
         p_value = self._calibration.p_value(novelty, groups)

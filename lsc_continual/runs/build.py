@@ -47,6 +47,7 @@ def model_spec(config: DictConfig, stream: Stream) -> ModelSpec:
         encoder_options=OmegaConf.to_container(config.encoder.options),  # type: ignore[arg-type]
         input_shape=stream.input_shape,
         class_names=stream.class_names,
+        inverted=stream.inverted,
         mean=OmegaConf.to_object(config.data.mean) if config.data.mean else None,  # type: ignore[arg-type]
         std=OmegaConf.to_object(config.data.std) if config.data.std else None,  # type: ignore[arg-type]
         system=config.system.name,
@@ -151,8 +152,11 @@ def make_augmentation(config: DictConfig, in_memory: bool) -> RandomGeometry:
     )
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, setting: str = "train.device=") -> torch.device:
     """The device of `train.device`; "auto" is this process's GPU if there is one.
+
+    Args:
+        setting: how the user chooses it, for errors.
 
     Raises:
         LSCError: no such device here.
@@ -164,9 +168,9 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise LSCError(f"train.device={name} is not available here: use auto or cpu") from error
+        raise LSCError(f"{setting}{name} is not available here: use auto or cpu") from error
     if device.type not in ("cpu", "cuda"):
-        raise LSCError(f"train.device={name} cannot be used for training: use auto, cpu or cuda")
+        raise LSCError(f"{setting}{name} cannot be used: use auto, cpu or cuda")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.encoders import make_encoder
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.heads import TargetHead
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.sealed import read_folder
@@ -42,6 +42,8 @@ class ModelSpec:
     dim: int = 64
     head: dict[str, Any] = field(default_factory=dict)
     """Options of the `TargetHead`."""
+    inverted: bool = False
+    """Whether the network was trained on the negatives of image files."""
 
     def build(self, weights: str | None = None) -> TargetClassifier:
         """The untrained classifier."""
@@ -121,20 +123,22 @@ def load_detector(
         device: where the embeddings that it will judge are.
 
     Raises:
-        LSCError: the run calibrated none, or the files are damaged or another version's.
+        NotCalibratedError: the run calibrated none.
+        LSCError: the files are damaged or another version's.
     """
     folder, description, files = _read(folder)
     if "detector" not in description:
-        raise LSCError(
-            f"the run that left {folder} calibrated no detector: train with novelty.holdout "
-            "above 0, on enough images"
+        raise NotCalibratedError(
+            f"{folder} holds no calibration, so nothing says where the unknown begins: train with "
+            "novelty.holdout above 0, on enough images"
         )
     with _damage_named(folder):
         stored, tensors = description["detector"], load(files[_CALIBRATION])
         known, reference = (tensors[name].to(device) for name in ("known", "reference"))
-        detector = NoveltyDetector(
-            head, score or stored["score"], fpr or stored["fpr"], stored["per_class"]
-        )
+        settings = stored | {"score": score or stored["score"]}
+        if fpr is not None:
+            settings["fpr"] = fpr
+        detector = NoveltyDetector(head, **settings)
     return detector.calibrate(known, reference)
 
 

@@ -46,6 +46,8 @@ class Stream(NamedTuple):
     """Of each experience: images of its classes that are not trained on; empty for none."""
     split: dict[str, list[str]] | None = None
     """Where this package drew the line between training and test data."""
+    inverted: bool = False
+    """Whether the images are the negatives of their files."""
 
     def describe(self) -> dict[str, Any]:
         """Classes, experiences and split, in JSON types."""
@@ -100,6 +102,7 @@ def open_stream(config: DictConfig) -> Stream:
         skipped=data.skipped,
         held_out=_by_experience(rest, benchmark) if len(rest) else (),
         split=data.split,
+        inverted=data.inverted,
     )
 
 

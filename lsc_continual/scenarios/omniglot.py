@@ -38,7 +38,7 @@ def load_omniglot(source: Source) -> ImageData:
                 test[name] = [path for path in paths if _drawer(path) > _LAST_TRAINING_DRAWER]
     # Always in memory, where ink can be made bright: at 28×28 they take 25 MB.
     data = read_files(root, train, test, replace(source, memory=inf), resolution=28, channels=1)
-    return data._replace(train=_inverted(data.train), test=_inverted(data.test))
+    return data._replace(train=_inverted(data.train), test=_inverted(data.test), inverted=True)
 
 
 def _drawer(path: str) -> int:

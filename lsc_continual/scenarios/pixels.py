@@ -35,7 +35,7 @@ def as_images(x: NDArray[Any], what: str) -> Tensor:
             f"{what} has {x.ndim} dimensions: use [N, H, W], [N, H, W, C], [N, C, H, W] or a table "
             "[N, features]"
         )
-    return torch.from_numpy(np.ascontiguousarray(_values(x, what, table)))
+    return torch.from_numpy(np.ascontiguousarray(pixel_values(x, what, table)))
 
 
 def _channels_first(x: NDArray[Any], what: str) -> NDArray[Any]:
@@ -51,7 +51,17 @@ def _channels_first(x: NDArray[Any], what: str) -> NDArray[Any]:
     return x if first else x.transpose(0, 3, 1, 2)
 
 
-def _values(x: NDArray[Any], what: str, table: bool) -> NDArray[Any]:
+def pixel_values(x: NDArray[Any], what: str, table: bool = False) -> NDArray[Any]:
+    """The same array as uint8 in 0 … 255 or float32 in 0 … 1.
+
+    Args:
+        x: of any shape; integers mean 0 … 255, floats 0 … 1, or 0 … 255 if all are whole.
+        what: what the array is called in errors.
+        table: the numbers mean what they are.
+
+    Raises:
+        LSCError: another type or range.
+    """
     if x.dtype == np.uint8:
         return x
     if x.dtype == np.bool_:

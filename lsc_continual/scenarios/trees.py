@@ -24,11 +24,7 @@ def image_paths(root: Path, folder: str = "") -> list[str]:
     Raises:
         LSCError: a name that is not UTF-8, or a folder that may not be read.
     """
-    paths = []
-    for place, folders, files in os.walk(root / folder, onerror=_refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(place).relative_to(root)
-        paths += [(relative / name).as_posix() for name in files if _is_image(name)]
+    paths = found_images(root, folder)
     for path in paths:
         try:
             path.encode()
@@ -36,6 +32,20 @@ def image_paths(root: Path, folder: str = "") -> list[str]:
             raise LSCError(
                 f"the file name {os.fsencode(path)!r} in {root} is not UTF-8: rename the file"
             ) from error
+    return paths
+
+
+def found_images(root: Path, folder: str = "") -> list[str]:
+    """As `image_paths`, whatever bytes the names consist of.
+
+    Raises:
+        LSCError: a folder that may not be read.
+    """
+    paths = []
+    for place, folders, files in os.walk(root / folder, onerror=_refuse, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = Path(place).relative_to(root)
+        paths += [(relative / name).as_posix() for name in files if _is_image(name)]
     return sorted(paths)
 
 

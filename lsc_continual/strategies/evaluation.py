@@ -75,7 +75,7 @@ class LSCScores:
         detector, placed = self.detector, Placed(head, embedding)
         scores = {name: score.of(placed) for name, score in self._ready(head).items()}
         if detector is not None and detector.known is not None:
-            scores[_ALARM] = ~detector.judge(embedding).known
+            scores[_ALARM] = ~detector.judge_placed(placed).known
         return scores
 
     def _ready(self, head: TargetHead) -> dict[str, NoveltyScore]:

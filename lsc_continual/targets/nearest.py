@@ -25,6 +25,7 @@ from lsc_continual.targets.allocation import Allocation
 
 _WALKS = (16, 128, 1024)  # lengths tried one after another
 _SCAN_CHUNK = 8192  # owned targets compared at a time
+_LISTED = 128  # of the nearest vectors of the system, where several owned ones are looked for
 
 
 class Nearest(NamedTuple):
@@ -55,6 +56,24 @@ def nearest_owned(system: VectorSystem, allocation: Allocation, z: Tensor) -> Ne
     if len(missed):
         ordinal[missed], score[missed] = _scan(system, allocation, u[missed])
     return Nearest(ordinal, score)
+
+
+def listed_owned(system: VectorSystem, allocation: Allocation, z: Tensor) -> tuple[Tensor, Tensor]:
+    """The owned ones among the nearest 128 vectors of the system, at a cost that never changes.
+
+    Args:
+        z: FloatTensor[batch, dim].
+
+    Returns:
+        LongTensor[batch, listed] of ordinals, −1 for vectors that nobody owns, and their cosines,
+        FloatTensor[batch, listed], −inf there. `listed` is 0 where a system cannot rank.
+    """
+    length = min(system.rank_limit(), _LISTED)
+    if not length:
+        return torch.empty((len(z), 0), dtype=torch.int64), as_float(z)[:, :0]
+    ranked = system.ranked(z, length)
+    owner = allocation.owner(ranked.address)
+    return owner, ranked.score.masked_fill(owner < 0, -torch.inf)
 
 
 def _walks(system: VectorSystem, classes: int) -> list[int]:

@@ -7,15 +7,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lsc_continual.errors import LSCError, UnknownLabelError
 from lsc_continual.systems import VectorSystem, make_system
+from lsc_continual.systems.base import as_float
 from lsc_continual.targets.allocation import make_allocation
-from lsc_continual.targets.nearest import Nearest, nearest_owned
+from lsc_continual.targets.nearest import Nearest, listed_owned, nearest_owned
 
 _CHUNK = 8192  # targets turned into vectors at a time
+_FEW = 4096  # classes that cost no more to compare with than a list of near vectors to make
 Label = TypeVar("Label", bound=Hashable)
 _JSON_SCALARS = (str, int, float, bool, type(None))
 
@@ -187,9 +190,44 @@ class Targets:
         Raises:
             LSCError: no class owns a target yet.
         """
+        self._require_classes()
+        return nearest_owned(self.system, self.allocation, z)
+
+    def several_nearest(self, z: Tensor, count: int) -> Nearest:
+        """The nearest owned target, exactly, and in bounded time up to `count` − 1 of the next.
+
+        Up to 4,096 classes it compares with all of them. Beyond, it looks for owned ones among the
+        nearest 128 vectors of the system, and may find only one.
+
+        Args:
+            z: FloatTensor[batch, dim].
+            count: 1 or more.
+
+        Returns:
+            Ordinals and cosines, [batch, at most count], nearest first; −1 and −inf where no
+            further one was found.
+
+        Raises:
+            LSCError: no class owns a target yet.
+        """
+        self._require_classes()
+        u = F.normalize(as_float(z), dim=-1)
+        if len(self) <= _FEW:
+            cosine, ordinal = (u @ self.matrix(u).T).topk(min(count, len(self)), dim=-1)
+            return Nearest(ordinal, cosine)
+        owner, cosine = listed_owned(self.system, self.allocation, u)
+        cosine, place = cosine.topk(min(count, cosine.shape[-1]), dim=-1)
+        ordinal = owner.gather(-1, place)
+        if not ordinal.shape[-1]:
+            return Nearest(*(part.unsqueeze(-1) for part in self.nearest(u)))
+        missed = (ordinal[:, 0] < 0).nonzero().squeeze(-1)
+        if len(missed):
+            ordinal[missed, 0], cosine[missed, 0] = self.nearest(u[missed])
+        return Nearest(ordinal, cosine)
+
+    def _require_classes(self) -> None:
         if not len(self):
             raise LSCError("no class owns a target yet: train on an experience or add classes")
-        return nearest_owned(self.system, self.allocation, z)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole map in JSON types.

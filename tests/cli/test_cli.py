@@ -19,7 +19,7 @@ def lsc_cl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["run", "ls", "show", "doctor"])
+@pytest.mark.parametrize("verb", ["run", "resume", "stream", "eval", "ls", "show", "doctor"])
 def test_every_verb_has_help_with_examples(verb):
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
@@ -33,7 +33,7 @@ def test_it_knows_its_version():
 
 def test_lists_name_everything_with_a_line():
     result = CliRunner().invoke(app, ["ls"])
-    for table in (catalog.SCENARIOS, catalog.STRATEGIES, catalog.SYSTEMS, catalog.ALLOCATIONS):
+    for table in (catalog.SCENARIOS, catalog.STRATEGIES, catalog.SYSTEMS, catalog.SCORES):
         for name, entry in table.items():
             assert name in result.output
             assert entry.line
@@ -44,7 +44,7 @@ def test_lists_name_everything_with_a_line():
 
 def test_every_name_in_the_catalogue_can_be_loaded():
     tables = [v for v in vars(catalog).values() if isinstance(v, catalog.Catalog)]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         for name in table:
             assert callable(table.load(name))
@@ -85,7 +85,8 @@ def test_help_lists_and_settings_import_nothing_heavy():
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from lsc_continual.cli.main import app\n"
-        "helps = ['--help'], ['run', '--help'], ['doctor', '--help']\n"
+        "verbs = 'run', 'stream', 'eval', 'doctor'\n"
+        "helps = [['--help'], *([verb, '--help'] for verb in verbs)]\n"
         "for arguments in (*helps, ['ls'], ['show']):\n"
         "    assert CliRunner().invoke(app, arguments).exit_code == 0\n"
         "heavy = {'torch', 'numpy', 'avalanche', 'sklearn', 'torchvision'} & set(sys.modules)\n"

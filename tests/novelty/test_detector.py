@@ -69,7 +69,7 @@ def test_per_class_keeps_the_rate_within_every_predicted_class(head):
     rates = {}
     for per_class in (False, True):
         detector = NoveltyDetector(head, "maxcos", per_class=per_class).calibrate(draw(8000)[0])
-        z, labels = draw(8000)
+        z, _ = draw(8000)
         flagged = detector.predict(z) == -1
         predicted = head.predict(z)
         rates[per_class] = [float(flagged[predicted == c].float().mean()) for c in range(8)]

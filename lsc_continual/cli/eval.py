@@ -1,0 +1,95 @@
+"""`lsc-cl eval`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lsc_continual.cli.running import show_own_warning
+
+if TYPE_CHECKING:
+    from lsc_continual.streaming.evaluation import Figures
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder with a folder of images for each class.")
+    ],
+    fpr: Annotated[
+        float | None, typer.Option(help="Share of known inputs that may be called unknown.")
+    ] = None,
+    score: Annotated[str | None, typer.Option(help="Novelty score; by default the run's.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Inputs that the network takes at a time.")] = 64,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that read and decode; by default the cores.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a trained model on labelled images, of classes it knows and of others.
+
+    Folders named after a class of the model hold known images, all others unknown ones. Exit code
+    1 where images could not be read.
+
+    Examples:
+
+    - `lsc-cl eval runs/folder-lsc-seed0 photos/test`
+
+    - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.showwarning = show_own_warning  # type: ignore[assignment]
+    console = Console(stderr=True)
+    try:
+        with console.status("loading libraries"):
+            from lsc_continual.streaming.classifier import StreamClassifier
+            from lsc_continual.streaming.evaluation import evaluate_folder
+        classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)
+        figures = evaluate_folder(classifier, folder, console, batch_size, workers)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
+    if json:
+        from dataclasses import asdict
+        from json import dumps
+
+        typer.echo(dumps(asdict(figures), indent=1, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(_table(figures))
+    if figures.failed:
+        raise typer.Exit(1)
+
+
+def _table(figures: Figures) -> Table:
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2%}"
+
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    rate = "" if figures.fpr is None else f" at {figures.fpr:g}"
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("known images", f"{figures.known:,} of {figures.known_classes} classes")
+    table.add_row("unknown images", f"{figures.unknown:,} of {figures.unknown_classes} classes")
+    if figures.failed:
+        table.add_row("could not be read", f"{figures.failed:,}")
+    table.add_section()
+    table.add_row("accuracy on known", percent(figures.accuracy))
+    table.add_row(f"false alarms{rate}", percent(figures.false_alarms))
+    table.add_row(f"unknown detected{rate}", percent(figures.detected))
+    table.add_row("AUROC", number(figures.auroc))
+    table.add_row("FPR at 95 % TPR", number(figures.fpr95))
+    table.add_row("OSCR", number(figures.oscr))
+    return table

@@ -1,0 +1,103 @@
+"""`lsc-cl stream`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lsc_continual.cli.running import show_own_warning
+from lsc_continual.runs.interruption import Interruption
+
+_BROKEN_PIPE = 128 + 13  # as shells count
+
+
+def stream(
+    run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders, image files, .npz files, or - for paths or JSON lines on standard "
+            "input.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of standard output.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the file of --output.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Wait for further files in the folder, until Ctrl-C.")
+    ] = False,
+    save_unknown: Annotated[
+        Path | None, typer.Option(help="Copy unknown inputs to this folder.", metavar="DIR")
+    ] = None,
+    fpr: Annotated[
+        float | None, typer.Option(help="Share of known inputs that may be called unknown.")
+    ] = None,
+    score: Annotated[str | None, typer.Option(help="Novelty score; by default the run's.")] = None,
+    top: Annotated[int, typer.Option(help="Alternatives an answer.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Inputs that the network takes at a time.")] = 64,
+    batch_seconds: Annotated[
+        float, typer.Option(help="How long an input waits for the batch to fill.")
+    ] = 1.0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that read and decode; by default the cores.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+) -> None:
+    """Classify a stream of images; write a JSON line for each, in order.
+
+    A line says `id`, `label`, `known`, `novelty`, `p_value`, `address`, `gap` and `alternatives`,
+    or `id` and `error`: bad inputs do not end the stream.
+
+    Examples:
+
+    - `lsc-cl stream runs/split-digits-lsc-seed0 photos > answers.jsonl`
+
+    - `lsc-cl stream runs/split-digits-lsc-seed0 images.npz --output answers.jsonl --resume`
+
+    - `find photos -name '*.png' | lsc-cl stream runs/split-digits-lsc-seed0 - --fpr 0.01`
+
+    - `lsc-cl stream runs/split-digits-lsc-seed0 inbox --watch --save-unknown unknown`
+
+    Exit codes: 0; 1 where inputs failed; 2 for a mistake in the command; 130 or 143 after Ctrl-C
+    or SIGTERM, when what was read is answered; 141 when nobody reads the output any more.
+    """
+    # Threads that spin while they wait take the cores from those that decode.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.showwarning = show_own_warning  # type: ignore[assignment]
+    console = Console(stderr=True)
+    with Interruption() as interruption:
+        with console.status("loading libraries"):
+            from lsc_continual.streaming.classifier import StreamClassifier
+            from lsc_continual.streaming.command import (
+                StreamOptions,
+                answer_all,
+                forget_standard_output,
+            )
+        options = StreamOptions(
+            output, resume, watch, save_unknown, batch_size, batch_seconds, workers
+        )
+        try:
+            classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=top)
+            failed = answer_all(
+                classifier, sources, options, console, lambda: interruption.number != 0
+            )
+        except BrokenPipeError:
+            forget_standard_output()
+            raise typer.Exit(_BROKEN_PIPE) from None
+    if interruption.number:
+        raise typer.Exit(128 + interruption.number)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,308 @@
+"""A trained classifier that answers for each input: which class, and whether it is known at all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsc_continual.classifier import TargetClassifier
+from lsc_continual.errors import LSCError, NotCalibratedError
+from lsc_continual.images.stored import as_unit_range
+from lsc_continual.novelty import NoveltyDetector, make_score
+from lsc_continual.novelty.base import Placed
+from lsc_continual.runs.build import pick_device
+from lsc_continual.runs.model import ModelSpec, load_detector, load_model
+from lsc_continual.streaming.inputs import Content, Input, Preparation
+from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
+
+BATCH_SIZE = 64
+_UNFITTED = "maxcos"  # the score that is told where nothing was calibrated
+
+Image = Tensor | NDArray[Any] | str | Path
+"""A path, or pixels: uint8 in 0 … 255 or floats in 0 … 1, of the model's input shape."""
+
+
+class Alternative(NamedTuple):
+    """A class that was not chosen."""
+
+    label: str
+    score: float
+    """Cosine between the embedding and the class's target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the classifier says about one input."""
+
+    id: Any
+    """A path, an index, or what the input was called."""
+    label: str | None = None
+    """Name of the class with the nearest target, also for unknown inputs."""
+    known: bool | None = None
+    """Whether `p_value` is above the false-alarm rate; None without a calibrated detector."""
+    novelty: float | None = None
+    """Novelty score, higher = more novel."""
+    p_value: float | None = None
+    """How often a known input is at least as novel; None without a calibrated detector."""
+    address: int | None = None
+    """Of the nearest vector of the whole system."""
+    gap: float | None = None
+    """Runner-up gap: how much smaller the second largest cosine with a vector of the system is."""
+    alternatives: tuple[Alternative, ...] = ()
+    """The classes that come next, nearest first; fewer where a bounded search finds no more."""
+    error: str | None = None
+    """What is wrong with the input; then there is nothing else but `id`."""
+
+
+class StreamClassifier:
+    """Answers for inputs by a trained model, batch by batch.
+
+    The network runs on `device`; what follows, whose cost does not depend on the number of
+    classes, on the CPU.
+
+    Args:
+        model: in evaluation mode, with classes that own targets.
+        spec: of its inputs and classes.
+        detector: a calibrated one; None: `known` and `p_value` are not told.
+        score: the novelty score that is told without a detector.
+        device: "auto", "cpu", "cuda", …
+        top: how many alternatives are told.
+
+    Raises:
+        LSCError: no such device, a negative `top`, or a model without classes.
+    """
+
+    def __init__(
+        self,
+        model: TargetClassifier,
+        spec: ModelSpec,
+        detector: NoveltyDetector | None = None,
+        *,
+        score: str | None = None,
+        device: str = "auto",
+        top: int = 3,
+    ) -> None:
+        if top < 0:
+            raise LSCError(f"the number of alternatives is 0 or more, not {top}")
+        if not len(model.head.targets):
+            raise LSCError("the model has learned no class yet: train it on an experience first")
+        self.device = pick_device(device, "device=")
+        self.model = model.eval().to(self.device)
+        if self.device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)
+        self.spec = spec
+        self.detector = detector
+        self.top = top
+        self.prepare = Preparation(spec.input_shape, spec.inverted)
+        if detector is None:
+            self._score = make_score(score or _UNFITTED, model.head)
+            if self._score.needs_fit:
+                raise LSCError(
+                    f"the score {score!r} compares with known inputs, and the run holds no "
+                    f"calibration: use a score such as {_UNFITTED}"
+                )
+
+    @classmethod
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        score: str | None = None,
+        fpr: float | None = None,
+        device: str = "auto",
+        top: int = 3,
+    ) -> StreamClassifier:
+        """The classifier of a run folder, with its detector if the run calibrated one.
+
+        Args:
+            run: a run folder or a `model/` folder.
+            score: novelty score, by default the run's.
+            fpr: false-alarm rate, by default the run's.
+
+        Raises:
+            LSCError: no model is there, it is damaged, or a wrong score, rate, device or `top`.
+        """
+        model, spec = load_model(run)
+        try:
+            detector = load_detector(run, model.head, score=score, fpr=fpr)
+        except NotCalibratedError as error:
+            detector = None
+            warnings.warn(f"{error}; until then, p_value and known are null", stacklevel=1)
+        return cls(model, spec, detector, score=score, device=device, top=top)
+
+    def predict(self, batch: Tensor | Sequence[Image]) -> list[Prediction]:
+        """Answers for one batch, in its order; inputs are called by their index.
+
+        Args:
+            batch: FloatTensor[batch, channels, height, width] in 0 … 1, uint8 in 0 … 255, or a
+                sequence of images and paths.
+        """
+        items = []
+        for index, image in enumerate(batch):
+            content = _content(image)
+            try:
+                items.append(Item(index, content, self.prepare(content)))
+            except LSCError as error:
+                items.append(Item(index, content, error))
+        return self._finish(self._launch(items))
+
+    def stream(
+        self,
+        images: Iterable[Image],
+        *,
+        batch_size: int = BATCH_SIZE,
+        batch_seconds: float | None = None,
+        workers: int | None = None,
+    ) -> Iterator[Prediction]:
+        """Answers for any number of images, in their order, in bounded memory.
+
+        Reading and decoding go on while the network runs. Arguments as in `stream_inputs`; paths
+        are called by themselves, other images by their index.
+        """
+        source = ([Input(_name(i, image), _content(image))] for i, image in enumerate(images))
+        batches = self.stream_inputs(
+            source, batch_size=batch_size, batch_seconds=batch_seconds, workers=workers
+        )
+        return (prediction for _, answers in batches for prediction in answers)
+
+    def stream_inputs(
+        self,
+        source: Iterable[list[Input]],
+        *,
+        batch_size: int = BATCH_SIZE,
+        batch_seconds: float | None = None,
+        workers: int | None = None,
+    ) -> Iterator[tuple[list[Item], list[Prediction]]]:
+        """Batches of the inputs of a source (see `streaming.sources`), in order, and the answers.
+
+        Args:
+            batch_size: of the network.
+            batch_seconds: how long an input waits for the batch to fill; None: for ever.
+            workers: threads that read and decode; by default as many as there are cores.
+
+        Raises:
+            LSCError: an argument out of range.
+        """
+        check_batches(batch_size, batch_seconds, workers)
+        return self._stream(ReadAhead(source, self.prepare, batch_size, batch_seconds, workers))
+
+    def _stream(self, ahead: ReadAhead) -> Iterator[tuple[list[Item], list[Prediction]]]:
+        """Three stages at a time: inputs are prepared, the network runs, answers are made."""
+        with ahead, Background(map(self._launch, ahead.batches())) as launched:
+            for batch in launched:
+                yield batch.items, self._finish(batch)
+
+    @torch.inference_mode()
+    def _launch(self, batch: list[Item]) -> _Launched:
+        """Have the network begin with a batch."""
+        images = [item.image for item in batch if isinstance(item.image, Tensor)]
+        if not images:
+            return _Launched(batch, None, None)
+        if len({image.dtype for image in images}) > 1:
+            images = [as_unit_range(image) for image in images]
+        x = torch.stack(images)
+        if self.device.type != "cuda":
+            return _Launched(batch, self.model.embed(as_unit_range(x)), None)
+        with torch.cuda.device(self.device):  # each thread has its own current device
+            x = as_unit_range(x.pin_memory().to(self.device, non_blocking=True))
+            z = self.model.embed(x.contiguous(memory_format=torch.channels_last)).float()
+            home = torch.empty(z.shape, dtype=z.dtype, pin_memory=True)
+            home.copy_(z, non_blocking=True)
+            done = torch.cuda.Event()
+            done.record()
+        return _Launched(batch, home, done)
+
+    def _finish(self, launched: _Launched) -> list[Prediction]:
+        """The answers for a batch."""
+        if launched.done is not None:
+            launched.done.synchronize()
+        told = iter(()) if launched.embedding is None else self._tell(launched.embedding)
+        predictions = []
+        for item in launched.items:
+            values = None if isinstance(item.image, LSCError) else next(told)
+            if values is None:
+                bad = isinstance(item.image, LSCError)
+                why = str(item.image) if bad else "the network's output is not finite"
+                values = {"error": why}
+            predictions.append(Prediction(item.id, **values))
+        return predictions
+
+    @torch.inference_mode()
+    def _tell(self, z: Tensor) -> Iterator[dict[str, Any] | None]:
+        """What `Prediction` says about each embedding; None for embeddings that are not finite.
+
+        Args:
+            z: FloatTensor[batch, dim] on the CPU.
+        """
+        finite = z.isfinite().all(-1)
+        z = z[finite]
+        rows = iter(self._rows(z)) if len(z) else iter(())
+        return iter([next(rows) if fine else None for fine in finite.tolist()])
+
+    def _rows(self, z: Tensor) -> list[dict[str, Any]]:
+        head, names = self.model.head, self.spec.class_names
+        placed = Placed(head, z)
+        decoded = placed.decoded
+        ranked = head.targets.several_nearest(z, 1 + self.top)
+        labels = head.targets.label_tensor(z)[ranked.ordinal.clamp_min(0)].tolist()
+        scores = ranked.score.tolist()
+        columns = {
+            "label": [names[row[0]] for row in labels],
+            "address": decoded.address.tolist(),
+            "gap": decoded.gap.tolist(),
+            "alternatives": [
+                tuple(Alternative(names[n], s) for n, s in zip(*row) if s > -inf)
+                for row in zip((row[1:] for row in labels), (row[1:] for row in scores))
+            ],
+        }
+        if self.detector is None:
+            columns["novelty"] = self._score.of(placed).tolist()
+        else:
+            verdict = self.detector.judge_placed(placed)
+            columns["novelty"] = verdict.novelty.tolist()
+            columns["p_value"] = verdict.p_value.tolist()
+            columns["known"] = verdict.known.tolist()
+        return [dict(zip(columns, row)) for row in zip(*columns.values())]
+
+
+class _Launched(NamedTuple):
+    """A batch that the network works on."""
+
+    items: list[Item]
+    embedding: Tensor | None
+    """FloatTensor[images, dim] on the CPU, once `done`; None where no input could be prepared."""
+    done: Any
+    """A CUDA event, or None."""
+
+
+def check_batches(
+    batch_size: int, batch_seconds: float | None = None, workers: int | None = None
+) -> None:
+    """Raise LSCError for a number that makes no sense."""
+    if batch_size < 1:
+        raise LSCError(f"the batch size is 1 or more, not {batch_size}")
+    if batch_seconds is not None and not batch_seconds >= 0:
+        raise LSCError(f"the seconds that a batch waits are 0 or more, not {batch_seconds}")
+    if workers is not None and workers < 1:
+        raise LSCError(f"the number of workers is 1 or more, not {workers}")
+
+
+def _content(image: Image) -> Content:
+    if isinstance(image, str | Path):
+        return Path(image)
+    if isinstance(image, Tensor):
+        return image.detach().cpu().numpy()
+    return np.asarray(image)
+
+
+def _name(index: int, image: Image) -> str | int:
+    return str(image) if isinstance(image, str | Path) else index

@@ -1,0 +1,106 @@
+"""One input: what it is called, where it comes from, and how it becomes an image of the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.images.files import UnreadableImageError, centre, read_image
+from lsc_continual.scenarios.pixels import pixel_values
+
+Stop = Callable[[], bool]
+"""Whether sources should end now."""
+
+_LARGEST = 2**28  # bytes that one image may take while it is scaled
+
+
+Content = Path | NDArray[Any] | LSCError
+"""An image file, an image, or what was wrong with it."""
+
+
+class Input(NamedTuple):
+    """Something to be classified."""
+
+    id: Any
+    """A path, an index, or any JSON value."""
+    content: Content
+
+
+def never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Brings an input into the form that the model was tested on.
+
+    Image files are read, scaled and cut as test images are; arrays have to fit as they are, and
+    rows of tables (images of 1×1) mean what they are.
+    """
+
+    shape: tuple[int, int, int]
+    """Channels, height, width."""
+    inverted: bool = False
+    """Whether the model was trained on the negatives of files."""
+
+    def __call__(self, content: Content) -> Tensor:
+        """An image of `shape`, uint8 in 0 … 255 or float32 in 0 … 1.
+
+        Raises:
+            LSCError: what is wrong with the input.
+        """
+        try:
+            if isinstance(content, LSCError):
+                raise content
+            return self._file(content) if isinstance(content, Path) else self._array(content)
+        except LSCError:
+            raise
+        except Exception as error:  # whatever it is, other inputs are not to suffer
+            raise LSCError(f"it cannot be prepared ({first_line(error)})") from error
+
+    def _file(self, path: Path) -> Tensor:
+        channels, height, width = self.shape
+        if channels not in (1, 3):
+            raise LSCError(f"the model takes {channels} channels, and image files have 1 or 3")
+        if path.exists() and not path.is_file():  # a named pipe would be waited for
+            raise UnreadableImageError(f"{path} cannot be read (not a file)")
+        if height != width:
+            return self._fitting(read_image(path, channels), f"{path}")
+        image = read_image(path, channels, height)
+        if image.nbytes * (height / max(1, min(image.shape[-2:]))) ** 2 > _LARGEST:
+            raise LSCError(f"{path} is too long and narrow, {image.shape[-1]}×{image.shape[-2]}")
+        return self._upright(centre(image, height))
+
+    def _fitting(self, image: Tensor, what: str) -> Tensor:
+        if image.shape != self.shape:
+            raise self._misfit(what, tuple(image.shape))
+        return self._upright(image)
+
+    def _upright(self, image: Tensor) -> Tensor:
+        return 255 - image if self.inverted else image
+
+    def _array(self, x: NDArray[Any]) -> Tensor:
+        channels, height, width = self.shape
+        table = height == width == 1
+        if table and x.shape == (channels,):
+            x = x[:, None, None]
+        elif x.shape == (height, width) and channels == 1:
+            x = x[None]
+        elif x.shape != self.shape:
+            if x.shape != (height, width, channels):
+                raise self._misfit("the image", x.shape)
+            x = x.transpose(2, 0, 1)
+        values = pixel_values(x, "the image", table)
+        return torch.from_numpy(np.require(values, requirements=["C", "W"]))
+
+    def _misfit(self, what: str, shape: tuple[int, ...]) -> LSCError:
+        have, want = "×".join(map(str, shape)), "×".join(map(str, self.shape))
+        return LSCError(f"{what} has shape {have or '()'}, and the model takes {want}")

@@ -1,0 +1,174 @@
+"""Answers as JSON lines, in a file that can be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from math import isfinite
+from pathlib import Path
+from typing import IO, Any
+
+from lsc_continual.errors import LSCError
+from lsc_continual.streaming.classifier import Prediction
+from lsc_continual.streaming.inputs import Input, Stop, never
+
+
+def json_line(prediction: Prediction) -> bytes:
+    """One line of UTF-8; real numbers with six significant digits."""
+    record: dict[str, Any] = {"id": prediction.id}
+    if prediction.error is not None:
+        record["error"] = prediction.error
+    else:
+        record |= {
+            "label": prediction.label,
+            "known": prediction.known,
+            "novelty": _short(prediction.novelty),
+            "p_value": _short(prediction.p_value),
+            "address": prediction.address,
+            "gap": _short(prediction.gap),
+            "alternatives": [
+                {"label": label, "score": _short(score)} for label, score in prediction.alternatives
+            ],
+        }
+    try:
+        return (json.dumps(record, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # file names that are not text
+        return (json.dumps(record) + "\n").encode()
+
+
+def _short(value: float | None) -> float | None:
+    """Without digits that mean nothing; JSON has no infinities."""
+    return None if value is None or not isfinite(value) else float(f"{value:.6g}")
+
+
+class Answered:
+    """The complete lines of an output file.
+
+    Args:
+        path: of the file; the torn line at its end, if there is one, is cut off.
+
+    Raises:
+        LSCError: it is no output of this command, or cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        """Complete lines."""
+        self.failed = 0
+        """Those with an error."""
+        self.first: Any = None
+        """`id` of the first line."""
+        self.last: Any = None
+        """`id` of the last line."""
+        size, line = 0, b""
+        try:
+            with path.open("r+b") as file:
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    if not self.count:
+                        self.first = self._id(line)
+                    self.count, size = self.count + 1, size + len(line)
+                    self.failed += b'"error"' in line and "error" in json.loads(line)
+                    last = line
+                file.truncate(size)
+        except OSError as error:
+            raise LSCError(f"{path} cannot be read ({error.strerror}): choose another") from error
+        if self.count:
+            self.last = self._id(last)
+
+    def ids(self) -> Iterator[Any]:
+        """`id` of each line."""
+        with self.path.open("rb") as file:
+            for line in file:
+                yield self._id(line)
+
+    def skip(self, source: Iterator[list[Input]], stop: Stop = never) -> Iterator[list[Input]]:
+        """The inputs that are not answered yet.
+
+        Args:
+            stop: whether the source ended because it was told to.
+
+        Raises:
+            LSCError: the file answers for other inputs.
+        """
+        left = self.count
+        for some in source:
+            if left and left == self.count and some and not _same(some[0].id, self.first):
+                raise self._foreign(
+                    f"it begins with {self.first!r}, the source with {some[0].id!r}"
+                )
+            if 0 < left <= len(some) and not _same(some[left - 1].id, self.last):
+                raise self._foreign(
+                    f"its line {self.count:,} is {self.last!r}, and that input is "
+                    f"{some[left - 1].id!r} now"
+                )
+            rest = some[left:]
+            left = max(0, left - len(some))
+            if rest:
+                yield rest
+        if left and not stop():
+            raise self._foreign("it has more lines than there are inputs")
+
+    def _foreign(self, why: str) -> LSCError:
+        return LSCError(
+            f"{self.path} does not belong to these inputs ({why}): choose another --output"
+        )
+
+    def _id(self, line: bytes) -> Any:
+        try:
+            return json.loads(line)["id"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise LSCError(
+                f"{self.path} holds something else than answers: choose another --output"
+            ) from error
+
+
+def _same(one: Any, other: Any) -> bool:
+    return json.dumps(one) == json.dumps(other)
+
+
+class LineFile:
+    """A file that lines are added to.
+
+    Args:
+        path: of the file.
+        resume: append to it; else it must not exist or be empty.
+
+    Raises:
+        LSCError: it exists, or cannot be written.
+    """
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.path = path
+        try:
+            if not resume and path.exists() and path.stat().st_size:
+                raise LSCError(
+                    f"{path} exists: add --resume to go on with it, or choose another --output"
+                )
+            self._file: IO[bytes] = path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def write(self, lines: bytes) -> None:
+        """Hand lines over to the operating system."""
+        try:
+            self._file.write(lines)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def __enter__(self) -> LineFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError), self._file:  # not all that can be written to can be synced
+            os.fsync(self._file.fileno())
+
+    def _unwritable(self, error: OSError) -> LSCError:
+        return LSCError(
+            f"{self.path} cannot be written ({error.strerror}): make room or choose another "
+            "--output; with --resume, what is there is kept"
+        )

@@ -1,0 +1,69 @@
+"""Unknown inputs, put aside for somebody to look at."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lsc_continual.errors import LSCError
+from lsc_continual.images.stored import as_unit_range
+from lsc_continual.runs.sealed import write_file
+from lsc_continual.streaming.inputs import Content, Preparation
+
+
+class UnknownFolder:
+    """A folder with a copy of each unknown input, named after its line in the output.
+
+    Files keep their name behind the number; other inputs become .png files, or .npy files where
+    they have other than 1 or 3 channels.
+
+    Raises:
+        LSCError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, prepare: Preparation) -> None:
+        self.folder = folder
+        self._prepare = prepare
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def add(self, line: int, content: Content) -> None:
+        """Keep an input.
+
+        Args:
+            line: of the output that answers for it, from 1.
+        """
+        stem = f"{line:08d}"
+        try:
+            if isinstance(content, Path):
+                shutil.copyfile(content, self.folder / f"{stem}-{content.name}")
+            elif isinstance(content, np.ndarray):
+                name, data = self._encoded(content)
+                write_file(self.folder / f"{stem}{name}", data)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _encoded(self, content: NDArray[Any]) -> tuple[str, bytes]:
+        """File name extension and bytes of an image in memory."""
+        image, file = self._prepare(content), io.BytesIO()
+        if len(image) not in (1, 3):
+            np.save(file, image.numpy(), allow_pickle=False)
+            return ".npy", file.getvalue()
+        pixels = (as_unit_range(image) * 255).round().clamp(0, 255).byte()
+        array = pixels.permute(1, 2, 0).numpy()
+        Image.fromarray(array[..., 0] if len(image) == 1 else array).save(file, "PNG")
+        return ".png", file.getvalue()
+
+    def _unwritable(self, error: OSError) -> LSCError:
+        return LSCError(
+            f"{error.filename or self.folder} cannot be copied to {self.folder} "
+            f"({error.strerror}): make room, or choose another --save-unknown"
+        )

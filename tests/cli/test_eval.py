@@ -1,0 +1,78 @@
+"""`lsc-cl eval`, against figures computed another way."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from lsc_continual import StreamClassifier
+from lsc_continual.cli.main import app
+from lsc_continual.errors import LSCError
+from lsc_continual.streaming.evaluation import _class_of
+
+
+def evaluated(*arguments: object) -> dict:
+    result = CliRunner().invoke(app, ["eval", *map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_figures_are_those_of_the_images(digits_run, photos, digits):
+    figures = evaluated(digits_run, photos, "--fpr", "0.2")
+    images, labels = digits
+    rows = np.concatenate([np.flatnonzero(labels == label)[:7] for label in range(10)])
+    said = StreamClassifier.load(digits_run, fpr=0.2).predict(
+        torch.from_numpy(images[rows]).unsqueeze(1)
+    )
+    known = labels[rows] < 8
+    right = np.array([answer.label for answer in said]) == labels[rows].astype(str)
+    alarm = np.array([not answer.known for answer in said])
+    novelty = np.array([answer.novelty for answer in said])
+    assert (figures["known"], figures["known_classes"]) == (56, 8)
+    assert (figures["unknown"], figures["unknown_classes"]) == (14, 2)
+    assert figures["failed"] == 0
+    assert figures["fpr"] == 0.2
+    assert figures["accuracy"] == pytest.approx(right[known].mean())
+    assert figures["false_alarms"] == pytest.approx(alarm[known].mean())
+    assert figures["detected"] == pytest.approx(alarm[~known].mean())
+    assert figures["auroc"] == pytest.approx(roc_auc_score(~known, novelty))
+
+
+def test_without_calibration_or_unknown_classes_it_tells_what_it_can(uncalibrated_run, photos):
+    for name in "89":
+        for path in (photos / name).iterdir():
+            path.unlink()
+    figures = evaluated(uncalibrated_run, photos)
+    assert figures["accuracy"] > 0.8
+    left_open = ("fpr", "false_alarms", "detected", "auroc", "fpr95", "oscr")
+    assert [figures[name] for name in left_open] == [None] * 6
+
+
+def test_the_table_names_what_could_not_be_read(digits_run, photos):
+    (photos / "3" / "0.png").write_bytes(b"broken")
+    result = CliRunner().invoke(app, ["eval", str(digits_run), str(photos)])
+    assert result.exit_code == 1
+    assert "55 of 8 classes" in result.stdout
+    assert "could not be read" in result.stdout
+    assert "accuracy on known" in result.stdout
+
+
+def test_a_folder_without_classes_is_refused(digits_run, photos, tmp_path):
+    for folder, message in (
+        (photos / "0", "has no folders with images"),
+        (tmp_path / "x", "is not a folder"),
+    ):
+        with pytest.raises(LSCError, match=message):
+            CliRunner().invoke(app, ["eval", str(digits_run), str(folder)], catch_exceptions=False)
+
+
+def test_class_names_may_span_folders():
+    learned = {"Greek/alpha", "cat"}
+    assert _class_of("Greek/alpha/1.png", learned) == "Greek/alpha"
+    assert _class_of("cat/2024/1.png", learned) == "cat"
+    assert _class_of("Greek/beta/1.png", learned) == "Greek"

@@ -1,0 +1,70 @@
+"""A watched folder gives each complete file once."""
+
+from __future__ import annotations
+
+import os
+
+from lsc_continual.streaming.watch import watched
+
+
+class Looks:
+    """Stops after so many looks at the folder, and changes it between them."""
+
+    def __init__(self, *changes) -> None:
+        self.changes = list(changes)
+        self.count = 0
+
+    def __call__(self) -> bool:
+        if self.changes:
+            self.changes.pop(0)()
+            return False
+        return True
+
+
+def names(root, *changes, answered=()):
+    # With no time between two looks, `stop` is asked once before each.
+    found = watched(root, answered, every=0, stop=Looks(*changes))
+    return [[name for name, _ in some] for some in found]
+
+
+def write(path, data: bytes):
+    return lambda: path.write_bytes(data)
+
+
+def nothing():
+    return None
+
+
+def test_files_are_taken_when_they_have_stopped_growing(tmp_path):
+    a, b = tmp_path / "a.png", tmp_path / "b.png"
+    a.write_bytes(b"1")
+    changes = [nothing, write(b, b"1"), write(b, b"12"), nothing, write(b, b"123"), nothing]
+    assert names(tmp_path, *changes) == [["a.png"], ["b.png"]]
+
+
+def test_empty_hidden_and_other_files_are_left_alone(tmp_path):
+    for name in (".hidden.png", "notes.txt", "empty.png", "fine.png"):
+        (tmp_path / name).write_bytes(b"" if name == "empty.png" else b"1")
+    assert names(tmp_path, *[nothing] * 4) == [["fine.png"]]
+
+
+def test_folders_that_appear_are_looked_into(tmp_path):
+    def appear():
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "x.png").write_bytes(b"1")
+
+    assert names(tmp_path, nothing, appear, nothing) == [["new/x.png"]]
+
+
+def test_answered_files_and_those_that_vanish_are_passed_over(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"1")
+    vanish = [nothing, lambda: os.remove(tmp_path / "b.png"), nothing]
+    assert names(tmp_path, *vanish, answered=["a.png"]) == [["c.png"]]
+
+
+def test_a_file_that_comes_back_is_a_new_one(tmp_path):
+    x = tmp_path / "x.png"
+    x.write_bytes(b"1")
+    changes = [nothing, nothing, x.unlink, write(x, b"2"), nothing]
+    assert names(tmp_path, *changes) == [["x.png"], ["x.png"]]

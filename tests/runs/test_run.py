@@ -24,6 +24,7 @@ from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.scenarios import Source
 from lsc_continual.scenarios.digits import load_digits
 
+ONLY_NEW = ["replay.size=0", "novelty.holdout=0"]
 QUICK = ["encoder=mlp", "train.epochs=4", "scenario.experiences=5"]
 
 
@@ -202,7 +203,7 @@ def test_json_output_is_the_metrics_and_nothing_else(tmp_path):
         ["system=hypercube", "system.dim=24", "loss=cosine"],
         ["system=simplex", "system.dim=16", "allocation=affinity"],
         ["system=permutohedron", "system.dim=9", "loss=euclidean", "train.optimizer=sgd"],
-        ["system=dyadic1", "system.dim=16", "replay.size=0", "novelty.holdout=0"],
+        ["system=dyadic1", "system.dim=16", "train.schedule=constant", *ONLY_NEW],
         ["scenario.base_classes=4", "scenario.increment=3", "loss.normalize=false"],
     ],
 )

@@ -6,8 +6,9 @@
 1. Images/s of `lsc-cl stream`, from files to JSON lines in a file, beside the encoder's forward
    pass alone, on batches of floats that are ready on the device. They take turns, and ratios are
    medians over the turns, as machines are noisy.
-2. Milliseconds to decode and score a batch of embeddings, by the number of owned classes. Half of
-   the embeddings lie near a target that somebody owns, half anywhere.
+2. Milliseconds from a batch of embeddings to answers, by the number of owned classes, with none
+   or three alternatives, for embeddings near a target that somebody owns and for such that lie
+   anywhere.
 3. Resident memory as a stream goes by.
 """
 
@@ -30,7 +31,7 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
+from tables import show
 from torch import nn
 
 from lsc_continual import NoveltyDetector, StreamClassifier, TargetClassifier, make_system
@@ -40,7 +41,7 @@ from lsc_continual.runs.model import ModelSpec
 from lsc_continual.streaming.command import StreamOptions, answer_all
 from lsc_continual.streaming.lines import read_inputs
 
-CLASSES, CALIBRATION = 100, 200
+CLASSES, CALIBRATION = 100, 2000
 ENCODERS = {
     "resnet18, 224×224": ("resnet18", (3, 224, 224), {}, 1),
     "resnet-small, 64×64": ("resnet-small", (3, 64, 64), {"width": 32}, 4),
@@ -135,8 +136,9 @@ class Embeddings(nn.Module):
 def costs_by_classes(scores: list[str], turns: int, batch_size: int = 256) -> list[dict[str, Any]]:
     """Milliseconds a batch for everything after the network, for two numbers of classes."""
     system, rows = make_system("v21", dim=384), []
-    for score in scores:
-        row: dict[str, Any] = {"score": score}
+    for score, near, top in itertools.product(scores, (True, False), (0, 3)):
+        row: dict[str, Any] = {"score": score, "embeddings": "near" if near else "anywhere"}
+        row["alternatives"] = top
         for classes in (100, 1_000_000):
             torch.manual_seed(0)
             head = TargetHead(system)
@@ -146,11 +148,11 @@ def costs_by_classes(scores: list[str], turns: int, batch_size: int = 256) -> li
             nn.init.zeros_(model.projection.bias)
             spec = ModelSpec("none", (384, 1, 1), [str(label) for label in range(classes)])
             with torch.no_grad():
-                detector = NoveltyDetector(head, score).calibrate(torch.randn(20, system.dim))
-            serving = StreamClassifier(model, spec, detector, device="cpu")
+                detector = NoveltyDetector(head, score).calibrate(torch.randn(400, system.dim))
+            serving = StreamClassifier(model, spec, detector, device="cpu", top=top)
             z = torch.randn(batch_size, system.dim) / system.dim**0.5
-            half = batch_size // 2
-            z[:half] += 2 * head.targets.vectors(torch.randint(classes, (half,)))
+            if near:
+                z += 8 * head.targets.vectors(torch.randint(classes, (batch_size,)))
             took = [
                 timed(lambda s=serving, z=z: s.predict(z[:, :, None, None]), serving.device)
                 for _ in range(turns + 1)
@@ -187,21 +189,6 @@ def memory(inputs: int, batch_size: int, device: str) -> list[dict[str, Any]]:
     return rows
 
 
-def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*map(text, row.values()))
-    console.print(table)
-
-
-def text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -209,9 +196,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="of the memory measurement")
-    parser.add_argument(
-        "--scores", nargs="+", default=["mass", "ambiguity", "max_cosine", "gap"], metavar="SCORE"
-    )
+    parser.add_argument("--scores", nargs="+", default=["auto", "gap", "mass"], metavar="SCORE")
     parser.add_argument(
         "--parts", nargs="+", default=["speed", "classes", "memory"], metavar="PART"
     )

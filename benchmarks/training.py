@@ -27,7 +27,7 @@ from avalanche.benchmarks import nc_benchmark
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
 from avalanche.training.supervised import Naive
 from rich.console import Console
-from rich.table import Table
+from tables import show
 from torch import nn
 from torchvision.transforms import v2
 
@@ -259,22 +259,6 @@ def memory_by_experiences(experiences: int, device: str) -> list[dict[str, Any]]
             row = {"experience": number, "MiB": pages * os.sysconf("SC_PAGE_SIZE") / 2**20}
             rows.append(row | {"peak MiB": peak})
     return rows
-
-
-def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
-    table = Table(title=title, title_justify="left")
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*(text(row.get(column, "–")) for column in columns))
-    console.print(table)
-
-
-def text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-    return str(value)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from lsc_continual.runs.build import pick_device
 from lsc_continual.runs.model import ModelSpec, load_detector, load_model
 from lsc_continual.streaming.inputs import Content, Input, Preparation
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
+from lsc_continual.targets.nearest import Nearest
 
 BATCH_SIZE = 64
 _UNFITTED = "maxcos"  # the score that is told where nothing was calibrated
@@ -252,7 +253,10 @@ class StreamClassifier:
         head, names = self.model.head, self.spec.class_names
         placed = Placed(head, z)
         decoded = placed.decoded
-        ranked = head.targets.several_nearest(z, 1 + self.top)
+        if self.top:
+            ranked = head.targets.several_nearest(z, 1 + self.top)
+        else:
+            ranked = Nearest(*(part.unsqueeze(-1) for part in placed.nearest))
         labels = head.targets.label_tensor(z)[ranked.ordinal.clamp_min(0)].tolist()
         scores = ranked.score.tolist()
         columns = {

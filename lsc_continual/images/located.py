@@ -33,7 +33,7 @@ def _walk(view: Any, rows: Tensor, found: list[tuple[Images, Tensor]]) -> bool:
     if not isinstance(view, FlatData) or _transforms(view):
         return False
     if view._indices is not None:
-        rows = torch.tensor(list(view._indices))[rows]
+        rows = torch.tensor(list(view._indices), dtype=torch.long)[rows]
     if len(view._datasets) == 1:
         return _walk(view._datasets[0], rows, found)
     ends = view._cumulative_sizes
@@ -63,7 +63,7 @@ def integers(values: Any) -> Tensor:
     view = getattr(values, "data", values)
     if isinstance(view, FlatData) and len(view._datasets) == 1:
         inner = integers(view._datasets[0])
-        return inner if view._indices is None else inner[torch.tensor(list(view._indices))]
+        return inner if view._indices is None else inner[torch.tensor(list(view._indices), dtype=torch.long)]
     if isinstance(view, ConstantSequence):
         return torch.full((len(view),), int(view._constant_value))
     return torch.tensor([int(value) for value in view])

@@ -77,13 +77,16 @@ class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True)
 
 @torch.no_grad()
 def embeddings(strategy: Any, dataset: Any) -> Tensor:
-    """Embeddings of a data set by a strategy's network as it is: FloatTensor[count, dim]."""
+    """Embeddings of a data set by a strategy's network as it is: FloatTensor[count, dim].
+
+    Inputs are changed as for evaluation; of several processes, each computes a part of them.
+    """
     model = strategy.model
     training = model.training
     model.eval()
-    parts = []
-    for images, *_ in strategy.batches(dataset):
+    parts = [torch.zeros(0, model.head.system.dim)]
+    for images, *_ in strategy.batches(dataset.eval()) if len(dataset) else ():
         with strategy.autocast():
-            parts.append(model.embed(images).float())
+            parts.append(model.embed(images).float().cpu())
     model.train(training)
     return distributed.joined(torch.cat(parts)).to(strategy.device)

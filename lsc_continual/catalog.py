@@ -170,7 +170,7 @@ _NOVELTY = "lsc_continual.novelty."
 SCORES = Catalog(
     "novelty score",
     {
-        "auto": Entry(_NOVELTY + "auto:Auto", "doubt and mahalanobis together; the default"),
+        "auto": Entry(_NOVELTY + "auto:Auto", "doubt, knn and mahalanobis together; the default"),
         "doubt": Entry(_NOVELTY + "scores:Doubt", "1 − P(nearest owned target)"),
         "mass": Entry(_NOVELTY + "scores:Mass", "−log P(some owned target)"),
         "ambiguity": Entry(_NOVELTY + "scores:Ambiguity", "1 − P(decoded address)"),

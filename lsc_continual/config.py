@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
+from math import ceil
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -327,5 +328,11 @@ def _check(config: DictConfig) -> None:
         if not value >= least or (most is not None and value > most):
             bounds = f"{least} or more" if most is None else f"from {least} to {most}"
             raise LSCError(f"{key}={value} is out of range: use {bounds}")
+    novelty = config.novelty
+    if novelty.holdout and novelty.size < 2 / novelty.fpr:
+        raise LSCError(
+            f"novelty.fpr={novelty.fpr} cannot be told from novelty.size={novelty.size} held-out "
+            f"images: raise one of them, to novelty.size={ceil(2 / novelty.fpr)} for example"
+        )
     if (config.data.mean is None) != (config.data.std is None):
         raise LSCError("data.mean and data.std go together: set both or neither")

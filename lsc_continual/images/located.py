@@ -63,7 +63,8 @@ def integers(values: Any) -> Tensor:
     view = getattr(values, "data", values)
     if isinstance(view, FlatData) and len(view._datasets) == 1:
         inner = integers(view._datasets[0])
-        return inner if view._indices is None else inner[torch.tensor(list(view._indices), dtype=torch.long)]
+        rows = None if view._indices is None else torch.tensor(list(view._indices)).long()
+        return inner if rows is None else inner[rows]
     if isinstance(view, ConstantSequence):
         return torch.full((len(view),), int(view._constant_value))
     return torch.tensor([int(value) for value in view])

@@ -26,6 +26,10 @@ class Placed:
     def __init__(self, head: TargetHead, z: Tensor) -> None:
         self.head = head
         self.z = as_float(z)
+        self.finite = self.z.isfinite().all(-1)
+        """BoolTensor[batch]; rows that are not finite are replaced by zeros."""
+        if not self.finite.all():
+            self.z = self.z.masked_fill(~self.finite.unsqueeze(-1), 0)
 
     @cached_property
     def decoded(self) -> Decoded:

@@ -35,6 +35,7 @@ def novelty_metrics(known: Floats, unknown: Floats, correct: NDArray[np.bool_]) 
     """
     if not len(known) or not len(unknown):
         raise LSCError("novelty metrics need known and unknown inputs: got none of one kind")
+    known, unknown = (_finite(scores) for scores in (known, unknown))
     labels = np.concatenate([np.zeros(len(known)), np.ones(len(unknown))])
     threshold = np.quantile(known, 0.95, method="higher")
     scores = np.concatenate([known, unknown])
@@ -44,6 +45,12 @@ def novelty_metrics(known: Floats, unknown: Floats, correct: NDArray[np.bool_]) 
         "aupr": float(average_precision_score(labels, scores)),
         "oscr": _oscr(known[correct], unknown, len(known)),
     }
+
+
+def _finite(scores: Floats) -> Floats:
+    """Scores that are infinite or not a number count as the most novel."""
+    most = float(np.finfo(np.float32).max)
+    return np.nan_to_num(scores.astype(np.float64), nan=most, posinf=most, neginf=-most)
 
 
 def _oscr(correct_known: Floats, unknown: Floats, known_count: int) -> float:

@@ -30,8 +30,10 @@ class OODDetector(FeaturesDetector):
 
     def fit(self, data_loader: DataLoader[tuple[Tensor, Tensor]]) -> OODDetector:
         """Calibrate on known inputs that were not trained on; labels below 0 are left out."""
+        self.model.eval()
         device = next(self.model.parameters()).device
-        return self.fit_features(*extract_features(data_loader, self.model.embed, device))
+        z, y = extract_features(data_loader, self.model.embed, device)
+        return self.fit_features(z.to(device), y.to(device))
 
     def fit_features(self, x: Tensor, y: Tensor) -> OODDetector:
         """The same, from embeddings [count, dim] and labels [count]."""

@@ -20,7 +20,7 @@ class _PartitionScore(NoveltyScore):
         if not head.system.has_log_partition:
             raise NotTractableError(
                 f"this novelty score needs the sum over all vectors of {head.system.name!r}, which "
-                "is not tractable: use auto, maxcos, knn or mahalanobis"
+                "is not tractable: use auto, maxcos, gap, norm, knn or mahalanobis"
             )
 
 

@@ -119,7 +119,7 @@ def attach_detector(
         config: the `novelty` settings.
     """
     detector = NoveltyDetector(strategy.model.head, config.score, config.fpr, config.per_class)
-    if not held_out:
+    if not held_out:  # though the settings had to be right
         return None
     buffers = [p.storage_policy for p in strategy.plugins if isinstance(p, EmbeddingReplay)]
     reference = buffers[0] if buffers else None

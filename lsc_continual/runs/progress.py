@@ -22,8 +22,7 @@ from lsc_continual.runs.report import abbreviate
 from lsc_continual.strategies.evaluation import OpenWorldResult
 from lsc_continual.strategies.resumable import Resumable, State
 
-HEADLINE_SCORE = "auto"
-"""The novelty score that the terminal shows."""
+_HEADLINES = ("mass", "maxcos")  # scores shown where the run's own needs a calibration
 
 _EVERY = 0.1  # seconds between two looks at the loss
 
@@ -108,28 +107,36 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
         self._progress.stop()
 
 
-def experience_line(number: int, progress: TrainingProgress, result: OpenWorldResult) -> str:
+def headline(result: OpenWorldResult, score: str) -> dict[str, float] | None:
+    """Metrics of the run's novelty score, or of another where that was not measured."""
+    names = (name for name in (score, *_HEADLINES) if name in result.novelty)
+    return next((result.novelty[name] for name in names), None)
+
+
+def experience_line(
+    number: int, progress: TrainingProgress, result: OpenWorldResult, score: str
+) -> str:
     """One line on an experience that has ended."""
     parts = [f"experience {number}/{progress.experiences}", f"seen {result.accuracy_seen:.2%}"]
     if result.accuracy_old is not None:
         parts.append(f"old {result.accuracy_old:.2%}")
     parts.append(f"new {result.accuracy_new:.2%}")
-    if HEADLINE_SCORE in result.novelty:
-        parts.append(f"novelty AUROC {result.novelty[HEADLINE_SCORE]['auroc']:.3f}")
+    if novelty := headline(result, score):
+        parts.append(f"novelty AUROC {novelty['auroc']:.3f}")
     if "known" in result.flagged:
         parts.append(f"false alarms {result.flagged['known']:.1%}")
     parts.append(f"{progress.images_per_second:,.0f} images/s")
     return "  ".join(parts)
 
 
-def result_table(metrics: dict[str, Any], results: list[OpenWorldResult]) -> Table:
+def result_table(metrics: dict[str, Any], results: list[OpenWorldResult], score: str) -> Table:
     """The table at the end of a run: one row an experience."""
     title = "test accuracy on seen, old and new classes; AUROC of classes to come; false alarms"
     table = Table(title=title, title_justify="left")
     for header in ("", "classes", "seen", "old", "new", "AUROC", "alarms", "images/s"):
         table.add_column(header, justify="left" if header == "classes" else "right")
     for index, (entry, result) in enumerate(zip(metrics["experiences"], results, strict=True)):
-        novelty = result.novelty.get(HEADLINE_SCORE)
+        novelty = headline(result, score)
         table.add_row(
             str(index + 1),
             abbreviate(entry["classes"], most=5),

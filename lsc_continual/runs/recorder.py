@@ -93,14 +93,14 @@ class Recorder:
         self.folder.write_metrics(self.metrics)
         self.folder.write_model(model_files(model, self.spec, self.detector))
         self._log_events(count, result, progress)
-        self._say(experience_line(count, progress, result))
+        self._say(experience_line(count, progress, result, self.config.novelty.score))
 
     def finish(self) -> None:
         """Write the report, and show the table."""
         report = render_report(self.metrics, OmegaConf.to_yaml(self.config))
         self.folder.write("report.html", report)
         final = self.metrics["final"]
-        self.console.print(result_table(self.metrics, self._results))
+        self.console.print(result_table(self.metrics, self._results, self.config.novelty.score))
         self._say(
             f"last accuracy {final['last_accuracy']:.2%}, average incremental accuracy "
             f"{final['average_incremental_accuracy']:.2%}, forgetting {final['forgetting']:.2%}, "

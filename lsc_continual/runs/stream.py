@@ -25,6 +25,7 @@ from lsc_continual.scenarios import (
 from lsc_continual.scenarios.others import load_other
 from lsc_continual.scenarios.python import load_benchmark, validation
 from lsc_continual.scenarios.selection import hold_out
+from lsc_continual.strategies.evaluation import FLAGGED
 
 
 class Stream(NamedTuple):
@@ -128,7 +129,7 @@ def _from_python(config: DictConfig) -> Stream:
     arriving = [arriving_classes(experience) for experience in benchmark.train_stream]
     labels = [label for classes in arriving for label in classes]
     digest = hashlib.sha256()
-    for stream in (benchmark.train_stream, benchmark.test_stream):
+    for _, stream in sorted(benchmark.streams.items()):
         for experience in stream:
             targets = [int(label) for label in experience.dataset.targets]
             digest.update(json.dumps(targets).encode())
@@ -152,12 +153,28 @@ def _by_experience(images: Images, benchmark: Any) -> list[AvalancheDataset]:
     return [whole.subset(part.tolist()) for part in rows]
 
 
-def load_others(config: DictConfig, shape: tuple[int, int, int]) -> dict[str, AvalancheDataset]:
-    """The data sets of `novelty.others`, by name (for a path, its last part)."""
-    others = {}
-    for name in config.novelty.others:
-        images = load_other(name, source_of(config), shape)
-        others[Path(name).stem] = as_classification_dataset(images)
+def load_others(
+    config: DictConfig, shape: tuple[int, int, int], inverted: bool = False
+) -> dict[str, AvalancheDataset]:
+    """The data sets of `novelty.others`, by name (for a path, its last part).
+
+    Args:
+        shape: channels, height and width that the network takes.
+        inverted: whether it takes the negatives of image files.
+
+    Raises:
+        LSCError: there is no such data set, it holds no images, or two have one name.
+    """
+    others: dict[str, AvalancheDataset] = {}
+    for given in config.novelty.others:
+        path = Path(given)
+        name = path.stem if path.suffix == ".npz" else path.name
+        if name in others or name in FLAGGED:
+            raise LSCError(
+                f"novelty.others names {given!r}, and {name!r} is taken: rename the file or folder"
+            )
+        images = load_other(given, source_of(config), shape, inverted)
+        others[name] = as_classification_dataset(images)
     return others
 
 

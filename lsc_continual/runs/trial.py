@@ -51,7 +51,8 @@ def prepare(config: DictConfig, console: Console) -> Trial:
     build = STRATEGIES.load(config.strategy.name)
     strategy: LSC = build(config, spec, device, [progress], stream.in_memory)
     detector = attach_detector(strategy, config.novelty, stream.held_out)
-    evaluation = OpenWorldEvaluation(LSCScores(detector), load_others(config, stream.input_shape))
+    others = distributed.one_first(lambda: load_others(config, stream.input_shape, stream.inverted))
+    evaluation = OpenWorldEvaluation(LSCScores(detector), others)
     strategy.plugins.append(evaluation)
     head, classes = strategy.model.head, len(stream.class_names)
     if classes > head.system.size:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 
 from lsc_continual.catalog import SCENARIOS
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.errors import LSCError
 from lsc_continual.images import Images, StoredImages
 from lsc_continual.images.files import ImageFiles
 from lsc_continual.scenarios.decoding import decode_all
@@ -23,13 +23,16 @@ _KEYS = ("x_test", "x", "x_train")
 _MOST = 10_000  # images of a larger set are taken at equal distances
 
 
-def load_other(name: str, source: Source, shape: tuple[int, int, int]) -> Images:
+def load_other(
+    name: str, source: Source, shape: tuple[int, int, int], inverted: bool = False
+) -> Images:
     """The test images of a scenario, all images below a folder, or those of an .npz file.
 
     Args:
         name: of a scenario, or a path.
         source: where the scenario's data are.
         shape: channels, height and width that they are brought to.
+        inverted: whether the network takes the negatives of image files.
 
     Raises:
         LSCError: there is no such thing, or no image in it.
@@ -40,19 +43,21 @@ def load_other(name: str, source: Source, shape: tuple[int, int, int]) -> Images
         images = _some(data.test, source)
     elif path.is_dir():
         paths = image_paths(path)
-        files = ImageFiles(
-            path, paths, torch.zeros(len(paths), dtype=torch.long), shape[1], shape[0]
-        )
-        images = _some(files, source)
+        unlabelled, channels = torch.zeros(len(paths)).long(), 1 if shape[0] == 1 else 3
+        images = _some(ImageFiles(path, paths, unlabelled, shape[1], channels), source)
+        if inverted:
+            images.images = 255 - images.images
     elif path.suffix == ".npz" and path.is_file():
         images = _some(_of_file(path), source)
     else:
         raise LSCError(
-            f"novelty.others names {name!r}, which is no scenario, no folder and no .npz file: see "
-            "`lsc-cl ls scenarios`, or check the path"
+            f"novelty.others names {name!r}, which is no scenario with data of its own, no folder "
+            "and no .npz file: see `lsc-cl ls scenarios`, or give the path of the images"
         )
     if not len(images):
-        raise LSCError(f"novelty.others names {name!r}, which holds no images: leave it out")
+        raise LSCError(
+            f"novelty.others names {name!r}, which holds no image that can be read: leave it out"
+        )
     return StoredImages(_fitted(images.images, shape, name), torch.zeros(len(images)).long())
 
 
@@ -72,7 +77,9 @@ def _of_file(path: Path) -> StoredImages:
             key = next((key for key in _KEYS if key in file and len(file[key])), None)
             x = None if key is None else file[key]
     except Exception as error:  # of zip, zlib and numpy, whatever is damaged
-        raise LSCError(f"{path} cannot be read as an .npz file: {first_line(error)}") from error
+        raise LSCError(
+            f"{path} cannot be read as an .npz file: write it anew with numpy.savez"
+        ) from error
     if x is None:
         raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
     images = as_images(x, f"{key} in {path}")

@@ -13,6 +13,7 @@ from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.images.located import integers
 from lsc_continual.importing import import_callable
+from lsc_continual.scenarios.selection import share_of_each
 
 
 def load_benchmark(name: str) -> Any:
@@ -29,6 +30,7 @@ def load_benchmark(name: str) -> Any:
         train, test = benchmark.train_stream, benchmark.test_stream
         sizes = [len(experience.dataset) for stream in (train, test) for experience in stream]
         sample = train[0].dataset[0]
+        _ = benchmark.streams
     except LSCError:
         raise
     except Exception as error:  # somebody else's code
@@ -64,23 +66,20 @@ def validation(
     if "valid" not in benchmark.streams:
 
         def split(dataset: AvalancheDataset) -> tuple[AvalancheDataset, AvalancheDataset]:
-            labels = integers(dataset.targets)
-            draws = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
-            order = draws.argsort()
-            order = order[labels[order].sort(stable=True).indices]  # by class, in random order
-            counts = labels.unique(return_counts=True)[1]
-            place = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(
-                counts
-            )
-            taken = (fraction * counts).round().clamp_min(1).minimum(counts - 1)
-            out = place < taken.repeat_interleave(counts)
-            return tuple(dataset.subset(order[part].sort().values.tolist()) for part in (~out, out))
+            out = share_of_each(integers(dataset.targets), fraction, seed)
+            kept, taken = (dataset.subset(part.nonzero()[:, 0].tolist()) for part in (~out, out))
+            return kept, taken
 
         benchmark = benchmark_with_validation_stream(benchmark, split_strategy=split)
-    held_out = benchmark.streams["valid"]
-    if len(held_out) != len(benchmark.train_stream):
+    parts = [experience.dataset for experience in benchmark.streams["valid"]]
+    if len(parts) != len(benchmark.train_stream):
         raise LSCError(
-            f"the benchmark has {len(benchmark.train_stream)} training and {len(held_out)} "
-            "validation experiences: give it as many, or none"
+            f"the benchmark has {len(benchmark.train_stream)} training and {len(parts)} "
+            "validation experiences: give its valid_stream one for each, or leave it out"
         )
-    return benchmark, [experience.dataset for experience in held_out]
+    seen: set[int] = set()
+    for number, experience in enumerate(benchmark.train_stream):
+        seen.update(arriving_classes(experience))  # others would be no known inputs yet
+        rows = torch.isin(integers(parts[number].targets), torch.tensor(sorted(seen)))
+        parts[number] = parts[number].subset(rows.nonzero()[:, 0].tolist())
+    return benchmark, parts

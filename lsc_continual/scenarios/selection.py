@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lsc_continual.errors import LSCError, unknown_name
 from lsc_continual.images import ImageData, Images
@@ -53,14 +54,24 @@ def hold_out(data: ImageData, fraction: float, seed: int) -> tuple[ImageData, Im
     Args:
         fraction: share of each class.
     """
-    labels = np.array(data.train.targets)
-    out = np.zeros(len(labels), dtype=bool)
-    for label, name in enumerate(data.class_names):
-        rows = np.flatnonzero(labels == label)
-        if len(rows) > 1 and fraction:
-            out[rows] = held_out(name, len(rows), fraction, seed)
-    kept, taken = (torch.from_numpy(np.flatnonzero(part)) for part in (~out, out))
+    out = share_of_each(torch.tensor(data.train.targets), fraction, seed)
+    kept, taken = (part.nonzero()[:, 0] for part in (~out, out))
     return data._replace(train=data.train.subset(kept)), data.train.subset(taken)
+
+
+def share_of_each(labels: Tensor, fraction: float, seed: int) -> Tensor:
+    """A random share of every class, one at least and never all: LongTensor[n] -> BoolTensor[n]."""
+    if not fraction or not len(labels):
+        return torch.zeros(len(labels), dtype=torch.bool)
+    draws = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = draws.argsort()
+    order = order[labels[order].sort(stable=True).indices]  # by class, in random order
+    counts = labels.unique(return_counts=True)[1]
+    place = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    wanted = (fraction * counts).round().long().clamp_min(1).minimum(counts - 1)
+    taken = torch.zeros(len(labels), dtype=torch.bool)
+    taken[order] = place < wanted.repeat_interleave(counts)
+    return taken
 
 
 def held_out(name: str, count: int, fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -68,8 +68,10 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
             dataset = self.reference.buffer
         features, labels = self._of(dataset, strategy)
         seen = self._seen.to(features.device)
-        last = self.classifier
-        weight, bias = (part.detach()[seen] for part in (last.weight, last.bias))
+        weight = self.classifier.weight.detach()[seen]
+        bias = weight.new_zeros(len(weight))
+        if self.classifier.bias is not None:
+            bias = self.classifier.bias.detach()[seen]
         self._fitted = {
             "knn": KNN(None, k=min(_NEIGHBOURS, len(features))),
             "mahalanobis": Mahalanobis(None),
@@ -85,7 +87,8 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
         training = strategy.model.training
         strategy.model.eval()
         features, labels = [], []
-        for images, batch_labels, *_ in DataLoader(dataset, batch_size=strategy.eval_mb_size):
+        loader = DataLoader(dataset.eval(), batch_size=strategy.eval_mb_size)
+        for images, batch_labels, *_ in loader:
             strategy.model(images.to(strategy.device))
             features.append(self._features)
             labels.append(batch_labels.to(strategy.device))

@@ -32,7 +32,7 @@ class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True)
             own and not in it.
         size: held-out inputs that are kept.
         reference: a replay buffer (with an attribute `buffer`), whose embeddings fitted scores
-            compare with; by default half of the held-out inputs.
+            compare with; by default every other held-out input.
     """
 
     def __init__(
@@ -51,14 +51,16 @@ class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True)
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         number = strategy.experience.current_experience
         self.store.update_from_dataset(self.held_out[number], number)
-        known = embeddings(strategy, self.store.buffer)
-        reference = None
-        if self.reference is not None:
-            reference = embeddings(strategy, self.reference.buffer)
+        if self.reference is None:
+            count = len(self.store.buffer)
+            parts = [self.store.buffer.subset(range(start, count, 2)) for start in (1, 0)]
+        else:
+            parts = [self.store.buffer, self.reference.buffer]
+        known, reference = (embeddings(strategy, part) for part in parts)
         try:
             self.detector.calibrate(known, reference)
         except LSCError as error:
-            warnings.warn(f"novelty is not calibrated after this experience: {error}", stacklevel=2)
+            warnings.warn(f"novelty is not calibrated after this experience: {error}", stacklevel=1)
 
     def state(self) -> State:
         detector = self.detector
@@ -71,22 +73,23 @@ class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True)
     def load_state(self, state: State, strategy: Any, stream: Any) -> None:
         self.store.load_state(state["store"], self.held_out)
         if state["known"] is not None:
-            known, reference = (state[k].to(strategy.device) for k in ("known", "reference"))
-            self.detector.calibrate(known, reference)
+            self.detector.calibrate(
+                *(state[name].to(strategy.device) for name in ("known", "reference"))
+            )
 
 
 @torch.no_grad()
 def embeddings(strategy: Any, dataset: Any) -> Tensor:
     """Embeddings of a data set by a strategy's network as it is: FloatTensor[count, dim].
 
-    Inputs are changed as for evaluation; of several processes, each computes a part of them.
+    Inputs are changed as for evaluation, and computed in full precision, as they will be when the
+    network is used. Of several processes, each computes a part of them.
     """
     model = strategy.model
     training = model.training
     model.eval()
     parts = [torch.zeros(0, model.head.system.dim)]
     for images, *_ in strategy.batches(dataset.eval()) if len(dataset) else ():
-        with strategy.autocast():
-            parts.append(model.embed(images).float().cpu())
+        parts.append(model.embed(images).float().cpu())
     model.train(training)
     return distributed.joined(torch.cat(parts)).to(strategy.device)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lsc_continual import distributed
+from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import TargetHead, origin_of
 from lsc_continual.images.loader import Step
@@ -25,6 +26,9 @@ from lsc_continual.strategies.resumable import Resumable, State
 Metrics = dict[str, dict[str, float]]
 """Score -> auroc, fpr95, aupr, oscr."""
 Arrays = dict[str, NDArray[Any]]
+FLAGGED = ("known", "to come")
+"""What `OpenWorldResult.flagged` calls the test stream's inputs; no other data set may."""
+_SCORE = "score "  # before the names of scores, among the columns
 _ALARM = "alarm"
 
 
@@ -73,7 +77,10 @@ class LSCScores:
         if not len(head.targets):  # Avalanche may evaluate before the first experience
             return {}
         detector, placed = self.detector, Placed(head, embedding)
-        scores = {name: score.of(placed) for name, score in self._ready(head).items()}
+        scores = {
+            name: score.of(placed).masked_fill(~placed.finite, torch.inf)
+            for name, score in self._ready(head).items()
+        }
         if detector is not None and detector.known is not None:
             scores[_ALARM] = ~detector.judge_placed(placed).known
         return scores
@@ -101,7 +108,7 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
     Args:
         scores: (inputs, model's output) -> novelty scores by name, each FloatTensor[batch], higher
             = more novel. By default those of a `TargetHead`; for other networks see
-            `lsc_continual.novelty.baselines`. Called with gradients off.
+            `lsc_continual.strategies.baselines`. Called with gradients off.
         others: data sets of unknown inputs, by name, such as "kmnist".
     """
 
@@ -142,7 +149,7 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
             "position": self._position + start + torch.arange(len(labels)),
             "seen": torch.isin(labels, seen),
             "correct": prediction == labels,
-            **self.scores(strategy.mb_x, output),
+            **_named(self.scores(strategy.mb_x, output)),
         }
         self._position += whole
         self._batches.append({key: value.cpu() for key, value in batch.items()})
@@ -152,28 +159,37 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
         self._other_batches = {name: [] for name in self.others}
         for name, dataset in self.others.items():
             for images, output in _outputs(strategy, dataset):
-                batch = {key: value.cpu() for key, value in self.scores(images, output).items()}
-                self._other_batches[name].append(batch)
+                batch = _named(self.scores(images, output))
+                self._other_batches[name].append({key: s.cpu() for key, s in batch.items()})
 
     def result(self, latest: int) -> OpenWorldResult:
-        """Accuracy and novelty after experience `latest`, counted from 0."""
+        """Accuracy and novelty after experience `latest`, counted from 0.
+
+        Raises:
+            LSCError: nothing was evaluated, or nothing trained on before.
+        """
         columns = _joined(self._batches)
+        if not columns or not columns["seen"].any():
+            raise LSCError(
+                "there is nothing to tell yet: train on an experience and evaluate the test stream "
+                "with this plugin among the strategy's"
+            )
         order = np.lexsort((columns["position"], columns["experience"]))  # whatever the processes
         columns = {name: values[order] for name, values in columns.items()}
-        experience, seen, correct = (columns.pop(k) for k in ("experience", "seen", "correct"))
-        del columns["position"]
-        others = {name: _joined(batches) for name, batches in self._other_batches.items()}
+        experience, seen, correct = (columns[k] for k in ("experience", "seen", "correct"))
+        columns = _scores(columns)
+        others = {name: _scores(_joined(batches)) for name, batches in self._other_batches.items()}
 
         flagged = {}
         if _ALARM in columns:
             alarm = columns.pop(_ALARM)
-            flagged["known"] = float(alarm[seen].mean())
+            flagged[FLAGGED[0]] = float(alarm[seen].mean())
             if not seen.all():
-                flagged["to come"] = float(alarm[~seen].mean())
+                flagged[FLAGGED[1]] = float(alarm[~seen].mean())
             flagged |= {name: float(part.pop(_ALARM).mean()) for name, part in others.items()}
 
         by_experience = [float(correct[experience == j].mean()) for j in range(latest + 1)]
-        old, right = seen & (experience != latest), seen & correct
+        old, right = seen & (experience < latest), seen & correct
         if len(self._learned) != len(seen):
             self._learned = np.zeros(len(seen), dtype=bool)
         forgotten = seen & self._learned & ~correct
@@ -211,12 +227,30 @@ def _outputs(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
             yield images, strategy.model(images)
 
 
-def _joined(batches: list[dict[str, Tensor]]) -> Arrays:
-    """Columns over all batches of all processes."""
+def _named(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Under names that no other column has."""
+    return {_SCORE + name: score for name, score in scores.items()}
+
+
+def _scores(columns: Arrays) -> Arrays:
+    """The scores among the columns, under their own names."""
     return {
-        key: distributed.joined(torch.cat([batch[key] for batch in batches])).numpy()
-        for key in batches[0]
+        name.removeprefix(_SCORE): values
+        for name, values in columns.items()
+        if name.startswith(_SCORE)
     }
+
+
+def _joined(batches: list[dict[str, Tensor]]) -> Arrays:
+    """Columns over all batches of all processes; of these, some may have none."""
+    first = batches[0] if batches else {}
+    mine = {key: str(value.dtype).removeprefix("torch.") for key, value in first.items()}
+    kinds: dict[str, str] = next((k for k in distributed.everyone(mine) if k), {})
+    columns = {}
+    for key, kind in kinds.items():
+        parts = [batch[key] for batch in batches] or [torch.empty(0, dtype=getattr(torch, kind))]
+        columns[key] = distributed.joined(torch.cat(parts)).numpy()
+    return columns
 
 
 def _metrics(known: Arrays, unknown: Arrays, correct: NDArray[np.bool_]) -> Metrics:

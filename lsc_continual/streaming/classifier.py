@@ -101,7 +101,7 @@ class StreamClassifier:
         if self.device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)
         self.spec = spec
-        self.detector = detector
+        self.detector = None if detector is None else detector.to("cpu")
         self.top = top
         self.prepare = Preparation(spec.input_shape, spec.inverted)
         if detector is None:

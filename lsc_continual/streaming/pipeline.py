@@ -103,6 +103,8 @@ class ReadAhead:
             if entry is None or self._over:
                 break
             if isinstance(entry, BaseException):
+                if batch:
+                    yield batch
                 raise entry
             self._make_room(entry.size)
             if not batch:

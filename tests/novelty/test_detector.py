@@ -51,7 +51,8 @@ def test_p_values_are_those_of_the_definition(count, fpr, seed):
     known, new = (embeddings(head, n, 0.6, True) for n in (count, 50))
     detector = NoveltyDetector(head, "gap", fpr).calibrate(known)
     scores = detector.score(known)
-    expected = (1 + (scores[None] >= detector.score(new)[:, None]).sum(-1)) / (count + 1)
+    at_least = (scores[None] >= detector.score(new)[:, None]).sum(-1)
+    expected = (1 + at_least).double() / (count + 1)
     assert torch.allclose(detector.p_value(new), expected)
     flagged = detector.predict(new) == -1
     assert torch.equal(flagged, expected <= fpr)
@@ -89,6 +90,38 @@ def test_classes_with_too_few_calibration_inputs_share_a_threshold(head):
     assert not torch.equal(together.p_value(z)[~of_rare], apart.p_value(z)[~of_rare])
 
 
+def test_rare_classes_are_compared_with_their_like(head):
+    """Many easy inputs, each class with a threshold of its own, must not set that of the rest."""
+    torch.manual_seed(0)
+    head.add_classes(range(48))
+
+    def draw(count: int) -> torch.Tensor:
+        easy = torch.rand(count) < 0.5
+        labels = torch.where(easy, torch.randint(2, (count,)), torch.randint(8, 48, (count,)))
+        noise = torch.where(easy, 0.05, 0.5)[:, None] * torch.randn(count, 12)
+        return 3 * head.targets.vectors()[labels] + noise
+
+    alarms = []
+    for _ in range(20):
+        detector = NoveltyDetector(head, "maxcos", per_class=True).calibrate(draw(400))
+        alarms.append(float((detector.predict(draw(2000)) == -1).float().mean()))
+    assert sum(alarms) / len(alarms) == pytest.approx(0.05, abs=0.012)
+
+
+def test_classes_that_arrive_after_the_calibration_are_compared_with_the_rest(head):
+    detector = NoveltyDetector(head, per_class=True).calibrate(embeddings(head, 1000, 0.3, True))
+    head.add_classes([8, 9])
+    assert detector.p_value(3 * head.targets.vectors()).shape == (10,)
+
+
+def test_a_calibration_that_fails_leaves_no_old_threshold(head):
+    detector = NoveltyDetector(head).calibrate(embeddings(head, 1000, 0.3, True))
+    with pytest.raises(LSCError, match="not finite"):
+        detector.calibrate(torch.full((100, 12), torch.nan))
+    with pytest.raises(LSCError, match=r"call calibrate\(\) first"):
+        detector.predict(torch.randn(3, 12))
+
+
 def test_it_flags_the_unknown_and_labels_the_rest(head):
     detector = NoveltyDetector(head).calibrate(embeddings(head, 1000, 0.3, True))
     assert torch.equal(detector.predict(3 * head.targets.vectors()), torch.arange(8))
@@ -99,8 +132,15 @@ def test_it_flags_the_unknown_and_labels_the_rest(head):
 
 
 def test_an_embedding_that_is_not_finite_is_unknown(head):
-    detector = NoveltyDetector(head, "norm").calibrate(embeddings(head, 100, 0.3, True))
-    assert detector.p_value(torch.full((1, 12), torch.nan)).item() == pytest.approx(1 / 101)
+    for score in ("auto", "norm", "maxcos"):
+        reference = embeddings(head, 50, 0.3, True)
+        detector = NoveltyDetector(head, score).calibrate(
+            embeddings(head, 100, 0.3, True), reference
+        )
+        z = torch.stack([torch.full((12,), torch.nan), 3 * head.targets.vectors()[0]])
+        assert detector.p_value(z)[0].item() == pytest.approx(1 / 101)
+        assert detector.predict(z).tolist() == [-1, 0]
+        assert detector.score(z)[0] == torch.inf
 
 
 def test_misuse_is_refused(head):

@@ -24,6 +24,13 @@ def test_metrics_of_a_perfect_and_of_a_useless_score():
         novelty_metrics(known, unknown[:0], correct)
 
 
+def test_scores_that_are_not_finite_count_as_the_most_novel():
+    known, unknown = np.array([0.1, 0.2, np.nan]), np.array([np.inf, 0.5])
+    correct = np.ones(3, dtype=bool)
+    finite = novelty_metrics(np.array([0.1, 0.2, 9.0]), np.array([9.0, 0.5]), correct)
+    assert novelty_metrics(known, unknown, correct) == finite
+
+
 def test_oscr_is_the_area_under_the_curve_of_its_definition():
     rng = np.random.default_rng(0)
     known, unknown = rng.normal(0, 1, 300), rng.normal(1, 1, 200)

@@ -155,6 +155,46 @@ def test_without_held_out_images_there_is_no_detector(tmp_path):
         load_detector(tmp_path / "run", model.head)
 
 
+def test_without_replay_every_score_is_measured_and_calibrated(tmp_path):
+    settings = ["replay.size=0", "novelty.score=gap", "scenario.experiences=2"]
+    result = run(*QUICK[:2], *settings, f"run.dir={tmp_path / 'run'}")
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["experiences"][0]["novelty"]) == set(SCORES)
+    assert metrics["experiences"][0]["flagged"]["known"] < 0.2
+    model, _ = load_model(tmp_path / "run")
+    assert load_detector(tmp_path / "run", model.head, score="mahalanobis").known is not None
+
+
+def test_too_few_held_out_images_are_said(tmp_path):
+    settings = ["data.train_per_class=20", "scenario.experiences=2", "novelty.holdout=0.1"]
+    result = run(*QUICK[:2], *settings, f"run.dir={tmp_path / 'run'}")
+    assert result.exit_code == 0, result.output
+    assert re.search("needs 19 or more.*hold out more", result.output.replace("\n", " "))
+
+
+def test_others_that_cannot_be_told_apart_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "x.npz", x=np.zeros((5, 8, 8), np.uint8))
+    np.savez(tmp_path / "known.npz", x=np.zeros((5, 8, 8), np.uint8))
+    np.savez(tmp_path / "wide.npz", x=np.zeros((5, 4, 8, 8), np.uint8))
+    (tmp_path / "broken.npz").write_bytes(b"PK broken")
+    (tmp_path / "empty").mkdir()
+    for others, message in (
+        (["a/x.npz", "b/x.npz"], "'x' is taken"),
+        (["known.npz"], "'known' is taken"),
+        (["wide.npz"], "whose inputs have 4 channels"),
+        (["broken.npz"], "cannot be read as an .npz file"),
+        (["empty"], "holds no image"),
+    ):
+        paths = ",".join(str(tmp_path / other) for other in others)
+        result = run(*QUICK, f"novelty.others=[{paths}]", f"run.dir={tmp_path / 'run'}")
+        assert isinstance(result.exception, LSCError)
+        assert message in str(result.exception)
+        assert not (tmp_path / "run").exists()
+
+
 def test_other_data_sets_are_kept_apart(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (50, 20, 20, 3), dtype=np.uint8)
     np.savez(tmp_path / "noise.npz", x_test=images)
@@ -227,6 +267,10 @@ WRONG = [
     (["encoder=resnte-small"], "did you mean 'resnet-small'"),
     (["system=permutohedron", "system.dim=9", "loss.unknown_prior=0.5"], "not tractable"),
     (["loss=softmax", "system=v55"], "use dim=209 or less"),
+    (["novelty.score=atuo"], "unknown novelty score 'atuo': did you mean 'auto'"),
+    (["novelty.fpr=0.001", "novelty.size=100"], "to novelty.size=2000 for example"),
+    (["novelty.score=mass", "system=permutohedron", "system.dim=11"], "use auto, maxcos"),
+    (["novelty.others=[nowhere]"], "is no scenario with data of its own, no folder"),
 ]
 
 

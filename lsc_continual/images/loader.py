@@ -237,10 +237,16 @@ class Feeds:
             return torch.arange(len(whole)), WorkerFeed(
                 whole, self.loading, self.device, self.skipped
             )
-        kept = self._kept.get(training)
-        if kept is None or kept[0] is not images:
-            kept = self._kept[training] = images, self._make(images, training)
-        return torch.cat([place[1] for place in places if place]), kept[1]
+        return torch.cat([place[1] for place in places if place]), self._feed(images, training)
+
+    def _feed(self, images: Images, training: bool) -> Feed:
+        # A tensor is the same for training and evaluation, and not to be on the device twice.
+        for mode in (training, not training) if isinstance(images, StoredImages) else (training,):
+            kept = self._kept.get(mode)
+            if kept is not None and kept[0] is images:
+                return kept[1]
+        self._kept[training] = images, self._make(images, training)
+        return self._kept[training][1]
 
     def _make(self, images: Images, training: bool) -> Feed:
         if isinstance(images, StoredImages):

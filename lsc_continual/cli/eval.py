@@ -14,7 +14,7 @@ from rich.table import Table
 from lsc_continual.cli.running import show_own_warning
 
 if TYPE_CHECKING:
-    from lsc_continual.streaming.evaluation import Figures
+    from lsc_continual.streaming.labelled import Figures
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     try:
         with console.status("loading libraries"):
             from lsc_continual.streaming.classifier import StreamClassifier
-            from lsc_continual.streaming.evaluation import evaluate_folder
+            from lsc_continual.streaming.labelled import evaluate_folder
         classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)
         figures = evaluate_folder(classifier, folder, console, batch_size, workers)
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -86,6 +86,63 @@ def model_files(
     }
 
 
+class SavedModel(NamedTuple):
+    """The content of a `model/` folder, all of one moment, though a run may go on writing."""
+
+    folder: Path
+    description: dict[str, Any]
+    files: dict[str, bytes]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> SavedModel:
+        """Read and verify a `model/` folder, or that of a run folder.
+
+        Raises:
+            LSCError: no model is there, it is damaged, or another version wrote it.
+        """
+        folder = Path(folder)
+        if (folder / "model").is_dir():
+            folder = folder / "model"
+        if not (folder / _DESCRIPTION).is_file():
+            raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
+        files = read_folder(folder)
+        with _damage_named(folder):
+            description = json.loads(files[_DESCRIPTION])
+            if description["format"] != _FORMAT:
+                raise LSCError(
+                    f"the model in {folder} has format {description['format']}, this version "
+                    f"reads {_FORMAT}: use the version that wrote it"
+                )
+        return cls(folder, description, files)
+
+    def model(self) -> tuple[TargetClassifier, ModelSpec]:
+        """As `load_model`."""
+        with _damage_named(self.folder):
+            stored = self.description["spec"]
+            spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
+            model = spec.build()
+            model.load_state_dict(load(self.files[_WEIGHTS]))
+            model.head.restore(Targets.from_dict(self.description["targets"]))
+        return model.eval(), spec
+
+    def detector(
+        self, head: TargetHead, score: str | None = None, fpr: float | None = None
+    ) -> NoveltyDetector:
+        """As `load_detector`."""
+        if "detector" not in self.description:
+            raise NotCalibratedError(
+                f"{self.folder} holds no calibration, so nothing says where the unknown begins: "
+                "train with novelty.holdout above 0, on enough images"
+            )
+        with _damage_named(self.folder):
+            settings = dict(self.description["detector"])
+            settings["score"] = score or settings["score"]
+            settings["fpr"] = settings["fpr"] if fpr is None else fpr
+            tensors = load(self.files[_CALIBRATION])
+            detector = NoveltyDetector(head, **settings)
+            return detector.calibrate(tensors["known"], tensors["reference"])
+
+
 def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     """The classifier that a run left in its `model/` folder, in evaluation mode, and its data.
 
@@ -95,69 +152,27 @@ def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
     Raises:
         LSCError: no model is there, it is damaged, or another version wrote it.
     """
-    folder, description, files = _read(folder)
-    with _damage_named(folder):
-        stored = description["spec"]
-        spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
-        model = spec.build()
-        model.load_state_dict(load(files[_WEIGHTS]))
-        model.head.restore(Targets.from_dict(description["targets"]))
-    return model.eval(), spec
+    return SavedModel.read(folder).model()
 
 
 def load_detector(
-    folder: str | Path,
-    head: TargetHead,
-    *,
-    score: str | None = None,
-    fpr: float | None = None,
-    device: str | torch.device = "cpu",
+    folder: str | Path, head: TargetHead, *, score: str | None = None, fpr: float | None = None
 ) -> NoveltyDetector:
     """The detector that a run calibrated for the model it left, ready to judge embeddings.
+
+    It is for embeddings on the CPU; see `NoveltyDetector.to`.
 
     Args:
         folder: a `model/` folder or a run folder.
         head: of the model that `load_model` returned.
         score: instead of the run's.
         fpr: instead of the run's.
-        device: where the embeddings that it will judge are.
 
     Raises:
         NotCalibratedError: the run calibrated none.
-        LSCError: the files are damaged or another version's.
+        LSCError: the files are damaged or another version's, or a wrong score or rate.
     """
-    folder, description, files = _read(folder)
-    if "detector" not in description:
-        raise NotCalibratedError(
-            f"{folder} holds no calibration, so nothing says where the unknown begins: train with "
-            "novelty.holdout above 0, on enough images"
-        )
-    with _damage_named(folder):
-        stored, tensors = description["detector"], load(files[_CALIBRATION])
-        known, reference = (tensors[name].to(device) for name in ("known", "reference"))
-        settings = stored | {"score": score or stored["score"]}
-        if fpr is not None:
-            settings["fpr"] = fpr
-        detector = NoveltyDetector(head, **settings)
-    return detector.calibrate(known, reference)
-
-
-def _read(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, bytes]]:
-    """The model's folder, its description, and the content of its files."""
-    folder = Path(folder)
-    if (folder / "model").is_dir():
-        folder = folder / "model"
-    if not (folder / _DESCRIPTION).is_file():
-        raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
-    files = read_folder(folder)
-    with _damage_named(folder):
-        description = json.loads(files[_DESCRIPTION])
-        if description["format"] != _FORMAT:
-            raise LSCError(
-                f"the model in {folder} has format {description['format']}, this version reads "
-                f"{_FORMAT}: use the version that wrote it"
-            )
-    return folder, description, files
+    return SavedModel.read(folder).detector(head, score, fpr)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from lsc_continual.images.stored import as_unit_range
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import Placed
 from lsc_continual.runs.build import pick_device
-from lsc_continual.runs.model import ModelSpec, load_detector, load_model
+from lsc_continual.runs.model import ModelSpec, SavedModel
 from lsc_continual.streaming.inputs import Content, Input, Preparation
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
 from lsc_continual.targets.nearest import Nearest
@@ -132,9 +132,10 @@ class StreamClassifier:
         Raises:
             LSCError: no model is there, it is damaged, or a wrong score, rate, device or `top`.
         """
-        model, spec = load_model(run)
+        saved = SavedModel.read(run)
+        model, spec = saved.model()
         try:
-            detector = load_detector(run, model.head, score=score, fpr=fpr)
+            detector = saved.detector(model.head, score, fpr)
         except NotCalibratedError as error:
             detector = None
             warnings.warn(f"{error}; until then, p_value and known are null", stacklevel=1)

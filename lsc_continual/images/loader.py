@@ -173,6 +173,8 @@ class BatchLoader:
         """Batches of it that were handed out."""
         self.step: Step | None = None
         """Where the latest batch stands."""
+        self.samples = torch.empty(0, dtype=torch.long)
+        """Which samples of the parts, one after another, this process's latest batch is made of."""
         self._labels = torch.cat([integers(part.targets) for part in parts])
         self._rows, self._feed = feeds.of(parts, training)
         named = all(hasattr(part, "targets_task_labels") for part in parts)
@@ -193,9 +195,9 @@ class BatchLoader:
         orders = [Order(self._rows[mine], step.seed, step.start) for step, mine in steps]
         for (step, mine), (parts, kept) in zip(steps, self._feed.serve(orders), strict=True):
             self.step, self.done = step, self.done + 1
+            self.samples = mine if kept is None else mine[kept]
             if len(parts) == 1:
-                mine = mine if kept is None else mine[kept]
-                parts += [values[mine].to(parts[0].device) for values in self._values]
+                parts += [values[self.samples].to(parts[0].device) for values in self._values]
             yield parts
         self.epoch, self.done = self.epoch + 1, 0
 

@@ -89,7 +89,11 @@ def embeddings(strategy: Any, dataset: Any) -> Tensor:
     training = model.training
     model.eval()
     parts = [torch.zeros(0, model.head.system.dim)]
-    for images, *_ in strategy.batches(dataset.eval()) if len(dataset) else ():
+    samples = [torch.zeros(0, dtype=torch.long)]
+    loader: Any = strategy.batches(dataset.eval()) if len(dataset) else ()
+    for images, *_ in loader:
         parts.append(model.embed(images).float().cpu())
+        samples.append(loader.samples)
     model.train(training)
-    return distributed.joined(torch.cat(parts)).to(strategy.device)
+    order = distributed.joined(torch.cat(samples)).argsort()  # whatever the processes
+    return distributed.joined(torch.cat(parts))[order].to(strategy.device)

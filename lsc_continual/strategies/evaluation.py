@@ -17,7 +17,6 @@ from lsc_continual import distributed
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.heads import TargetHead, origin_of
-from lsc_continual.images.loader import Step
 from lsc_continual.novelty.base import NoveltyScore, Placed, available_scores
 from lsc_continual.novelty.detector import NoveltyDetector
 from lsc_continual.novelty.metrics import novelty_metrics
@@ -139,19 +138,18 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
     def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         output, labels = strategy.mb_output, strategy.mb_y
         prediction = output.argmax(-1) if output.ndim == 2 else output
-        step = getattr(strategy.dataloader, "step", None)
-        start, whole = (
-            (step.start, len(step.labels)) if isinstance(step, Step) else (0, len(labels))
-        )
+        position = getattr(strategy.dataloader, "samples", None)
+        if position is None:  # another loader, and a single process
+            position = self._position + torch.arange(len(labels))
+            self._position += len(labels)
         seen = torch.tensor(sorted(self._seen), device=labels.device)
         batch = {
             "experience": torch.full_like(labels, strategy.experience.current_experience),
-            "position": self._position + start + torch.arange(len(labels)),
+            "position": position,
             "seen": torch.isin(labels, seen),
             "correct": prediction == labels,
             **_named(self.scores(strategy.mb_x, output)),
         }
-        self._position += whole
         self._batches.append({key: value.cpu() for key, value in batch.items()})
 
     @torch.no_grad()

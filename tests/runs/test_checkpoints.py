@@ -296,7 +296,7 @@ def test_whatever_happens_to_a_model_it_is_itself_or_refused(models, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, r"has format 99, this version reads 2: use the version that wrote it"),
+        ({"format": 99}, r"has format 99, this version reads 3: use the version that wrote it"),
         ({"spec": {"dim": 17}}, r"is damaged"),
         ({"spec": {"encoder": "resnte-small"}}, r"did you mean 'resnet-small'"),
         ({"spec": {"mystery": 1}}, r"is damaged"),

@@ -30,6 +30,7 @@ CENTRE = [
     "train.batch_size=32",
     "replay.size=200",
     "augment.flip=false",
+    "novelty.holdout=0",
 ]
 VARIANTS = {
     "defaults": [],

@@ -131,7 +131,7 @@ def experience_line(
 
 def result_table(metrics: dict[str, Any], results: list[OpenWorldResult], score: str) -> Table:
     """The table at the end of a run: one row an experience."""
-    title = "test accuracy on seen, old and new classes; AUROC of classes to come; false alarms"
+    title = "accuracy on seen, old, new classes; AUROC of those to come; false alarms"
     table = Table(title=title, title_justify="left")
     for header in ("", "classes", "seen", "old", "new", "AUROC", "alarms", "images/s"):
         table.add_column(header, justify="left" if header == "classes" else "right")

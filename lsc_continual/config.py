@@ -268,6 +268,8 @@ def _set(config: DictConfig, given: dict[str, Any], texts: dict[str, str]) -> No
             if value is None:
                 raise LSCError(f"{key} needs a value: see `lsc-cl show`") from error
             reason = str(error).splitlines()[0]
+            if "ListConfig" in reason:
+                reason = f"write a list, {key}=[{texts.get(key, value)}]"
             raise LSCError(f"{key}={texts.get(key, value)} has the wrong type: {reason}") from error
 
 

@@ -56,4 +56,4 @@ class StoredImages(Images):
 
 def as_unit_range(images: Tensor) -> Tensor:
     """uint8 in 0 … 255 becomes float in [0, 1]; floats stay."""
-    return images if images.is_floating_point() else images.float() / 255
+    return images if images.is_floating_point() else images.float().div_(255)

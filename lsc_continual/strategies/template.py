@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -156,10 +157,10 @@ class TrainingTemplate(SupervisedTemplate):
                 callbacks.append(getattr(plugin, event))
         return callbacks
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[Any]:
         """The context of the encoder's forward passes."""
         dtype = _DTYPES[self.precision]
-        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def forward(self) -> Tensor:
         """The model's output for the batch; by way of the replica where several processes train."""

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
 from lsc_continual.cli.running import show_own_warning
 
 if TYPE_CHECKING:
@@ -22,18 +23,11 @@ def evaluate(
     folder: Annotated[
         Path, typer.Argument(help="A folder with a folder of images for each class.")
     ],
-    fpr: Annotated[
-        float | None, typer.Option(help="Share of known inputs that may be called unknown.")
-    ] = None,
-    score: Annotated[str | None, typer.Option(help="Novelty score; by default the run's.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Inputs that the network takes at a time.")] = 64,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads that read and decode; by default the cores.", show_default=False
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    fpr: Rate = None,
+    score: Score = None,
+    batch_size: BatchSize = 64,
+    workers: Workers = None,
+    device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a trained model on labelled images, of classes it knows and of others.

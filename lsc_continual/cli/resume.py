@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lsc_continual.cli.options import MetricsJson
 from lsc_continual.cli.running import carry_out
 
 
@@ -19,9 +20,7 @@ def resume(
             help="Settings that may change in the middle of a run, such as train.device.",
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print metrics.json at the end instead of a table.")
-    ] = False,
+    json: MetricsJson = False,
 ) -> None:
     """Go on with a run that was interrupted, from its latest checkpoint.
 

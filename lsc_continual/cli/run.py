@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lsc_continual.cli.options import MetricsJson
 from lsc_continual.cli.running import carry_out
 
 
@@ -14,9 +15,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Settings; `lsc-cl show` lists them all."),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print metrics.json at the end instead of a table.")
-    ] = False,
+    json: MetricsJson = False,
 ) -> None:
     """Train on classes as they arrive, evaluate after each experience, leave a run folder.
 

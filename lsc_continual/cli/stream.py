@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
 from lsc_continual.cli.running import show_own_warning
 from lsc_continual.runs.interruption import Interruption
 
@@ -39,22 +40,15 @@ def stream(
     save_unknown: Annotated[
         Path | None, typer.Option(help="Copy unknown inputs to this folder.", metavar="DIR")
     ] = None,
-    fpr: Annotated[
-        float | None, typer.Option(help="Share of known inputs that may be called unknown.")
-    ] = None,
-    score: Annotated[str | None, typer.Option(help="Novelty score; by default the run's.")] = None,
+    fpr: Rate = None,
+    score: Score = None,
     top: Annotated[int, typer.Option(help="Alternatives an answer.")] = 3,
-    batch_size: Annotated[int, typer.Option(help="Inputs that the network takes at a time.")] = 64,
+    batch_size: BatchSize = 64,
     batch_seconds: Annotated[
         float, typer.Option(help="How long an input waits for the batch to fill.")
     ] = 1.0,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads that read and decode; by default the cores.", show_default=False
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    workers: Workers = None,
+    device: Device = "auto",
 ) -> None:
     """Classify a stream of images; write a JSON line for each, in order.
 

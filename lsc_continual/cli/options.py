@@ -1,0 +1,21 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+MetricsJson = Annotated[
+    bool, typer.Option("--json", help="Print metrics.json at the end instead of a table.")
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Share of known inputs that may be called unknown.")
+]
+Score = Annotated[str | None, typer.Option(help="Novelty score; by default the run's.")]
+BatchSize = Annotated[int, typer.Option(help="Inputs that the network takes at a time.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Threads that read and decode; by default the cores.", show_default=False),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]

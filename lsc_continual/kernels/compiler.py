@@ -1,0 +1,85 @@
+"""Loops over the rows of a batch, compiled by numba, and threads that share the rows.
+
+Set LSC_COMPILE=0 in the environment to do without compiled loops.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_ROWS = 256  # that are worth a thread of their own
+_DTYPES = (torch.float32, torch.float64)
+
+
+@cache
+def available() -> bool:
+    """Whether loops can be compiled here."""
+    if os.environ.get("LSC_COMPILE", "1") == "0":
+        return False
+    try:
+        import numba  # noqa: F401
+    except Exception:  # not installed, or not for this processor or this numpy
+        return False
+    return True
+
+
+def usable(z: Tensor) -> bool:
+    """Whether compiled loops can work on embeddings: on the CPU, in float32 or float64."""
+    return (
+        z.device.type == "cpu"
+        and z.dtype in _DTYPES
+        and type(z) in (Tensor, torch.nn.Parameter)  # neither traced nor transformed
+        and not torch.compiler.is_compiling()
+        and available()
+    )
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Decorator: compiled at the first call, and kept on disk for later processes if possible.
+
+    Modules that use it are imported only where `available()`.
+    """
+    from numba import njit
+
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder that can be written to
+        return njit(**options)(function)
+
+
+def over_rows(loop: Callable[..., None], rows: int, *arguments: Any) -> None:
+    """Run loop(start, stop, *arguments) over rows 0 … `rows` − 1, on as many threads as torch has.
+
+    Args:
+        loop: writes its results into arrays, for the rows from `start` to before `stop` only.
+        arguments: tensors on the CPU, which it gets as arrays, and numbers.
+    """
+    values = [
+        argument.detach().numpy() if isinstance(argument, Tensor) else argument
+        for argument in arguments
+    ]
+    threads = max(1, min(torch.get_num_threads(), rows // _ROWS))
+    bounds = [rows * i // threads for i in range(threads + 1)]
+    others = [
+        _pool(threads).submit(loop, start, stop, *values)
+        for start, stop in zip(bounds[1:-1], bounds[2:])
+    ]
+    loop(bounds[0], bounds[1], *values)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, thread_name_prefix="rows")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of these threads

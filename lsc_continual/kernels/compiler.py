@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -41,14 +41,16 @@ def usable(z: Tensor) -> bool:
     )
 
 
-def jit(function: Callable[..., Any]) -> Any:
+def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Decorator: compiled at the first call, and kept on disk for later processes if possible.
 
-    Modules that use it are imported only where `available()`.
+    Modules that use it are imported only where `available()`. Options are those of `numba.njit`.
     """
     from numba import njit
 
-    options = {"nogil": True, "error_model": "numpy"}
+    if function is None:
+        return partial(jit, **options)
+    options = {"nogil": True, "error_model": "numpy"} | options
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder that can be written to

@@ -1,0 +1,223 @@
+"""From embeddings to addresses of an orbit, in one pass over the data.
+
+What `Orbit.decode` needs of a row are its few largest and smallest coordinates. A row is cut into
+64 strided lanes, of which only maximum and minimum are kept, with vector instructions. The few
+best lanes hold everything that can be among the few best coordinates; only those are looked at
+again. Lanes are compared by 26 leading bits of their maxima, with the lane's number in the rest of
+the word, so that one reduction finds both; rows in which that decides too little (ties and near
+ties) are looked through as a whole.
+
+One row is finished before the next is begun, so that the memory has time to bring the next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsc_continual.kernels.compiler import jit
+from lsc_continual.kernels.vectors import LANES, best_below, order
+
+_LANE_BITS = np.int32(LANES - 1)
+_MOST = np.int32(2**31 - 1)
+_NONE, _ALL = np.int32(0), np.int32(-1)
+
+
+@jit(fastmath={"nnan", "nsz", "reassoc", "contract"})
+def _lanes(z, r, highest, lowest):  # type: ignore[no-untyped-def]
+    """Maximum and minimum of each lane of a row; returns its squared norm."""
+    n = z.shape[1]
+    full = n // LANES
+    if full == 0:
+        for i in range(LANES):
+            highest[i], lowest[i] = -np.inf, np.inf
+        done = 0
+    elif full < 3:
+        for i in range(LANES):
+            highest[i] = lowest[i] = z[r, i]
+        done = 1
+    else:
+        for i in range(LANES):
+            a, b, c = z[r, i], z[r, LANES + i], z[r, 2 * LANES + i]
+            highest[i] = max(max(a, b), c)
+            lowest[i] = min(min(a, b), c)
+        done = 3
+    while done + 3 <= full:  # three at a time: stores are what costs
+        at = done * LANES
+        for i in range(LANES):
+            a, b, c = z[r, at + i], z[r, at + LANES + i], z[r, at + 2 * LANES + i]
+            highest[i] = max(highest[i], max(max(a, b), c))
+            lowest[i] = min(lowest[i], min(min(a, b), c))
+        done += 3
+    for k in range(done, full):
+        for i in range(LANES):
+            highest[i] = max(highest[i], z[r, k * LANES + i])
+            lowest[i] = min(lowest[i], z[r, k * LANES + i])
+    for i in range(n - full * LANES):
+        highest[i] = max(highest[i], z[r, full * LANES + i])
+        lowest[i] = min(lowest[i], z[r, full * LANES + i])
+    total = np.float32(0)
+    for i in range(n):
+        total += z[r, i] * z[r, i]
+    return total
+
+
+@jit(forceinline=True)
+def _best(  # type: ignore[no-untyped-def]
+    z, r, sign, flip, lanes, lane_bits, beyond, beyond_bits, exact, packed, best, place
+):
+    """The places of the best coordinates, and in `beyond[0]` the next best value.
+
+    Returns whether that is certain: ties and near ties are not.
+    """
+    n, count = z.shape[1], len(place)
+    order(lane_bits, flip, exact, packed)
+    last = _MOST
+    for a in range(count):
+        last = best[a] = best_below(packed, packed, last)
+    rest = best_below(exact, packed, last) ^ flip
+    beyond_bits[0] = rest if rest >= 0 else (rest - np.int32(1)) ^ _MOST
+    after = sign * beyond[0]
+    sure, before = True, np.float32(np.inf)
+    for a in range(count):
+        # The best of the lane, as a rule its only one that counts, and the best of the others.
+        value = np.float32(-np.inf)
+        for p in range((best[a] & _LANE_BITS) ^ _LANE_BITS, n, LANES):
+            here = sign * z[r, p]
+            place[a] = p if here > value else place[a]
+            after = max(after, min(value, here))
+            value = max(value, here)
+        sure &= value < before
+        before = value
+    beyond[0] = sign * after
+    return sure and after < before
+
+
+@jit
+def _look_through(z, r, sign, place, taken):  # type: ignore[no-untyped-def]
+    """The places of the best coordinates, the lower one of equals first; those in `taken` are out.
+
+    Returns the next best value.
+    """
+    count, size = len(place), 0
+    beyond = np.float32(-np.inf)
+    for p in range(z.shape[1]):
+        here = sign * z[r, p]
+        if size == count and not here > beyond:
+            continue
+        free = True
+        for other in taken:
+            free &= other != p
+        if not free:
+            continue
+        a = size
+        while a > 0 and here > sign * z[r, place[a - 1]]:
+            a -= 1
+        if size < count:
+            size += 1
+        else:
+            beyond = here if a == count else sign * z[r, place[count - 1]]
+        for b in range(size - 1, a, -1):
+            place[b] = place[b - 1]
+        if a < count:
+            place[a] = p
+    return sign * beyond
+
+
+@jit(forceinline=True)
+def _finish(  # type: ignore[no-untyped-def]
+    z, r, square, top, bottom, floor, ceiling,
+    values, counts, radices, binomials, place, address, score, gap,
+):  # fmt: skip
+    """Address, score and gap from the places of the best coordinates."""
+    one, zero = np.float32(1), np.float32(0)
+    above, count = len(top), len(values) - 2
+    # Sum and least loss of an exchange along the sorted coordinates, without those that meet zero
+    # but for the first and the last.
+    total, norm, loss, before = zero, zero, np.float32(np.inf), zero
+    for a in range(count + 2):
+        if a < above:
+            place[a] = top[a]
+            here = z[r, top[a]]
+        elif a == above:
+            here = floor
+        elif a == above + 1:
+            here = ceiling
+        else:
+            place[a - 2] = bottom[count + 1 - a]
+            here = z[r, place[a - 2]]
+        total += values[a] * here
+        norm += values[a] * values[a]
+        if a > 0 and values[a - 1] > values[a]:
+            loss = min(loss, (values[a - 1] - values[a]) * (before - here))
+        before = here
+    length = np.sqrt(norm * square)
+    scale = one / length if length > 0 else zero
+    score[r] = total * scale
+    gap[r] = loss * scale
+
+    number, begin = 0, 0
+    for g in range(len(counts)):
+        end = begin + counts[g]
+        rank = 0  # of a set of places among those still free
+        for a in range(begin, end):
+            smaller, gone = 0, 0
+            for b in range(begin):
+                gone += place[b] < place[a]
+            for b in range(begin, end):
+                smaller += place[b] < place[a]
+            rank += binomials[smaller, place[a] - gone]
+        number = number * radices[g] + rank
+        begin = end
+    address[r] = number
+
+
+@jit
+def decode_rows(  # type: ignore[no-untyped-def]
+    start, stop, z, above, values, counts, radices, binomials, address, score, gap
+):
+    """Decode rows `start` … `stop` − 1.
+
+    Args:
+        z: float32[batch, n], with n > `count`.
+        above: how many of the values are positive.
+        values: float32[count + 2], the values of the base vector, descending, each as often as it
+            occurs, but zero twice.
+        counts: int64[groups], how often each different one but zero occurs.
+        radices: int64[groups], of the address.
+        binomials: int64[largest count, n], C(place, 1 + row).
+        address, score, gap: where results go, as in `Decoded`.
+    """
+    one = np.float32(1)
+    count = len(values) - 2
+    highest, lowest = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    highest_bits, lowest_bits = highest.view(np.int32), lowest.view(np.int32)
+    floor, ceiling = np.empty(1, np.float32), np.empty(1, np.float32)
+    floor_bits, ceiling_bits = floor.view(np.int32), ceiling.view(np.int32)
+    exact, packed = np.empty(LANES, np.int32), np.empty(LANES, np.int32)
+    best = np.empty(count, np.int32)
+    top, bottom = np.empty(above, np.int64), np.empty(count - above, np.int64)
+    nothing = np.empty(0, np.int64)
+    place = np.empty(count, np.int64)
+    for r in range(start, stop):
+        square = _lanes(z, r, highest, lowest)
+        sure = _best(
+            z, r, one, _NONE, highest, highest_bits, floor, floor_bits, exact, packed, best, top
+        )
+        sure &= _best(
+            z, r, -one, _ALL, lowest, lowest_bits, ceiling, ceiling_bits, exact, packed, best, bottom
+        )
+        _finish(
+            z, r, square, top, bottom, floor[0], ceiling[0],
+            values, counts, radices, binomials, place, address, score, gap,
+        )  # fmt: skip
+        if not sure:
+            address[r] = -1
+    for r in range(start, stop):  # apart, as what is seldom needed would slow the loop above
+        if address[r] < 0:
+            square = _lanes(z, r, highest, lowest)
+            floor[0] = _look_through(z, r, one, top, nothing)
+            ceiling[0] = _look_through(z, r, -one, bottom, top)
+            _finish(
+                z, r, square, top, bottom, floor[0], ceiling[0],
+                values, counts, radices, binomials, place, address, score, gap,
+            )  # fmt: skip

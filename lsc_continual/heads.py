@@ -7,7 +7,6 @@ from math import log, log1p
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from avalanche.models import DynamicModule
 from torch import Tensor
 
@@ -22,6 +21,8 @@ DENSE_CLASSES = 10_000
 
 UNKNOWN_WEIGHT = 25.0
 """ω · size of the default unknown prior; chosen by measurement (docs/defaults.md)."""
+
+_LEAST_NORM = 1e-12  # by which an embedding is divided, as in `F.normalize`
 
 
 def default_unknown_prior(system: VectorSystem) -> float:
@@ -167,7 +168,10 @@ class TargetHead(DynamicModule):
     def logits_per_coordinate(self, z: Tensor) -> Tensor:
         """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim]."""
         z = as_float(z)
-        return self.scale * (F.normalize(z, dim=-1) if self.normalize else z)
+        if not self.normalize:
+            return self.scale * z
+        norm: Tensor = z.norm(dim=-1, keepdim=True)
+        return z * (self.scale / norm.clamp_min(_LEAST_NORM))
 
     def log_total(self, z: Tensor) -> Tensor:
         """log Z over the whole system: [batch, dim] -> [batch]."""
@@ -216,7 +220,8 @@ class TargetHead(DynamicModule):
     def _own_logit(self, x: Tensor, labels: Tensor) -> Tensor:
         """ℓ of one label for each embedding; labels without target as in the output."""
         targets, owned = self.targets.of_labels(labels, x)
-        return torch.where(owned, (x * targets).sum(-1), self._opposite(x))
+        logit = (x * targets).sum(-1)
+        return logit if owned.all() else torch.where(owned, logit, self._opposite(x))
 
     def _opposite(self, x: Tensor) -> Tensor:
         """Below every ⟨x, v⟩ with a unit vector v, so that no label without target ever wins."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ def usable(z: Tensor) -> bool:
         and z.dtype in _DTYPES
         and type(z) in (Tensor, torch.nn.Parameter)  # neither traced nor transformed
         and not torch.compiler.is_compiling()
+        and not torch._C._functorch.is_functorch_wrapped_tensor(z)  # whose type is Tensor
         and available()
     )
 
@@ -71,8 +73,7 @@ def over_rows(loop: Callable[..., None], rows: int, *arguments: Any) -> None:
     threads = max(1, min(torch.get_num_threads(), rows // _ROWS))
     bounds = [rows * i // threads for i in range(threads + 1)]
     others = [
-        _pool(threads).submit(loop, start, stop, *values)
-        for start, stop in zip(bounds[1:-1], bounds[2:])
+        _pool(threads).submit(loop, start, stop, *values) for start, stop in pairwise(bounds[1:])
     ]
     loop(bounds[0], bounds[1], *values)
     for other in others:

@@ -136,8 +136,12 @@ class VectorSystem(ABC):
         """
         self._check_dim(z)
         # In float64 the result is exact to float32 even where it is close to zero.
-        u = F.normalize(z.double(), dim=-1) if normalize else z.double()
-        return self._log_partition(scale * u).to(as_float(z).dtype)
+        x = z.double()
+        if normalize:
+            x = F.normalize(x, dim=-1)
+        if isinstance(scale, Tensor) or scale != 1:
+            x = scale * x
+        return self._log_partition(x).to(as_float(z).dtype)
 
     def _log_partition(self, x: Tensor) -> Tensor:
         """log Σ_v exp⟨x, v⟩ for logits per coordinate x: DoubleTensor[batch, dim] -> [batch]."""

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lsc_continual.kernels.compiler import usable
+
 _LARGEST_EXPONENT = 600.0  # float64 holds exp(709), and there are many terms to add
+_COMPILED_ENTRIES = 2  # of either sign, that the compiled loop handles
+
+
+class _Entries(NamedTuple):
+    """Entries of the base vector that differ from its most frequent one."""
+
+    shift: float
+    """How far they lie above it."""
+    number: int
 
 
 class _Arithmetic(NamedTuple):
@@ -53,8 +64,12 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
     the exactly-k distribution (arXiv 2210.01941); several values at once are our extension.
 
     All terms are positive, so nothing cancels. No exponent exceeds ‖x‖ √(Σ_g counts[g]
-    (values[g] − values[r])²): up to 600 of that, float64 needs no scaling; beyond, the same
-    recursion goes on in logarithms, which is some ten times slower.
+    (values[g] − values[r])²): up to 600 of that, float64 needs no scaling; rows beyond go through
+    the same recursion in logarithms, which is some ten times slower.
+
+    On the CPU the sums over V^{11}, V^{21}, V^{22} and their like, with up to two entries above
+    the most frequent value and two as far below it, are taken by a compiled loop
+    (`kernels.partition`).
 
     Args:
         x: DoubleTensor[..., n] of logits per coordinate.
@@ -62,17 +77,70 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
         counts: how often each occurs.
 
     Returns:
-        DoubleTensor[...], differentiable.
+        DoubleTensor[...], differentiable; not a number where a coordinate is none.
     """
     rest = max(range(len(counts)), key=lambda g: counts[g])
-    groups = [g for g in range(len(counts)) if g != rest]
-    shifts = [values[g] - values[rest] for g in groups]
-    full = tuple(counts[g] for g in groups)
-    reach = sqrt(sum(count * shift**2 for count, shift in zip(full, shifts)))
-    longest = float(x.detach().norm(dim=-1).max()) if x.numel() else 0.0
-    how = _PLAIN if longest * reach <= _LARGEST_EXPONENT else _LOGS
+    others = [
+        _Entries(values[g] - values[rest], counts[g]) for g in range(len(counts)) if g != rest
+    ]
+    reach = sqrt(sum(number * shift**2 for shift, number in others))
+    near = x.detach().norm(dim=-1) * reach <= _LARGEST_EXPONENT
+    if near.all():
+        total = _near_sum(x, others)
+    else:
+        total = x.new_empty(x.shape[:-1])
+        total[near] = _near_sum(x[near], others)
+        total[~near] = _recursion(x[~near], others, _LOGS)
+    return total + values[rest] * x.sum(-1) if values[rest] else total
 
-    weights = [how.represent(shift * x) for shift in shifts]
+
+def _near_sum(x: Tensor, others: Sequence[_Entries]) -> Tensor:
+    """log Σ_v exp⟨x, v⟩ for entries relative to the most frequent, without large exponents."""
+    opposites = _as_opposites(others)
+    if opposites is not None and usable(x):
+        x = x if torch.is_grad_enabled() else x.detach()
+        total: Tensor = _CompiledSum.apply(x, others, *opposites)
+        return total
+    return _recursion(x, others, _PLAIN)
+
+
+def _as_opposites(others: Sequence[_Entries]) -> tuple[float, int, int] | None:
+    """h, m and k if the entries are m times h and k times −h, few enough for the compiled loop."""
+    numbers = dict(others)
+    step = max(map(abs, numbers), default=0.0)
+    few = max(numbers.values(), default=0) <= _COMPILED_ENTRIES
+    if numbers and few and numbers.keys() <= {step, -step}:
+        return step, numbers.get(step, 0), numbers.get(-step, 0)
+    return None
+
+
+class _CompiledSum(torch.autograd.Function):
+    """The compiled loop, which takes the gradient in the same pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, others: Sequence[_Entries], step: float, m: int, k: int
+    ) -> Tensor:
+        from lsc_continual.kernels.partition import log_opposites_sum
+
+        ctx.others = others
+        total, gradient = log_opposites_sum(x, step, m, k, ctx.needs_input_grad[0])
+        ctx.save_for_backward(x, gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        x, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():  # with create_graph=True, the gradient is differentiated again
+            total = _recursion(x, ctx.others, _PLAIN)
+            (gradient,) = torch.autograd.grad(total.sum(), x, create_graph=True)
+        return outer.unsqueeze(-1) * gradient, None, None, None, None
+
+
+def _recursion(x: Tensor, others: Sequence[_Entries], how: _Arithmetic) -> Tensor:
+    """The sum by cumulative sums, for entries relative to the most frequent value."""
+    full = tuple(number for _, number in others)
+    weights = [how.represent(shift * x) for shift, _ in others]
     before: dict[tuple[int, ...], Tensor] = {}  # E_j of the factors strictly before i
     total = torch.zeros_like(x[..., 0])
     # Lexicographic order visits every j − e_g before j.
@@ -90,4 +158,4 @@ def log_arrangement_sum(x: Tensor, values: Sequence[float], counts: Sequence[int
             total = how.log_total(terms)
         else:
             before[j] = F.pad(how.prefix_sum(terms, -1)[..., :-1], (1, 0), value=how.zero)
-    return total + values[rest] * x.sum(-1) if values[rest] else total
+    return total

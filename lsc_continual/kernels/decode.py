@@ -204,7 +204,18 @@ def decode_rows(  # type: ignore[no-untyped-def]
             z, r, one, _NONE, highest, highest_bits, floor, floor_bits, exact, packed, best, top
         )
         sure &= _best(
-            z, r, -one, _ALL, lowest, lowest_bits, ceiling, ceiling_bits, exact, packed, best, bottom
+            z,
+            r,
+            -one,
+            _ALL,
+            lowest,
+            lowest_bits,
+            ceiling,
+            ceiling_bits,
+            exact,
+            packed,
+            best,
+            bottom,
         )
         _finish(
             z, r, square, top, bottom, floor[0], ceiling[0],

@@ -84,7 +84,7 @@ def _sort_all(z, r, order, value):  # type: ignore[no-untyped-def]
 
 @jit
 def _sum(pattern, i, m, value):  # type: ignore[no-untyped-def]
-    """Score of a pattern: ranks of m plus entries from the largest, of the others from the least."""
+    """Score of a pattern: ranks of m plus entries from the largest, of others from the least."""
     total = 0.0
     for a in range(pattern.shape[1]):
         rank = pattern[i, a]
@@ -196,7 +196,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
     place = np.empty(count, np.int64)
     for r in range(start, stop):
         near = min(_NEAR, n)
-        complete = 2 * _NEAR >= n
+        complete = n <= 2 * _NEAR
         while True:
             if complete:
                 near = n

@@ -53,11 +53,8 @@ def order(typing: Any, bits: Any, flip: Any, exact: Any, packed: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits, flip, exact, packed = arguments
-        flip = _everywhere(builder, flip)
-        columns = (
-            _pointers(context, builder, signature.args[i], arguments[i]) for i in (0, 2, 3)
-        )
+        flip = _everywhere(builder, arguments[1])
+        columns = (_pointers(context, builder, signature.args[i], arguments[i]) for i in (0, 2, 3))
         for start, (source, whole, short) in zip(range(0, LANES, _WIDTH), zip(*columns)):
             word = _load(builder, source)
             sign = builder.ashr(word, _constant([31] * _WIDTH))

@@ -16,7 +16,8 @@ INT64_MAX = 2**63 - 1
 
 
 @lru_cache(maxsize=64)
-def _binomials(n: int, k: int, device: torch.device) -> Tensor:
+def binomials(n: int, k: int, device: torch.device) -> Tensor:
+    """C(c, i) for 1 ≤ i ≤ k and 0 ≤ c < n: LongTensor[k, n]."""
     # Column entries beyond int64 are only ever compared with smaller ranks, so they may saturate.
     rows = [[min(comb(c, i), INT64_MAX) for c in range(n)] for i in range(1, k + 1)]
     return torch.tensor(rows, dtype=torch.int64, device=device).reshape(k, n)
@@ -25,7 +26,7 @@ def _binomials(n: int, k: int, device: torch.device) -> Tensor:
 def rank_subsets(positions: Tensor, n: int) -> Tensor:
     """Rank of each subset. `positions`: LongTensor[..., k] (any order) -> LongTensor[...]."""
     k = positions.shape[-1]
-    table = _binomials(n, k, positions.device)
+    table = binomials(n, k, positions.device)
     ordered = positions.sort(dim=-1).values
     rank = torch.zeros(positions.shape[:-1], dtype=torch.int64, device=positions.device)
     for i in range(k):
@@ -35,7 +36,7 @@ def rank_subsets(positions: Tensor, n: int) -> Tensor:
 
 def unrank_subsets(ranks: Tensor, n: int, k: int) -> Tensor:
     """The inverse of `rank_subsets`: LongTensor[...] -> ascending LongTensor[..., k]."""
-    table = _binomials(n, k, ranks.device)
+    table = binomials(n, k, ranks.device)
     columns: list[Tensor] = []
     for i in reversed(range(k)):
         column = torch.searchsorted(table[i], ranks, right=True) - 1

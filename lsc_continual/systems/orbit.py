@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.kernels.compiler import over_rows, usable
 from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     INT64_MAX,
     among_all,
     among_remaining,
+    binomials,
     rank_subsets,
     unrank_subsets,
 )
@@ -22,6 +24,7 @@ from lsc_continual.systems.partition import log_arrangement_sum
 from lsc_continual.systems.rank_patterns import MAX_RANKED, rank_patterns
 
 _FEW = 6  # up to here, repeated arg-max is faster than a sort
+_MOST_COMPILED = 16  # entries other than zero for which the compiled loop is made
 
 
 def extreme_positions(z: Tensor, count: int, largest: bool) -> Tensor:
@@ -128,6 +131,35 @@ class Orbit(VectorSystem):
     def decode(self, z: Tensor) -> Decoded:
         self._check_dim(z)
         z = as_float(z)
+        compiled = self._loop_arguments is not None and z.dtype == torch.float32 and usable(z)
+        if compiled and not (z.requires_grad and torch.is_grad_enabled()):
+            return self._decode_compiled(z)
+        return self._decode_plain(z)
+
+    def _decode_compiled(self, z: Tensor) -> Decoded:
+        from lsc_continual.kernels.decode import decode_rows
+
+        found = Decoded(
+            torch.empty(len(z), dtype=torch.int64), torch.empty(len(z)), torch.empty(len(z))
+        )
+        over_rows(decode_rows, len(z), z.contiguous(), *self._loop_arguments, *found)
+        return found
+
+    @cached_property
+    def _loop_arguments(self) -> tuple[int | Tensor, ...] | None:
+        """What the compiled loop has to know of the system; None if it is not for the system."""
+        if self.values[self._rest] != 0 or not 0 < sum(self._other_counts) <= _MOST_COMPILED:
+            return None
+        above = sum(self.counts[: self._rest])
+        return (
+            above,
+            torch.tensor(self._ladder_values),
+            torch.tensor(self._other_counts),
+            torch.tensor(self._radices()),
+            binomials(self.dim, max(self._other_counts), torch.device("cpu")),
+        )
+
+    def _decode_plain(self, z: Tensor) -> Decoded:
         above = sum(self.counts[: self._rest])
         below = sum(self.counts[self._rest + 1 :])
         top = extreme_positions(z, above, largest=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from math import prod
+from mmap import mmap
 from typing import Any
 
 import torch
@@ -61,3 +63,26 @@ def _full(value: Any, tensors: dict[str, Tensor]) -> Any:
     if kind == "$tuple":
         return tuple(_full(part, tensors) for part in content)
     return {key: _full(part, tensors) for key, part in content}
+
+
+_MAPPED = {"I32": torch.int32, "I64": torch.int64}
+
+
+def mapped_tensors(content: bytes | mmap) -> dict[str, Tensor]:
+    """The tensors of whole numbers in a safetensors file, without copying: they share its memory.
+
+    Raises:
+        ValueError, KeyError: it is no such file.
+    """
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    header.pop("__metadata__", None)
+    return {
+        name: torch.frombuffer(
+            content,
+            dtype=_MAPPED[entry["dtype"]],
+            count=prod(entry["shape"]),
+            offset=begin + entry["data_offsets"][0],
+        ).reshape(entry["shape"])
+        for name, entry in header.items()
+    }

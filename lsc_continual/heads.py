@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import log, log1p
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from lsc_continual.errors import LSCError, NotTractableError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
-from lsc_continual.targets import Targets
+from lsc_continual.targets import AnyLabels, Labels, Targets
 
 DENSE_CLASSES = 10_000
 """Up to this many classes the head's output has a column for each."""
@@ -128,37 +127,42 @@ class TargetHead(DynamicModule):
 
     def adaptation(self, experience: Any) -> None:
         """Give targets to the classes of an arriving experience (in training mode)."""
-        classes = arriving_classes(experience)
+        classes = Labels.of(arriving_classes(experience))
         if self.training:
             self.add_classes(classes)
         self._widen(classes)
 
-    def add_classes(self, classes: Sequence[int], embeddings: Tensor | None = None) -> None:
-        """Give a fresh target to each of the class labels that has none.
+    def add_classes(self, classes: AnyLabels, embeddings: Tensor | None = None) -> None:
+        """Give a fresh target to each of the class labels that has none (see `Targets.add`).
 
         Raises:
             CapacityError: the system holds too few vectors.
             LSCError: a label that is negative or beyond a fixed `capacity`.
         """
-        self._widen(classes)
-        self.targets.add(classes, embeddings)
+        labels = Labels.of(classes)
+        self._widen(labels)
+        self.targets.add(labels, embeddings)
 
     def restore(self, targets: Targets) -> None:
         """Take over a saved target map of the same vector system."""
         if targets.system != self.system:
             raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
-        self._widen(targets.label_tensor(torch.empty(0)).tolist())
+        self._widen(targets.labels)
         self.targets = targets
 
-    def _widen(self, classes: Sequence[int]) -> None:
+    def _widen(self, classes: AnyLabels) -> None:
         """Make sure that every label has a column."""
-        for label in classes:
+        labels = Labels.of(classes)
+        if not len(labels):
+            return
+        lowest, highest = labels.extremes
+        for label in (lowest, highest):
             if label < 0 or (self.capacity is not None and label >= self.capacity):
                 raise LSCError(
                     f"class label {label} has no column: labels run from 0"
                     + (f" to {self.capacity - 1}; raise capacity" if self.capacity else "")
                 )
-        self._columns = max([self._columns, *(label + 1 for label in classes)])
+        self._columns = max(self._columns, highest + 1)
 
     @property
     def is_dense(self) -> bool:
@@ -230,11 +234,11 @@ class TargetHead(DynamicModule):
 
     def predict(self, z: Tensor) -> Tensor:
         """Label of the nearest owned target: FloatTensor[batch, dim] -> LongTensor[batch]."""
-        return self.targets.label_tensor(z)[self.targets.nearest(z).ordinal]
+        return self.targets.labels_of(self.targets.nearest(z).ordinal)
 
     def _decoded_labels(self, z: Tensor) -> Tensor:
         owner = self.targets.allocation.owner(self.system.decode(z).address)
-        return torch.where(owner >= 0, self.targets.label_tensor(z)[owner.clamp_min(0)], -1)
+        return torch.where(owner >= 0, self.targets.labels_of(owner.clamp_min(0)), -1)
 
     def forward(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):

@@ -11,8 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
 
-from lsc_continual.codec import decode, encode
+from lsc_continual.codec import decode, encode, mapped_tensors
 
 DTYPES = [
     torch.bool,
@@ -151,3 +152,17 @@ def test_the_structure_is_plain_json():
     text, _ = encode({"größe": [1, torch.zeros(2)], 3: (None,)})
     assert json.loads(text)
     assert "größe" in text.decode()
+
+
+def test_a_mapped_file_is_not_copied():
+    tensors = {"b": torch.arange(6, dtype=torch.int32).view(2, 3), "a": torch.tensor([2**40, -1])}
+    content = bytearray(save(tensors))
+    found = mapped_tensors(content)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    content[-4:] = b"\0\0\0\0"  # the last one of "b"
+    assert found["b"].tolist() == [[0, 1, 2], [3, 4, 0]]
+    with pytest.raises(KeyError):
+        mapped_tensors(save({"a": torch.zeros(2)}))
+    with pytest.raises(ValueError, match="buffer"):
+        mapped_tensors(content[:-4])

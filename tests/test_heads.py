@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -168,6 +169,20 @@ def test_few_classes_with_large_labels_need_no_wide_table():
     head.add_classes([0, 10**12])
     output = head(head.targets.vectors())
     assert output.tolist() == [0, 10**12]
+
+
+def test_classes_come_as_ranges_and_tensors_too():
+    head = TargetHead(make_system("v22", 384))
+    head.add_classes(range(3_000_000))
+    head.add_classes(torch.tensor([3_000_005, 7]))
+    assert len(head.targets) == 3_000_001
+    last = head.targets.vectors(torch.tensor([3_000_000]))
+    assert head.predict(last).tolist() == [3_000_005]
+    twin = TargetHead(make_system("v22", 384), capacity=3_000_005)
+    with pytest.raises(LSCError, match="class label 3000005 has no column"):
+        twin.restore(head.targets)
+    with pytest.raises(LSCError, match="class label -2 has no column"):
+        head.add_classes(np.array([4, -2]))
 
 
 def test_labels_beyond_the_capacity_are_refused_at_evaluation_too():

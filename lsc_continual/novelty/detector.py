@@ -162,7 +162,7 @@ class NoveltyDetector:
             LSCError: `calibrate` was not called.
         """
         verdict = self.judge(z)
-        labels = self.head.targets.label_tensor(z)[verdict.ordinal]
+        labels = self.head.targets.labels_of(verdict.ordinal)
         return torch.where(verdict.known, labels, -1)
 
     def judge(self, z: Tensor) -> Verdict:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from lsc_continual.classifier import TargetClassifier
+from lsc_continual.codec import mapped_tensors
 from lsc_continual.encoders import make_encoder
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.heads import TargetHead
@@ -22,9 +24,11 @@ from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
-_FORMAT = 3
+_FORMAT = 4
+_READABLE = (3, 4)  # format 3 had no tables, and lists of all labels
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
+_TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
 
 
 @dataclass
@@ -67,9 +71,10 @@ def model_files(
     model: TargetClassifier, spec: ModelSpec, detector: NoveltyDetector | None = None
 ) -> dict[str, bytes]:
     """The content of a `model/` folder: specification, targets, weights, and the embeddings that
-    the detector was calibrated on."""
+    the detector was calibrated on; large target maps are in a file of their own."""
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    description = {"format": _FORMAT, "spec": asdict(spec), "targets": model.head.targets.to_dict()}
+    targets, tables = _without_tables(model.head.targets.to_dict())
+    description = {"format": _FORMAT, "spec": asdict(spec), "targets": targets}
     calibration = {}
     if detector is not None and detector.known is not None and detector.reference is not None:
         description["detector"] = {
@@ -79,11 +84,30 @@ def model_files(
         }
         calibration = {"known": detector.known.cpu(), "reference": detector.reference.cpu()}
     text = json.dumps(description, ensure_ascii=False)
-    return {
+    files = {
         _DESCRIPTION: text.encode(),
         _WEIGHTS: save(weights),
         _CALIBRATION: save(calibration),
     }
+    return files | ({_TABLES: save(tables)} if tables else {})
+
+
+def _without_tables(targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `Targets.to_dict` said without the tensors in its parts, and these as "part.name"."""
+    kept, tables = dict(targets), {}
+    for part, content in targets.items():
+        if isinstance(content, dict):
+            kept[part] = {k: value for k, value in content.items() if not isinstance(value, Tensor)}
+            tables.update({f"{part}.{k}": content[k] for k in content if k not in kept[part]})
+    return kept, tables
+
+
+def _with_tables(targets: dict[str, Any], tables: dict[str, Tensor]) -> dict[str, Any]:
+    """The inverse."""
+    for path, tensor in tables.items():
+        part, name = path.split(".")
+        targets = targets | {part: targets[part] | {name: tensor}}
+    return targets
 
 
 class SavedModel(NamedTuple):
@@ -91,7 +115,8 @@ class SavedModel(NamedTuple):
 
     folder: Path
     description: dict[str, Any]
-    files: dict[str, bytes]
+    files: dict[str, Any]
+    """Bytes, the tables of targets as a map of the file."""
 
     @classmethod
     def read(cls, folder: str | Path) -> SavedModel:
@@ -105,13 +130,13 @@ class SavedModel(NamedTuple):
             folder = folder / "model"
         if not (folder / _DESCRIPTION).is_file():
             raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
-        files = read_folder(folder)
+        files = read_folder(folder, mapped=[_TABLES])
         with _damage_named(folder):
             description = json.loads(files[_DESCRIPTION])
-            if description["format"] != _FORMAT:
+            if description["format"] not in _READABLE:
                 raise LSCError(
                     f"the model in {folder} has format {description['format']}, this version "
-                    f"reads {_FORMAT}: use the version that wrote it"
+                    f"reads {_READABLE[0]} to {_FORMAT}: use the version that wrote it"
                 )
         return cls(folder, description, files)
 
@@ -122,7 +147,9 @@ class SavedModel(NamedTuple):
             spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
             model = spec.build()
             model.load_state_dict(load(self.files[_WEIGHTS]))
-            model.head.restore(Targets.from_dict(self.description["targets"]))
+            tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
+            targets = _with_tables(self.description["targets"], tables)
+            model.head.restore(Targets.from_dict(targets))
         return model.eval(), spec
 
     def detector(
@@ -180,7 +207,14 @@ def _damage_named(folder: Path) -> Iterator[None]:
     """Says of files that do not hold what they should that they are damaged."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         if isinstance(error, LSCError):
             raise
         raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
+from typing import Any
 
 from lsc_continual.errors import LSCError
 
@@ -56,14 +58,18 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
-def read_folder(folder: Path) -> dict[str, bytes]:
-    """The files of a folder that `write_folder` wrote.
+def read_folder(folder: Path, mapped: Collection[str] = ()) -> dict[str, Any]:
+    """The files of a folder that `write_folder` wrote: bytes by name.
+
+    Args:
+        mapped: names of files that are not read but mapped into memory, `mmap` by name: the system
+            can have that memory back, and they stay as they are when the folder is replaced.
 
     Raises:
         DamagedError: it is missing, incomplete, or not what was written.
     """
     try:
-        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        files = {path.name: _content(path, path.name in mapped) for path in folder.iterdir()}
     except OSError as error:
         raise DamagedError(f"{folder} cannot be read ({error.strerror})") from error
     seal = files.pop(SEAL, None)
@@ -74,6 +80,13 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return files
 
 
+def _content(path: Path, mapped: bool) -> bytes | mmap:
+    with path.open("rb") as file:
+        if mapped and os.fstat(file.fileno()).st_size:  # nothing cannot be mapped
+            return mmap(file.fileno(), 0, access=ACCESS_COPY)
+        return file.read()
+
+
 def sweep(folder: Path) -> None:
     """Remove what processes that were killed while they wrote into `folder` left behind."""
     for path in folder.iterdir():
@@ -81,7 +94,7 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _seal(files: Mapping[str, bytes]) -> bytes:
+def _seal(files: Mapping[str, bytes | mmap]) -> bytes:
     lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
     return "".join(lines).encode()
 

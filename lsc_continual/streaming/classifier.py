@@ -258,7 +258,7 @@ class StreamClassifier:
             ranked = head.targets.several_nearest(z, 1 + self.top)
         else:
             ranked = Nearest(*(part.unsqueeze(-1) for part in placed.nearest))
-        labels = head.targets.label_tensor(z)[ranked.ordinal.clamp_min(0)].tolist()
+        labels = head.targets.labels_of(ranked.ordinal.clamp_min(0)).tolist()
         scores = ranked.score.tolist()
         columns = {
             "label": [names[row[0]] for row in labels],

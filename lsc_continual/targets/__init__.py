@@ -8,6 +8,7 @@ from lsc_continual.targets.allocation import (
     SpreadAllocation,
     make_allocation,
 )
+from lsc_continual.targets.labels import AnyLabels, Labels
 from lsc_continual.targets.nearest import Nearest
 from lsc_continual.targets.targets import Targets
 
@@ -15,6 +16,8 @@ __all__ = [
     "AffineAllocation",
     "AffinityAllocation",
     "Allocation",
+    "AnyLabels",
+    "Labels",
     "Nearest",
     "RandomAllocation",
     "SpreadAllocation",

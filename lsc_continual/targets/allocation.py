@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from math import gcd
+from math import gcd, log
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,12 @@ from torch import Tensor
 from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem
+from lsc_continual.targets.table import Table, different
 
 _POOL = 4096  # free addresses that are looked at for one class
 _LISTED = 2**20  # systems up to this size may have all their addresses listed
+_SAVED = 2**16  # addresses that are saved as a list; more of them as tensors
+_DAMAGED = "a saved target map has impossible addresses: it is damaged"
 
 
 class Allocation(ABC):
@@ -72,11 +75,16 @@ class Allocation(ABC):
             self._extend(count, embeddings)
 
     def state(self) -> dict[str, object]:
-        """What `load_state` needs, in JSON types."""
+        """What `load_state` needs, in JSON types, and tensors where those would be long lists."""
         return {"count": len(self)}
 
     @abstractmethod
-    def load_state(self, state: dict[str, object]) -> None: ...
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`; keeps its tensors, without copying them.
+
+        Raises:
+            LSCError: it is damaged.
+        """
 
 
 def _add_mod(a: Tensor, b: Tensor, size: int) -> Tensor:
@@ -128,44 +136,41 @@ class AffineAllocation(Allocation):
     def _extend(self, count: int, embeddings: Tensor | None) -> None:
         self._count += count
 
-    def load_state(self, state: dict[str, object]) -> None:
-        self._count = int(state["count"])  # type: ignore[call-overload]
+    def load_state(self, state: dict[str, Any]) -> None:
+        count = int(state["count"])
+        if not 0 <= count <= self.system.size:
+            raise LSCError(_DAMAGED)
+        self._count = count
 
 
 class TableAllocation(Allocation):
-    """An allocation that remembers its choices: 24 bytes a class."""
+    """An allocation that remembers its choices: 16 bytes a class."""
 
     def __init__(self, system: VectorSystem, seed: int = 0) -> None:
         super().__init__(system, seed)
-        self._set_table(torch.empty(0, dtype=torch.int64))
-
-    def _set_table(self, table: Tensor) -> None:
-        self._table = table
-        self._sorted, self._by_address = table.sort()
+        self._table = Table.of(torch.empty(0, dtype=torch.int64))
 
     def __len__(self) -> int:
         return len(self._table)
 
+    @property
+    def sorted_addresses(self) -> Tensor:
+        """Owned addresses, ascending: LongTensor[classes] on the CPU."""
+        return self._table.values
+
+    @property
+    def sorted_owners(self) -> Tensor:
+        """The ordinal that owns each of them: IntTensor[classes], LongTensor beyond 2³¹."""
+        return self._table.owners
+
     def addresses(self, ordinals: Tensor) -> Tensor:
-        self._to(ordinals.device)
-        return self._table[ordinals]
+        return self._table.on(ordinals.device).integer(ordinals)
 
     def owner(self, addresses: Tensor) -> Tensor:
-        if not len(self):
-            return torch.full_like(addresses, -1)
-        self._to(addresses.device)
-        place = torch.searchsorted(self._sorted, addresses.contiguous()).clamp_max(len(self) - 1)
-        return torch.where(self._sorted[place] == addresses, self._by_address[place], -1)
-
-    def _to(self, device: torch.device) -> None:
-        if self._table.device != device:
-            self._table = self._table.to(device)
-            self._sorted = self._sorted.to(device)
-            self._by_address = self._by_address.to(device)
+        return self._table.on(addresses.device).number(addresses)
 
     def _extend(self, count: int, embeddings: Tensor | None) -> None:
-        self._to(torch.device("cpu"))
-        self._set_table(torch.cat([self._table, self._choose(count, embeddings)]))
+        self._table = self._table.extended(Table.of(self._choose(count, embeddings)))
 
     @abstractmethod
     def _choose(self, count: int, embeddings: Tensor | None) -> Tensor:
@@ -184,16 +189,18 @@ class TableAllocation(Allocation):
         count = min(count, size - len(self))
         found = torch.empty(0, dtype=torch.int64)
         while len(found) < count:
-            drawn = torch.randint(size, (2 * count + 64,), generator=generator)
-            # In order of first appearance, so that no address is preferred.
-            values, which = torch.cat([found, drawn[self.owner(drawn) < 0]]).unique(
-                return_inverse=True
-            )
-            first = torch.full_like(values, len(which)).scatter_reduce(
-                0, which, torch.arange(len(which)), "amin"
-            )
-            found = values[first.argsort()]
+            # As many as it takes on average, and a few. The choice does not depend on it: those
+            # that come first in one endless row of random addresses.
+            free, missing = size - len(self) - len(found), count - len(found)
+            expected = size * log(free / (free - missing + 0.5))
+            draws = min(int(1.01 * expected), 2 * count) + 64
+            drawn = torch.randint(size, (draws,), generator=generator)
+            found = different(torch.cat([found, drawn[self.owner(drawn) < 0]]))
         return found[:count]
+
+    def _owned(self) -> Tensor:
+        """All owned addresses, by ordinal: LongTensor[classes]."""
+        return self.addresses(torch.arange(len(self)))
 
     def _cosines(self, vectors: Tensor, addresses: Tensor) -> Iterator[Tensor]:
         """Cosines of `vectors` with the addressed vectors, some addresses at a time."""
@@ -201,14 +208,21 @@ class TableAllocation(Allocation):
             yield self.system.inner(vectors, some)
 
     def state(self) -> dict[str, object]:
-        return {"count": len(self), "addresses": self._table.tolist()}
+        table = self._table
+        if len(table) <= _SAVED:
+            return {"count": len(table), "addresses": self._owned().tolist()}
+        parts = {"addresses": table.values, "owners": table.owners, "ranks": table.ranks}
+        return {"count": len(table), **parts}
 
-    def load_state(self, state: dict[str, object]) -> None:
-        table = torch.tensor(state["addresses"], dtype=torch.int64)
-        inside = (table >= 0) & (table < self.system.size)
-        if not inside.all() or len(table.unique()) != len(table):
-            raise LSCError("a saved target map has impossible addresses: it is damaged")
-        self._set_table(table)
+    def load_state(self, state: dict[str, Any]) -> None:
+        if "owners" in state:
+            table = Table(state["addresses"], state["owners"], state["ranks"])
+        else:
+            table = Table.of(torch.tensor(state["addresses"], dtype=torch.int64))
+        ends = table.values[[0, -1]] if len(table) else table.values
+        if not table.is_sound() or (ends < 0).any() or (ends >= self.system.size).any():
+            raise LSCError(_DAMAGED)
+        self._table = table
 
 
 class RandomAllocation(TableAllocation):
@@ -236,7 +250,7 @@ class SpreadAllocation(TableAllocation):
         vectors = self.system.vectors(candidates)
         nearest = torch.full((len(candidates),), -torch.inf)
         crowding = torch.zeros(len(candidates))
-        for cosines in self._cosines(vectors, self._table):
+        for cosines in self._cosines(vectors, self._owned()):
             nearest = torch.maximum(nearest, cosines.amax(-1))
             crowding += cosines.square().sum(-1)
         chosen: list[Tensor] = []
@@ -264,7 +278,7 @@ class AffinityAllocation(TableAllocation):
 
     def _choose(self, count: int, embeddings: Tensor | None) -> Tensor:
         assert embeddings is not None
-        taken = self._table
+        taken = self._owned()
         for mean in embeddings.detach().cpu().float():
             candidates = self._nearest_free(mean, taken)
             vectors = self.system.vectors(candidates)
@@ -273,7 +287,7 @@ class AffinityAllocation(TableAllocation):
                 crowded |= cosines.amax(-1) > self.system.max_cosine - 1e-4
             best = 0 if crowded.all() else int((~crowded).nonzero()[0])
             taken = torch.cat([taken, candidates[best : best + 1]])
-        return taken[len(self._table) :]
+        return taken[len(self) :]
 
     def _nearest_free(self, mean: Tensor, taken: Tensor) -> Tensor:
         """Free addresses, nearest to `mean` first: LongTensor[at least one]."""
@@ -283,7 +297,7 @@ class AffinityAllocation(TableAllocation):
             free = listed[~torch.isin(listed, taken)]
             if len(free):
                 return free
-        drawn = self._draw_free(_POOL + len(taken) - len(self._table))
+        drawn = self._draw_free(_POOL + len(taken) - len(self))
         drawn = drawn[~torch.isin(drawn, taken)]
         scores = F.normalize(mean, dim=0) @ self.system.vectors(drawn).T
         return drawn[scores.argsort(descending=True)]

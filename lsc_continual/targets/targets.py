@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,19 +14,12 @@ from lsc_continual.errors import LSCError, UnknownLabelError
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets.allocation import make_allocation
+from lsc_continual.targets.labels import AnyLabels, Labels
 from lsc_continual.targets.nearest import Nearest, listed_owned, nearest_owned
 
 _CHUNK = 8192  # targets turned into vectors at a time
 _FEW = 4096  # classes that cost no more to compare with than a list of near vectors to make
 Label = TypeVar("Label", bound=Hashable)
-_JSON_SCALARS = (str, int, float, bool, type(None))
-
-
-def _plain(labels: Iterable[Hashable] | Tensor) -> list[Hashable]:
-    """Labels as Python objects: a tensor or an array of labels means the numbers in it."""
-    if isinstance(labels, Tensor | np.ndarray):
-        return list(labels.tolist())
-    return [label.item() if isinstance(label, np.generic) else label for label in labels]
 
 
 class Targets:
@@ -49,19 +41,20 @@ class Targets:
     def __init__(self, system: VectorSystem, allocation: str = "affine", seed: int = 0) -> None:
         self.system = system
         self.allocation = make_allocation(allocation, system, seed)
-        self.labels: list[Hashable] = []
+        self.labels = Labels()
         """In order of arrival."""
-        self._ordinals: dict[Hashable, int] = {}
         self._cache: dict[str, Tensor] = {}  # derived tensors, made anew when classes arrive
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __contains__(self, label: object) -> bool:
-        return label in self._ordinals
+        return label in self.labels
 
-    def add(self, labels: Iterable[Hashable], embeddings: Tensor | None = None) -> None:
+    def add(self, labels: AnyLabels, embeddings: Tensor | None = None) -> None:
         """Give a fresh target to each label that has none, in the order given.
+
+        Millions of integers at once, as a range, a tensor or an array, take no loop in Python.
 
         Args:
             embeddings: FloatTensor[new labels, dim], where the encoder puts the new classes on
@@ -70,44 +63,43 @@ class Targets:
         Raises:
             CapacityError: the system holds too few vectors; nothing is added then.
         """
-        new = self.new_labels(_plain(labels))
+        new = Labels.of(labels).without(self.labels)
         self.allocation.extend(len(new), embeddings)
-        for label in new:
-            self._ordinals[label] = len(self.labels)
-            self.labels.append(label)
-        if new:
+        self.labels.extend(new)
+        if len(new):
             self._cache.clear()
 
     def new_labels(self, labels: Iterable[Label]) -> list[Label]:
         """Those of `labels` that own no target yet, each once, in the order given."""
-        return [label for label in dict.fromkeys(labels) if label not in self]
+        return cast("list[Label]", list(Labels.of(labels).without(self.labels)))
 
-    def ordinals(self, labels: Tensor | Sequence[Hashable]) -> Tensor:
+    def ordinals(self, labels: AnyLabels) -> Tensor:
         """Ordinal of each label, −1 for a label that owns no target.
 
         A LongTensor[...] of integer labels is looked up on its device; any other sequence of
-        labels one by one.
+        labels gives LongTensor[count].
+
+        Raises:
+            LSCError: a tensor of labels, and some class has another label than an integer.
         """
-        if not isinstance(labels, Tensor):
-            return torch.tensor([self._ordinals.get(label, -1) for label in _plain(labels)])
-        if not len(self):
-            return torch.full_like(labels, -1)
-        known = self._cached("sorted labels", labels, lambda: self._label_tensor().sort().values)
-        order = self._cached("label order", labels, lambda: self._label_tensor().argsort())
-        place = torch.searchsorted(known, labels.contiguous()).clamp_max(len(self) - 1)
-        return torch.where(known[place] == labels, order[place], -1)
+        return self.labels.ordinals(labels)
+
+    def labels_of(self, ordinals: Tensor) -> Tensor:
+        """Integer labels of ordinals, which must exist, on their device, without a table.
+
+        LongTensor[...] -> LongTensor[...].
+
+        Raises:
+            LSCError: some class has another label than an integer.
+        """
+        return self.labels.at(ordinals)
 
     def label_tensor(self, like: Tensor) -> Tensor:
-        """Integer labels in order of arrival, on the device of `like`: LongTensor[classes]."""
-        return self._cached("labels", like, self._label_tensor)
+        """All integer labels in order of arrival, on the device of `like`: LongTensor[classes].
 
-    def _label_tensor(self) -> Tensor:
-        if not all(type(label) is int for label in self.labels):
-            raise LSCError(
-                "a tensor of labels needs classes named by integers: pass a list of labels, or "
-                "name the classes by integers"
-            )
-        return torch.tensor(self.labels)
+        Cached, at 8 bytes a class, for outputs that have a column for each.
+        """
+        return self._cached("labels", like, lambda: self.labels_of(torch.arange(len(self))))
 
     def _cached(self, name: str, like: Tensor, make: Callable[[], Tensor]) -> Tensor:
         """A tensor that depends on the owned classes only, on the device of `like`."""
@@ -230,34 +222,34 @@ class Targets:
             raise LSCError("no class owns a target yet: train on an experience or add classes")
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole map in JSON types.
+        """The whole map in JSON types; of more than 65,536 classes, partly in tensors.
 
         Raises:
             LSCError: a label is not a string, number, boolean or None.
         """
-        for label in self.labels:
-            if not isinstance(label, _JSON_SCALARS):
-                raise LSCError(f"class {label!r} cannot be saved: name classes by text or numbers")
         return {
             "system": {"name": self.system.name, "dim": self.system.dim},
             "allocation": {"name": self.allocation.name, "seed": self.allocation.seed}
             | self.allocation.state(),
-            "labels": list(self.labels),
+            "labels": self.labels.state(),
         }
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Targets:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`.
+
+        Raises:
+            LSCError: it is damaged.
+        """
         system, allocation = state["system"], state["allocation"]
         targets = cls(
             make_system(system["name"], system["dim"]), allocation["name"], allocation["seed"]
         )
         targets.allocation.load_state(allocation)
-        targets.labels = list(state["labels"])
-        targets._ordinals = {label: i for i, label in enumerate(targets.labels)}
-        if not len(targets.allocation) == len(targets.labels) == len(targets._ordinals):
+        targets.labels = Labels.restored(state["labels"])
+        if len(targets.allocation) != len(targets.labels):
             raise LSCError(
-                f"a saved target map has {len(targets._ordinals)} different labels but "
+                f"a saved target map has {len(targets.labels)} different labels but "
                 f"{len(targets.allocation)} addresses: it is damaged; use another copy"
             )
         return targets

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
-from lsc_continual import LSCError, load_model
+from lsc_continual import LSCError, Targets, load_model
 from lsc_continual.codec import encode
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.model import ModelSpec, model_files
@@ -296,7 +297,10 @@ def test_whatever_happens_to_a_model_it_is_itself_or_refused(models, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, r"has format 99, this version reads 3: use the version that wrote it"),
+        (
+            {"format": 99},
+            r"has format 99, this version reads 3 to 4: use the version that wrote it",
+        ),
         ({"spec": {"dim": 17}}, r"is damaged"),
         ({"spec": {"encoder": "resnte-small"}}, r"did you mean 'resnet-small'"),
         ({"spec": {"mystery": 1}}, r"is damaged"),
@@ -315,6 +319,87 @@ def test_whole_models_that_make_no_sense_are_refused(models, tmp_path, change, m
     with pytest.raises(LSCError, match=message) as caught:
         load_model(tmp_path / "m")
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with a file of tables: of addresses, and of scattered labels."""
+    folder = tmp_path_factory.mktemp("large") / "model"
+    spec = ModelSpec("mlp", (1, 8, 8), [], {"width": 8, "depth": 1})
+    spec.system, spec.dim, spec.head = "v22", 64, {"allocation": "random"}
+    model = spec.build()
+    model.head.add_classes(7 * torch.randperm(70_000, generator=torch.Generator().manual_seed(0)))
+    write_folder(folder, model_files(model, spec))
+    return folder
+
+
+def test_large_target_maps_are_mapped_from_a_file_of_their_own(large, tmp_path):
+    assert (large / "model.json").stat().st_size < 1000
+    folder = tmp_path / "model"
+    shutil.copytree(large, folder)
+    targets = load_model(folder)[0].head.targets
+    shutil.rmtree(folder)  # as when a run goes on writing
+    labels = targets.labels_of(torch.arange(70_000))
+    assert torch.equal(labels.sort().values, 7 * torch.arange(70_000))
+    assert torch.equal(targets.ordinals(labels), torch.arange(70_000))
+    assert torch.equal(targets.allocation.owner(targets.addresses()), torch.arange(70_000))
+    original = load_model(large)[0].head.targets
+    targets.add(["new"])
+    original.add(["new"])
+    assert torch.equal(targets.addresses(), original.addresses())
+
+
+def test_whatever_happens_to_a_large_model_it_is_itself_or_refused(large, tmp_path):
+    original = load_model(large)[0].head.targets
+    refused = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        folder = tmp_path / str(seed)
+        shutil.copytree(large, folder)
+        damage(folder, rng, [])
+        try:
+            found = load_model(folder)[0].head.targets
+        except LSCError as error:
+            refused += "\n" not in str(error)
+        else:
+            assert torch.equal(found.addresses(), original.addresses())
+            assert found.labels == original.labels
+        shutil.rmtree(folder)
+    assert refused > 50
+
+
+def test_tables_that_make_no_sense_are_refused(large, tmp_path):
+    files = read_folder(large)
+    tables = load(files["targets.safetensors"])
+    for name in tables:
+        for change in (tables[name][1:], tables[name] // 14, tables[name].int()[:, None]):
+            write_folder(
+                tmp_path / "m", {**files, "targets.safetensors": save(tables | {name: change})}
+            )
+            with pytest.raises(LSCError, match="damaged"):
+                load_model(tmp_path / "m")
+
+
+def test_a_model_of_the_format_before_is_read(models, tmp_path):
+    files = read_folder(models / "one")
+    description = json.loads(files["model.json"])
+    description["format"] = 3
+    description["targets"]["labels"] = [0, 1]
+    description["targets"]["allocation"] |= {"name": "random", "addresses": [4, 2]}
+    write_folder(tmp_path / "m", {**files, "model.json": json.dumps(description).encode()})
+    targets = load_model(tmp_path / "m")[0].head.targets
+    assert targets.labels == [0, 1]
+    assert targets.addresses().tolist() == [4, 2]
+
+
+def test_checkpoints_hold_large_target_maps(large, tmp_path):
+    targets = load_model(large)[0].head.targets
+    kept = Checkpoints(tmp_path)
+    kept.write(1, {"targets": targets.to_dict()})
+    restored = Targets.from_dict(kept.latest()["targets"])
+    assert torch.equal(restored.addresses(), targets.addresses())
+    assert restored.labels == targets.labels
+    assert (tmp_path / "step-000000001" / "state.json").stat().st_size < 1000
 
 
 def test_damaged_folders_say_what_is_wrong(tmp_path):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 import torch
 
 from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
-from lsc_continual.systems import make_system
+from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.targets import Allocation, make_allocation
-from lsc_continual.targets.allocation import _multiply_mod
+from lsc_continual.targets.allocation import TableAllocation, _multiply_mod
 
 
 def extend(allocation: Allocation, count: int) -> None:
@@ -112,6 +114,74 @@ def test_affinity_takes_the_nearest_vector_that_is_no_neighbour_of_an_owned_one(
     assert float(second @ mean[0]) > 0.3 * float(first @ mean[0])
     with pytest.raises(LSCError, match="needs one mean embedding"):
         rule.extend(1)
+
+
+def drawn_one_by_one(system: VectorSystem, seed: int, counts: list[int]) -> list[int]:
+    """The random rule as its definition says it: the first free ones of a row of random numbers."""
+    owned: dict[int, None] = {}
+    for count in counts:
+        wanted = len(owned) + count
+        draw = torch.Generator().manual_seed(Random(f"{seed}/{len(owned)}").getrandbits(63))
+        while len(owned) < wanted:
+            for address in torch.randint(system.size, (10_000,), generator=draw).tolist():
+                if len(owned) < wanted:
+                    owned.setdefault(address)
+    return list(owned)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim", "counts"),
+    [
+        ("v22", 384, [1, 5_000, 0, 20]),
+        ("hypercube", 62, [3_000]),
+        ("v11", 1_100, [900_000, 200_000, 1]),  # nearly full: most of what is drawn is owned
+    ],
+)
+def test_random_addresses_are_the_first_free_ones_of_a_seeded_row(name, dim, counts):
+    system = make_system(name, dim)
+    rule = make_allocation("random", system, seed=3)
+    for count in counts:
+        rule.extend(count)
+    owned = rule.addresses(torch.arange(len(rule)))
+    assert owned.tolist() == drawn_one_by_one(system, 3, counts)
+
+
+def test_a_table_shows_its_addresses_in_order():
+    rule = make_allocation("random", make_system("v22", 64))
+    rule.extend(50)
+    rule.extend(30)
+    assert isinstance(rule, TableAllocation)
+    assert torch.equal(rule.sorted_addresses, rule.addresses(torch.arange(80)).sort().values)
+    assert torch.equal(rule.addresses(rule.sorted_owners.long()), rule.sorted_addresses)
+
+
+def test_a_large_table_is_saved_as_tensors_that_are_taken_over():
+    system = make_system("v22", 384)
+    rule = make_allocation("random", system)
+    rule.extend(70_000)
+    restored = make_allocation("random", system)
+    restored.load_state(rule.state())
+    assert isinstance(restored, TableAllocation)
+    assert restored.sorted_addresses.data_ptr() == rule.state()["addresses"].data_ptr()
+    rule.extend(5)
+    restored.extend(5)
+    everyone = torch.arange(70_005)
+    assert torch.equal(rule.addresses(everyone), restored.addresses(everyone))
+    state = rule.state()
+    for change in (
+        {"addresses": state["addresses"].flip(0)},
+        {"addresses": state["addresses"] + system.size},
+        {"ranks": state["ranks"] + 1},
+        {"owners": state["owners"][1:]},
+    ):
+        with pytest.raises(LSCError, match="impossible addresses"):
+            restored.load_state(state | change)
+
+
+@pytest.mark.parametrize("count", [-1, 13])
+def test_more_classes_than_the_system_holds_are_not_restored(count):
+    with pytest.raises(LSCError, match="damaged"):
+        make_allocation("affine", make_system("v21", 4)).load_state({"count": count})
 
 
 def test_an_unknown_rule_is_refused_with_the_nearest_name():

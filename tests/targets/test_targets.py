@@ -160,3 +160,18 @@ def test_impossible_saved_addresses_are_refused():
         broken = state | {"allocation": state["allocation"] | {"addresses": addresses}}
         with pytest.raises(LSCError, match="impossible addresses"):
             Targets.from_dict(broken)
+
+
+def test_millions_of_integers_are_added_at_once():
+    targets = Targets(make_system("v22", 384))
+    targets.add(range(5_000_000))
+    targets.add(torch.arange(4_999_990, 5_000_010))
+    targets.add(np.array([3, 5_000_020]))
+    assert len(targets) == len(targets.allocation) == 5_000_011
+    ordinals = torch.tensor([[7, 5_000_009], [5_000_010, 0]])
+    labels = targets.labels_of(ordinals)
+    assert labels.tolist() == [[7, 5_000_009], [5_000_020, 0]]
+    assert torch.equal(targets.ordinals(labels), ordinals)
+    restored = Targets.from_dict(json.loads(json.dumps(targets.to_dict())))
+    assert len(json.dumps(targets.to_dict())) < 1000
+    assert torch.equal(restored.addresses(ordinals), targets.addresses(ordinals))

@@ -80,7 +80,7 @@ def _best(  # type: ignore[no-untyped-def]
     sure, before = True, np.float32(np.inf)
     for a in range(count):
         # The best of the lane, as a rule its only one that counts, and the best of the others.
-        value = np.float32(-np.inf)
+        value, place[a] = np.float32(-np.inf), 0
         for p in range((best[a] & _LANE_BITS) ^ _LANE_BITS, n, LANES):
             here = sign * z[r, p]
             place[a] = p if here > value else place[a]

@@ -88,9 +88,7 @@ class Walk(NoveltyScore):
             )
 
     def of(self, placed: Placed) -> Tensor:
-        ranked = self.head.system.ranked(placed.z, self.longest)
-        owned = self.head.targets.allocation.owner(ranked.address) >= 0
-        return torch.where(owned.any(-1), owned.byte().argmax(-1), self.longest).to(placed.z)
+        return self.head.targets.search.vectors_before(placed.z, self.longest).to(placed.z)
 
 
 class Energy(NoveltyScore):

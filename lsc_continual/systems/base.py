@@ -177,11 +177,15 @@ class VectorSystem(ABC):
                 f"{self.name!r} in {self.dim} dimensions lists at most {self.rank_limit()} nearest "
                 f"vectors, not {count}"
             )
-        return self._ranked(F.normalize(as_float(z), dim=-1), count)
+        z = as_float(z)
+        ranked = self._ranked(z.double(), count)
+        length = z.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
+        return Ranked(ranked.address, (ranked.score / length).to(z.dtype))
 
-    def _ranked(self, u: Tensor, count: int) -> Ranked:
-        everything = torch.arange(self.size, device=u.device)
-        scores, order = self.inner(u, everything).sort(dim=-1, descending=True, stable=True)
+    def _ranked(self, x: Tensor, count: int) -> Ranked:
+        """The same with inner products for scores: DoubleTensor[batch, dim]."""
+        everything = torch.arange(self.size, device=x.device)
+        scores, order = self.inner(x, everything).sort(dim=-1, descending=True, stable=True)
         return Ranked(order[:, :count], scores[:, :count])
 
     def min_dim(self, classes: int) -> int:

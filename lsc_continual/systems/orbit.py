@@ -156,8 +156,13 @@ class Orbit(VectorSystem):
             torch.tensor(self._ladder_values),
             torch.tensor(self._other_counts),
             torch.tensor(self._radices()),
-            binomials(self.dim, max(self._other_counts), torch.device("cpu")),
+            self.binomials,
         )
+
+    @cached_property
+    def binomials(self) -> Tensor:
+        """C(place, 1 + row), as far as ranks need them: LongTensor[largest count, dim]."""
+        return binomials(self.dim, max(self._other_counts), torch.device("cpu"))
 
     def _decode_plain(self, z: Tensor) -> Decoded:
         above = sum(self.counts[: self._rest])
@@ -211,19 +216,34 @@ class PermutationSystem(Orbit):
                 f"{name!r} needs at least {max(m + k, 2)} dimensions, not {dim}: raise system.dim"
             )
         super().__init__(name, (1.0, 0.0, -1.0), (m, dim - m - k, k))
+        self.has_zeros = dim > m + k
+        self.minus_sets = comb(dim - m, k)
+        """In how many ways the entries −1 can be placed, once those of +1 are."""
 
     def size_at(self, dim: int) -> int:
         return comb(dim, self.m) * comb(max(dim - self.m, 0), self.k)
 
     def inner(self, x: Tensor, addresses: Tensor) -> Tensor:
-        if self.dim <= 32 * (self.m + self.k):  # a dense product beats scattered reads
+        # In float64 sums of float32 coordinates are exact, so that equal scores are equal; else a
+        # dense product beats scattered reads in few dimensions.
+        few = self.dim <= 32 * (self.m + self.k) and x.dtype != torch.float64
+        if few or not self.has_zeros:
             return super().inner(x, addresses)
-        self._check_addresses(addresses)
         out = x.new_zeros(len(x), len(addresses))
-        for value, positions in zip(self._other_values, self._positions(addresses)):
-            for column in positions.unbind(-1):
-                out = out + (value / self.norm) * x[:, column]
-        return out
+        for entry, column in enumerate(self.places(addresses).unbind(-1)):
+            out = out + x[:, column] if entry < self.m else out - x[:, column]
+        return out / self.norm
+
+    def places(self, addresses: Tensor) -> Tensor:
+        """Where the entries +1 and then the entries −1 are: LongTensor[...] -> [..., m + k].
+
+        Only for systems that have zeros.
+
+        Raises:
+            LSCError: an address is outside 0 … size − 1.
+        """
+        self._check_addresses(addresses)
+        return torch.cat(self._positions(addresses), -1)
 
     def rank_limit(self) -> int:
         if super().rank_limit():
@@ -231,13 +251,13 @@ class PermutationSystem(Orbit):
         halves_hold_all = self.dim >= 2 * max(self.m, self.k) and self.dim > self.m + self.k
         return MAX_RANKED if halves_hold_all else 0
 
-    def _ranked(self, u: Tensor, count: int) -> Ranked:
+    def _ranked(self, x: Tensor, count: int) -> Ranked:
         if super().rank_limit():
-            return super()._ranked(u, count)
+            return super()._ranked(x, count)
         plus, minus = rank_patterns(self.m, self.k, self.dim, count)
-        ordered, position = u.sort(dim=-1, descending=True, stable=True)
-        plus, minus = plus.to(u.device), minus.to(u.device)
-        score = u.new_zeros(len(u), max(len(plus), len(minus)))
+        ordered, position = x.sort(dim=-1, descending=True, stable=True)
+        plus, minus = plus.to(x.device), minus.to(x.device)
+        score = x.new_zeros(len(x), max(len(plus), len(minus)))
         for column in plus.unbind(-1):
             score = score + ordered[:, column]
         for column in minus.unbind(-1):

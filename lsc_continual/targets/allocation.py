@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import gcd, log
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,21 @@ _POOL = 4096  # free addresses that are looked at for one class
 _LISTED = 2**20  # systems up to this size may have all their addresses listed
 _SAVED = 2**16  # addresses that are saved as a list; more of them as tensors
 _DAMAGED = "a saved target map has impossible addresses: it is damaged"
+
+
+class Owners(NamedTuple):
+    """Who owns which address, for loops that look it up one by one: by a formula or by a table."""
+
+    size: int
+    """Of the system."""
+    classes: int
+    offset: int
+    inverse: int
+    """Of the affine rule's step: ordinal = (address − offset) · inverse mod size; 0: see table."""
+    addresses: Tensor
+    """LongTensor[classes] on the CPU, ascending; empty for the affine rule."""
+    ordinals: Tensor
+    """IntTensor[classes] (LongTensor beyond 2³¹), the owner of each."""
 
 
 class Allocation(ABC):
@@ -49,6 +64,11 @@ class Allocation(ABC):
     @abstractmethod
     def owner(self, addresses: Tensor) -> Tensor:
         """Ordinal that owns each address, or −1. LongTensor[...] -> LongTensor[...]."""
+
+    @property
+    @abstractmethod
+    def owners(self) -> Owners:
+        """The same for compiled loops."""
 
     @abstractmethod
     def _extend(self, count: int, embeddings: Tensor | None) -> None: ...
@@ -133,6 +153,12 @@ class AffineAllocation(Allocation):
         ordinals = _multiply_mod(shifted, self._inverse_step, self.system.size)
         return torch.where(ordinals < self._count, ordinals, -1)
 
+    @property
+    def owners(self) -> Owners:
+        nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32)
+        size = self.system.size
+        return Owners(size, self._count, self._offset, self._inverse_step, *nothing)
+
     def _extend(self, count: int, embeddings: Tensor | None) -> None:
         self._count += count
 
@@ -154,14 +180,8 @@ class TableAllocation(Allocation):
         return len(self._table)
 
     @property
-    def sorted_addresses(self) -> Tensor:
-        """Owned addresses, ascending: LongTensor[classes] on the CPU."""
-        return self._table.values
-
-    @property
-    def sorted_owners(self) -> Tensor:
-        """The ordinal that owns each of them: IntTensor[classes], LongTensor beyond 2³¹."""
-        return self._table.owners
+    def owners(self) -> Owners:
+        return Owners(self.system.size, len(self), 0, 0, self._table.values, self._table.owners)
 
     def addresses(self, ordinals: Tensor) -> Tensor:
         return self._table.on(ordinals.device).integer(ordinals)

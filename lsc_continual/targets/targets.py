@@ -15,9 +15,10 @@ from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets.allocation import make_allocation
 from lsc_continual.targets.labels import AnyLabels, Labels
-from lsc_continual.targets.nearest import Nearest, listed_owned, nearest_owned
+from lsc_continual.targets.nearest import Nearest, Search
 
 _CHUNK = 8192  # targets turned into vectors at a time
+_LISTED = 128  # of the nearest vectors of the system, where several owned ones are looked for
 _FEW = 4096  # classes that cost no more to compare with than a list of near vectors to make
 Label = TypeVar("Label", bound=Hashable)
 
@@ -41,6 +42,7 @@ class Targets:
     def __init__(self, system: VectorSystem, allocation: str = "affine", seed: int = 0) -> None:
         self.system = system
         self.allocation = make_allocation(allocation, system, seed)
+        self.search = Search(system, self.allocation)
         self.labels = Labels()
         """In order of arrival."""
         self._cache: dict[str, Tensor] = {}  # derived tensors, made anew when classes arrive
@@ -183,7 +185,7 @@ class Targets:
             LSCError: no class owns a target yet.
         """
         self._require_classes()
-        return nearest_owned(self.system, self.allocation, z)
+        return self.search.nearest(z)
 
     def several_nearest(self, z: Tensor, count: int) -> Nearest:
         """The nearest owned target, exactly, and in bounded time up to `count` − 1 of the next.
@@ -203,18 +205,16 @@ class Targets:
             LSCError: no class owns a target yet.
         """
         self._require_classes()
-        u = F.normalize(as_float(z), dim=-1)
         if len(self) <= _FEW:
+            u = F.normalize(as_float(z), dim=-1)
             cosine, ordinal = (u @ self.matrix(u).T).topk(min(count, len(self)), dim=-1)
             return Nearest(ordinal, cosine)
-        owner, cosine = listed_owned(self.system, self.allocation, u)
-        cosine, place = cosine.topk(min(count, cosine.shape[-1]), dim=-1)
-        ordinal = owner.gather(-1, place)
-        if not ordinal.shape[-1]:
-            return Nearest(*(part.unsqueeze(-1) for part in self.nearest(u)))
+        if not self.system.rank_limit():
+            return Nearest(*(part.unsqueeze(-1) for part in self.nearest(z)))
+        ordinal, cosine = self.search.several(z, count, _LISTED)
         missed = (ordinal[:, 0] < 0).nonzero().squeeze(-1)
         if len(missed):
-            ordinal[missed, 0], cosine[missed, 0] = self.nearest(u[missed])
+            ordinal[missed, 0], cosine[missed, 0] = self.nearest(z[missed])
         return Nearest(ordinal, cosine)
 
     def _require_classes(self) -> None:

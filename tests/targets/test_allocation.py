@@ -11,7 +11,7 @@ from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.targets import Allocation, make_allocation
-from lsc_continual.targets.allocation import TableAllocation, _multiply_mod
+from lsc_continual.targets.allocation import _multiply_mod
 
 
 def extend(allocation: Allocation, count: int) -> None:
@@ -150,9 +150,9 @@ def test_a_table_shows_its_addresses_in_order():
     rule = make_allocation("random", make_system("v22", 64))
     rule.extend(50)
     rule.extend(30)
-    assert isinstance(rule, TableAllocation)
-    assert torch.equal(rule.sorted_addresses, rule.addresses(torch.arange(80)).sort().values)
-    assert torch.equal(rule.addresses(rule.sorted_owners.long()), rule.sorted_addresses)
+    owners = rule.owners
+    assert torch.equal(owners.addresses, rule.addresses(torch.arange(80)).sort().values)
+    assert torch.equal(rule.addresses(owners.ordinals.long()), owners.addresses)
 
 
 def test_a_large_table_is_saved_as_tensors_that_are_taken_over():
@@ -161,8 +161,7 @@ def test_a_large_table_is_saved_as_tensors_that_are_taken_over():
     rule.extend(70_000)
     restored = make_allocation("random", system)
     restored.load_state(rule.state())
-    assert isinstance(restored, TableAllocation)
-    assert restored.sorted_addresses.data_ptr() == rule.state()["addresses"].data_ptr()
+    assert restored.owners.addresses.data_ptr() == rule.state()["addresses"].data_ptr()
     rule.extend(5)
     restored.extend(5)
     everyone = torch.arange(70_005)

@@ -165,7 +165,7 @@ class FaissIVF(_Faiss):
 
     name = "FAISS IVF"
     effort_name = "nprobe"
-    growth = 1.5
+    growth = 1.3
 
     def _lists(self, classes: int) -> int:
         return max(1, int(4 * classes**0.5))

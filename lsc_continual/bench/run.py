@@ -153,9 +153,8 @@ def bench(
             "environment": environment | _competitors(),
             "settings": settings.describe(),
         }
-        where = (
-            f"{environment['processor']}, {settings.threads} threads, torch {environment['torch']}"
-        )
+        threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
+        where = f"{environment['processor']}, {threads}, torch {environment['torch']}"
         for table in (table for part in parts for table in TABLES[part]):
             rows: list[Row] = []
             figures[table.name] = rows

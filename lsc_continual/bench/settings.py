@@ -105,7 +105,7 @@ def resolve(request: Request, say: Callable[[str], None]) -> Settings:
         memory=int(memory),
         build_seconds=request.build_seconds
         if request.build_seconds is not None
-        else (10.0 if quick else 150.0),
+        else (10.0 if quick else 180.0),
         turns=request.turns or (5 if quick else 11),
         quick=quick,
         say=say,

@@ -42,7 +42,7 @@ def bench(
     build_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Longest time to build an index; by default 150, or 10 with --quick.",
+            help="Longest time to build an index; by default 180, or 10 with --quick.",
             show_default=False,
         ),
     ] = None,

@@ -99,3 +99,12 @@ def test_disagreements_are_counted(monkeypatch):
     rows = list(nearest.rows(settings()))
     assert [row["disagreements"] for row in rows] == [64, 64]
     assert rows[0]["remark"] == "64 of 64 differ"
+
+
+def test_what_was_not_compared_is_not_called_right(monkeypatch):
+    monkeypatch.setattr(nearest, "INDEXES", ())
+    monkeypatch.setattr(nearest, "_CHECKED_CLASSES", 100)
+    unasked = list(nearest.rows(settings(classes=None)))
+    assert [row["remark"] for row in unasked] == ["not compared"]  # all vectors: no misses
+    assert "recall" not in unasked[0]
+    assert "recall" in next(iter(nearest.rows(settings(classes="660"))))

@@ -31,10 +31,10 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from tables import show
 from torch import nn
 
 from lsc_continual import NoveltyDetector, StreamClassifier, TargetClassifier, make_system
+from lsc_continual.bench.tables import show
 from lsc_continual.heads import TargetHead
 from lsc_continual.runs.environment import describe_environment
 from lsc_continual.runs.model import ModelSpec

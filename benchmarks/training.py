@@ -27,11 +27,11 @@ from avalanche.benchmarks import nc_benchmark
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
 from avalanche.training.supervised import Naive
 from rich.console import Console
-from tables import show
 from torch import nn
 from torchvision.transforms import v2
 
 from lsc_continual import LSC, EmbeddingReplay, TargetClassifier, make_encoder, make_system
+from lsc_continual.bench.tables import show
 from lsc_continual.heads import TargetHead
 from lsc_continual.images import StoredImages
 from lsc_continual.images.geometry import RandomGeometry

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lsc_continual.cli.bench import bench
 from lsc_continual.cli.doctor import doctor
 from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
@@ -52,6 +53,7 @@ app.command()(stream)
 app.command("eval")(evaluate)
 app.command()(ls)
 app.command()(show)
+app.command()(bench)
 app.command()(doctor)
 
 

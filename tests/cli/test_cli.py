@@ -19,7 +19,9 @@ def lsc_cl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["run", "resume", "stream", "eval", "ls", "show", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["run", "resume", "stream", "eval", "ls", "show", "bench", "doctor"]
+)
 def test_every_verb_has_help_with_examples(verb):
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
@@ -63,6 +65,7 @@ def test_show_prints_what_run_would_use():
         (["run", "scenrio=x"], "error: unknown setting 'scenrio': did you mean 'scenario'?\n"),
         (["show", "train.epochs=x"], "could not be converted to Integer\n"),
         (["show", "scenario.class_order=[0,a]"], "could not be converted to Integer\n"),
+        (["bench", "los"], "error: unknown benchmark 'los': did you mean 'loss'?\n"),
         (["ls", "system"], "error: unknown list 'system': did you mean 'systems'?\n"),
     ],
 )
@@ -85,7 +88,7 @@ def test_help_lists_and_settings_import_nothing_heavy():
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from lsc_continual.cli.main import app\n"
-        "verbs = 'run', 'stream', 'eval', 'doctor'\n"
+        "verbs = 'run', 'stream', 'eval', 'bench', 'doctor'\n"
         "helps = [['--help'], *([verb, '--help'] for verb in verbs)]\n"
         "for arguments in (*helps, ['ls'], ['show']):\n"
         "    assert CliRunner().invoke(app, arguments).exit_code == 0\n"

@@ -1,0 +1,90 @@
+"""Decoding against the whole system: from embeddings to the nearest of all its vectors."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from lsc_continual.bench.settings import Settings
+from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.systems import PermutationSystem, make_system
+
+_BYTES = {"cpu": 2**27, "cuda": 2**29}  # of a batch, more than caches hold
+_OTHER_SYSTEMS = ("v11", "v21", "v22")
+_OTHER_DIMS = (64, 128, 1024)
+
+
+def rows(settings: Settings) -> Iterator[dict[str, object]]:
+    """A row for each system and dimension, and on GPUs for each number format."""
+    for system in _systems(settings.system):
+        for dtype in _dtypes(settings.device):
+            format_name = str(dtype).removeprefix("torch.")
+            settings.say(f"decode: {system.name}, n = {system.dim}, {format_name}")
+            yield {"system": system.name, "n": system.dim, "format": format_name} | _measure(
+                system, dtype, settings
+            )
+
+
+def _systems(asked: PermutationSystem) -> list[PermutationSystem]:
+    """The one asked for, its siblings in the same dimension, and itself in others."""
+    names = [(name, asked.dim) for name in _OTHER_SYSTEMS]
+    names += [(asked.name, dim) for dim in _OTHER_DIMS]
+    systems = [asked]
+    for name, dim in names:
+        system = make_system(name, dim)
+        if system not in systems and isinstance(system, PermutationSystem):
+            systems.append(system)
+    return systems
+
+
+def _dtypes(device: torch.device) -> list[torch.dtype]:
+    if device.type == "cuda":
+        return [torch.float32, torch.bfloat16, torch.float16]
+    return [torch.float32]
+
+
+def naive_positions(z: Tensor, m: int, k: int) -> tuple[Tensor, Tensor]:
+    """Positions of the m largest and the k smallest coordinates, as the papers take them.
+
+    FloatTensor[batch, dim] -> LongTensor[batch, m], LongTensor[batch, k].
+    """
+    top = z.topk(m, dim=-1).indices
+    if k == 1:
+        return top, z.argmin(-1, keepdim=True)
+    return top, z.topk(k, dim=-1, largest=False).indices
+
+
+def _measure(
+    system: PermutationSystem, dtype: torch.dtype, settings: Settings
+) -> dict[str, object]:
+    device = settings.device
+    count = _BYTES[device.type] // (system.dim * dtype.itemsize * (4 if settings.quick else 1))
+    torch.manual_seed(0)
+    z = torch.randn(count, system.dim, dtype=dtype, device=device)
+    ways: dict[str, Callable[[], object]] = {
+        "ours": lambda: system.decode(z),
+        "naive": lambda: naive_positions(z, system.m, system.k),
+    }
+    if device.type == "cuda":
+        copy = torch.empty_like(z)
+        ways["copy"] = lambda: copy.copy_(z)
+    else:
+        ways["read"] = lambda: z.amax(-1)
+    with torch.inference_mode():
+        times = take_turns(ways, settings.turns, device)
+    millions = {name: count / statistics.median(took) / 1e6 for name, took in times.items()}
+    row: dict[str, object] = {
+        "decode, M/s": millions["ours"],
+        "topk + argmin, M/s": millions["naive"],
+        "time/ours": ratio(times["naive"], times["ours"]),
+    }
+    if device.type == "cuda":  # a copy moves every byte twice, decoding reads it once
+        row["copy, GB/s"] = 2 * z.nbytes / statistics.median(times["copy"]) / 1e9
+        row["share of copy bandwidth"] = ratio(times["copy"], times["ours"]) / 2
+    else:
+        row["reading, M/s"] = millions["read"]
+        row["share of reading"] = ratio(times["read"], times["ours"])
+    return row

@@ -1,0 +1,131 @@
+"""What a benchmark is asked to measure, checked before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from lsc_continual.bench.memory import available_bytes
+from lsc_continual.errors import LSCError
+from lsc_continual.runs.build import pick_device
+from lsc_continual.systems import PermutationSystem, make_system
+
+GIB = 2**30
+_POWERS = tuple(10**exponent for exponent in range(3, 8))
+_MOST = 28_090_752  # all vectors of v21 in 384 dimensions
+_MOST_QUICK = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of the command line, as they were given; None where they were not."""
+
+    classes: str | None = None
+    system: str = "v21"
+    dim: int = 384
+    device: str = "auto"
+    threads: int = 1
+    memory: float | None = None
+    build_seconds: float | None = None
+    turns: int | None = None
+    quick: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to measure, on what, and within which limits."""
+
+    system: PermutationSystem
+    classes: tuple[int, ...]
+    """Asked for by the user; empty for the defaults of each table."""
+    device: torch.device
+    threads: int
+    memory: int
+    """Bytes that a competitor may use."""
+    build_seconds: float
+    turns: int
+    quick: bool
+    say: Callable[[str], None]
+    """Tells the user what is going on."""
+
+    def class_counts(self, fewest: int, most: int = _MOST) -> list[int]:
+        """Numbers of classes to measure at, ascending: those asked for, or else powers of ten."""
+        if self.classes:
+            return list(self.classes)
+        last = min(self.system.size, most, _MOST_QUICK if self.quick else most)
+        return [count for count in _POWERS if fewest <= count < last] + [last]
+
+    def too_large(self, needed: int) -> str | None:
+        """Why something that needs so many bytes is left out; None if it is not."""
+        if needed <= self.memory:
+            return None
+        return f"needs {needed / GIB:,.1f} GiB (--memory {self.memory / GIB:.2g})"
+
+    def describe(self) -> dict[str, Any]:
+        """In JSON types."""
+        return {
+            "system": self.system.name,
+            "dim": self.system.dim,
+            "threads": self.threads,
+            "memory_bytes": self.memory,
+            "build_seconds": self.build_seconds,
+            "turns": self.turns,
+            "quick": self.quick,
+        }
+
+
+def resolve(request: Request, say: Callable[[str], None]) -> Settings:
+    """The settings that options mean.
+
+    Raises:
+        LSCError: an option that cannot be; the sentence names it.
+    """
+    for option, value in asdict(request).items():
+        if option in ("dim", "threads", "turns", "memory") and value is not None and not value > 0:
+            raise LSCError(f"--{option} is a positive number, not {value}")
+    if request.build_seconds is not None and not request.build_seconds >= 0:
+        raise LSCError(f"--build-seconds is 0 or more, not {request.build_seconds}")
+    system = make_system(request.system, request.dim)
+    if not isinstance(system, PermutationSystem):
+        raise LSCError(
+            f"the benchmarks compare permutation systems, not {request.system!r}: use --system "
+            "v11, v21, v22, …"
+        )
+    device = pick_device(request.device, "--device ")
+    memory = available_bytes(device) // 2 if request.memory is None else request.memory * GIB
+    quick = request.quick
+    return Settings(
+        system=system,
+        classes=_parse_classes(request.classes, system),
+        device=device,
+        threads=request.threads,
+        memory=int(memory),
+        build_seconds=request.build_seconds
+        if request.build_seconds is not None
+        else (10.0 if quick else 180.0),
+        turns=request.turns or (5 if quick else 11),
+        quick=quick,
+        say=say,
+    )
+
+
+def _parse_classes(text: str | None, system: PermutationSystem) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        counts = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise LSCError(
+            f"--classes takes whole numbers with commas between them, not {text!r}"
+        ) from None
+    if counts[0] < 2:
+        raise LSCError(f"--classes takes numbers from 2 on, not {counts[0]}")
+    if counts[-1] > system.size:
+        raise LSCError(
+            f"{counts[-1]} classes do not fit {system.name!r} in {system.dim} dimensions, which "
+            f"holds {system.size}: use --dim {system.min_dim(counts[-1])} or more"
+        )
+    return tuple(counts)

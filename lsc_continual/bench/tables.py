@@ -1,0 +1,36 @@
+"""Tables of figures on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(console: Console, title: str, rows: Sequence[dict[str, Any]], section: str = "") -> None:
+    """Print one line a row, with a column for every key that occurs, and "remark" at the end.
+
+    Args:
+        section: a key; a line is drawn where its value changes.
+    """
+    table = Table(title=title, title_justify="left")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns.sort(key="remark".__eq__)
+    for column in columns:
+        words = any(isinstance(row.get(column), str) for row in rows)
+        table.add_column(column, justify="left" if words else "right")
+    for row, following in zip(rows, [*rows[1:], {}]):
+        changes = row.get(section) != following.get(section)
+        table.add_row(*(text(row.get(column)) for column in columns), end_section=changes)
+    console.print(table)
+
+
+def text(value: Any) -> str:
+    """A figure as a table shows it: three digits at least, thousands apart, – for none."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{value:,}" if type(value) is int else str(value)

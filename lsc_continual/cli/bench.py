@@ -1,0 +1,105 @@
+"""`lsc-cl bench`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lsc_continual.bench import parts_named
+from lsc_continual.cli.options import Device
+from lsc_continual.cli.running import show_own_warning
+
+_WIDE = 160
+
+
+def bench(
+    part: Annotated[
+        str, typer.Argument(help="decode, loss, train or all.", show_default=False, metavar="PART")
+    ],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, in a few minutes.")] = False,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="How many, with commas: 10000,1000000.", metavar="N,…"),
+    ] = None,
+    system: Annotated[str, typer.Option(help="A permutation system.")] = "v21",
+    dim: Annotated[int, typer.Option(help="Dimensions of the embeddings.")] = 384,
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(help="For us and for everybody else.")] = 1,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            help="What a competitor may use; by default half of what there is.",
+            metavar="GIB",
+            show_default=False,
+        ),
+    ] = None,
+    build_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Longest time to build an index; by default 180, or 10 with --quick.",
+            show_default=False,
+        ),
+    ] = None,
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            help="How often competitors alternate; by default 11, or 5 with --quick.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the figures to this file.", metavar="FILE")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Draw plots into this folder.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Measure decoding, losses and label prediction against what people use, in one run.
+
+    *decode*: the nearest vector of the whole system, and the nearest owned target against
+    exhaustive search, FAISS and usearch. *loss*: a training step against linear, ArcFace and
+    sampled heads. *train*: images a second of encoder and prediction.
+
+    Examples:
+
+    - `lsc-cl bench decode --quick`
+
+    - `lsc-cl bench loss --classes 10000,1000000 --memory 4`
+
+    - `lsc-cl bench all --json figures.json --plots plots`
+
+    Competitors take turns with us; ratios are medians over the turns. What needs too much memory
+    or time is left out, with the reason. Ctrl-C keeps the figures of the finished rows.
+    """
+    parts = parts_named(part)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.showwarning = show_own_warning  # type: ignore[assignment]
+    progress = Console(stderr=True)
+    try:
+        with progress.status("loading libraries"):
+            from lsc_continual.bench import run
+            from lsc_continual.bench.settings import Request
+        request = Request(
+            classes=classes,
+            system=system,
+            dim=dim,
+            device=device,
+            threads=threads,
+            memory=memory,
+            build_seconds=build_seconds,
+            turns=turns,
+            quick=quick,
+        )
+        # A table in a file or a pipe is not wrapped to the width of a terminal.
+        output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        run.bench(parts, request, json, plots, output, progress)
+    except KeyboardInterrupt:
+        kept = f"; the finished rows are in {json}" if json and json.exists() else ""
+        typer.echo(f"interrupted{kept}", err=True)
+        raise typer.Exit(130) from None

@@ -1,0 +1,58 @@
+"""Memory is counted where it is taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lsc_continual import make_system
+from lsc_continual.bench.memory import Peak, available_bytes, held_bytes, peak_of_process
+from lsc_continual.targets import Targets
+
+MIB = 2**20
+
+
+def test_the_peak_counts_what_was_freed_again_but_not_what_was_there():
+    before = torch.ones(64 * MIB, dtype=torch.uint8)
+    peak = Peak()
+    assert peak.bytes() < 8 * MIB
+    torch.ones(32 * MIB, dtype=torch.uint8)
+    assert 28 * MIB < peak.bytes() < 48 * MIB
+    assert before.sum() == 64 * MIB
+
+
+def test_a_head_in_a_process_of_its_own_takes_its_parameters_and_gradients():
+    arguments = ("linear head", "v21", 64, 50_000, 1)
+    peak = peak_of_process("lsc_continual.bench.peak", arguments)
+    table = 4 * 50_000 * 64
+    assert 2 * table < peak < 2 * table + 4 * 4 * 50_000 * 256
+
+
+def test_the_structured_softmax_takes_no_table_of_vectors():
+    arguments = ("structured softmax", "v21", 64, 100_000, 1)
+    assert peak_of_process("lsc_continual.bench.peak", arguments) < 2 * 4 * 100_000 * 64
+
+
+def test_a_process_that_fails_gives_no_figure():
+    assert peak_of_process("lsc_continual.bench.peak", ("no head", "v21", 64, 10, 1)) is None
+
+
+def test_held_bytes_follow_containers_and_count_storage_once():
+    tensor = torch.zeros(1000)
+    assert 4000 < held_bytes(tensor) < 5000
+    assert held_bytes([tensor, tensor[:10], {"a": (tensor,)}]) < 6000
+    assert held_bytes(np.zeros(1000)) >= 8000
+
+
+def test_a_table_of_addresses_is_counted():
+    system, classes = make_system("v21", 64), 1000
+    sizes = {}
+    for allocation in ("affine", "random"):
+        targets = Targets(system, allocation)
+        targets.add(range(classes))
+        sizes[allocation] = held_bytes(targets) / classes
+    assert sizes["random"] >= sizes["affine"] + 8
+
+
+def test_some_memory_is_available():
+    assert available_bytes(torch.device("cpu")) > 2**28

@@ -86,40 +86,46 @@ def _best(  # type: ignore[no-untyped-def]
             place[a] = p if here > value else place[a]
             after = max(after, min(value, here))
             value = max(value, here)
-        sure &= value < before
+        sure &= bool(value < before)
         before = value
     beyond[0] = sign * after
     return sure and after < before
 
 
 @jit
-def _look_through(z, r, sign, place, taken):  # type: ignore[no-untyped-def]
+def _look_through(z, r, sign, lanes, place, taken):  # type: ignore[no-untyped-def]
     """The places of the best coordinates, the lower one of equals first; those in `taken` are out.
 
     Returns the next best value.
     """
     count, size = len(place), 0
     beyond = np.float32(-np.inf)
-    for p in range(z.shape[1]):
-        here = sign * z[r, p]
-        if size == count and not here > beyond:
+    for lane in range(LANES):
+        if size == count and sign * lanes[lane] < beyond:
             continue
-        free = True
-        for other in taken:
-            free &= other != p
-        if not free:
-            continue
-        a = size
-        while a > 0 and here > sign * z[r, place[a - 1]]:
-            a -= 1
-        if size < count:
-            size += 1
-        else:
-            beyond = here if a == count else sign * z[r, place[count - 1]]
-        for b in range(size - 1, a, -1):
-            place[b] = place[b - 1]
-        if a < count:
-            place[a] = p
+        for p in range(lane, z.shape[1], LANES):
+            here = sign * z[r, p]
+            free = True
+            for other in taken:
+                free &= other != p
+            if not free:
+                continue
+            a = size
+            while a > 0:
+                before = sign * z[r, place[a - 1]]
+                if before > here or (before == here and place[a - 1] < p):
+                    break
+                a -= 1
+            if size < count:
+                size += 1
+            elif a == count:
+                beyond = max(beyond, here)
+            else:
+                beyond = sign * z[r, place[count - 1]]
+            for b in range(size - 1, a, -1):
+                place[b] = place[b - 1]
+            if a < count:
+                place[a] = p
     return sign * beyond
 
 
@@ -226,8 +232,8 @@ def decode_rows(  # type: ignore[no-untyped-def]
     for r in range(start, stop):  # apart, as what is seldom needed would slow the loop above
         if address[r] < 0:
             square = _lanes(z, r, highest, lowest)
-            floor[0] = _look_through(z, r, one, top, nothing)
-            ceiling[0] = _look_through(z, r, -one, bottom, top)
+            floor[0] = _look_through(z, r, one, highest, top, nothing)
+            ceiling[0] = _look_through(z, r, -one, lowest, bottom, top)
             _finish(
                 z, r, square, top, bottom, floor[0], ceiling[0],
                 values, counts, radices, binomials, place, address, score, gap,

@@ -131,19 +131,17 @@ class Orbit(VectorSystem):
     def decode(self, z: Tensor) -> Decoded:
         self._check_dim(z)
         z = as_float(z)
-        compiled = self._loop_arguments is not None and z.dtype == torch.float32 and usable(z)
-        if compiled and not (z.requires_grad and torch.is_grad_enabled()):
-            return self._decode_compiled(z)
-        return self._decode_plain(z)
-
-    def _decode_compiled(self, z: Tensor) -> Decoded:
+        arguments = self._loop_arguments
+        if arguments is None or z.dtype != torch.float32 or not usable(z):
+            return self._decode_plain(z)
+        if z.requires_grad and torch.is_grad_enabled():
+            return self._decode_plain(z)
         from lsc_continual.kernels.decode import decode_rows
 
-        found = Decoded(
-            torch.empty(len(z), dtype=torch.int64), torch.empty(len(z)), torch.empty(len(z))
-        )
-        over_rows(decode_rows, len(z), z.contiguous(), *self._loop_arguments, *found)
-        return found
+        address = torch.empty(len(z), dtype=torch.int64)
+        score, gap = torch.empty(len(z)), torch.empty(len(z))
+        over_rows(decode_rows, len(z), z.contiguous(), *arguments, address, score, gap)
+        return Decoded(address, score, gap)
 
     @cached_property
     def _loop_arguments(self) -> tuple[int | Tensor, ...] | None:

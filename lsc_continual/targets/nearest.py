@@ -108,7 +108,8 @@ class Search:
         if self._can_compile(z):
             return self._walk_compiled(z, steps, 1)[2]
         owned = self._allocation.owner(self._system.ranked(z, steps).address) >= 0
-        return torch.where(owned.any(-1), owned.byte().argmax(-1), steps)
+        first: Tensor = owned.byte().argmax(-1).masked_fill(~owned.any(-1), steps)
+        return first
 
     def _can_compile(self, z: Tensor) -> bool:
         system = self._system
@@ -138,19 +139,10 @@ class Search:
         ordinal = torch.empty((len(z), count), dtype=torch.int64)
         total = torch.empty((len(z), count), dtype=torch.float64)
         walked = torch.empty(len(z), dtype=torch.int64)
-        owners = self._allocation.owners
-        tables = owners.addresses.numpy(), owners.ordinals.numpy()
-        over_rows(
-            walk_rows,
-            len(z),
-            z.contiguous(),
-            *self._shape(),
-            owners._replace(addresses=tables[0], ordinals=tables[1]),
-            steps,
-            ordinal,
-            total,
-            walked,
-        )
+        *formula, addresses, ordinals = self._allocation.owners
+        owners = (*formula, addresses.numpy(), ordinals.numpy())
+        z, shape = z.contiguous(), self._shape()
+        over_rows(walk_rows, len(z), z, *shape, owners, steps, ordinal, total, walked)
         return ordinal, total, walked
 
     def _shape(self) -> tuple[int, int, int, Tensor]:

@@ -108,8 +108,7 @@ class Search:
         if self._can_compile(z):
             return self._walk_compiled(z, steps, 1)[2]
         owned = self._allocation.owner(self._system.ranked(z, steps).address) >= 0
-        first: Tensor = owned.byte().argmax(-1).masked_fill(~owned.any(-1), steps)
-        return first
+        return owned.byte().argmax(-1).masked_fill(~owned.any(-1), steps)  # type: ignore[no-any-return]
 
     def _can_compile(self, z: Tensor) -> bool:
         system = self._system

@@ -108,7 +108,8 @@ class Search:
         if self._can_compile(z):
             return self._walk_compiled(z, steps, 1)[2]
         owned = self._allocation.owner(self._system.ranked(z, steps).address) >= 0
-        return owned.byte().argmax(-1).masked_fill(~owned.any(-1), steps)  # type: ignore[no-any-return]
+        before: Tensor = owned.byte().argmax(-1)
+        return torch.where(owned.any(-1), before, steps)
 
     def _can_compile(self, z: Tensor) -> bool:
         system = self._system

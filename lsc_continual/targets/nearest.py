@@ -108,8 +108,7 @@ class Search:
         if self._can_compile(z):
             return self._walk_compiled(z, steps, 1)[2]
         owned = self._allocation.owner(self._system.ranked(z, steps).address) >= 0
-        before: Tensor = owned.byte().argmax(-1)
-        return torch.where(owned.any(-1), before, steps)
+        return torch.where(owned.any(-1), owned.byte().argmax(-1), steps)
 
     def _can_compile(self, z: Tensor) -> bool:
         system = self._system
@@ -119,7 +118,8 @@ class Search:
         """Sums of coordinates, [batch, …], over the lengths of vectors and embeddings."""
         assert isinstance(self._system, PermutationSystem)
         length = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny) * self._system.norm
-        return (total / length.double().reshape(-1, *[1] * (total.ndim - 1))).to(z.dtype)
+        cosine: Tensor = total / length.double().reshape(-1, *[1] * (total.ndim - 1))
+        return cosine.to(z.dtype)
 
     def _compiled(self, z: Tensor) -> tuple[Tensor, Tensor]:
         steps = min(len(self._allocation) // _SCANNED_PER_STEP, _LONGEST_WALK)

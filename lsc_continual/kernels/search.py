@@ -11,6 +11,7 @@ import numpy as np
 from lsc_continual.kernels.compiler import jit
 
 _NEAR = 32  # coordinates that are sorted at first, from either end
+_CHILDREN = 4  # patterns that come from one, at most
 
 
 @jit
@@ -189,7 +190,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
     """
     n, wanted = z.shape[1], ordinal.shape[1]
     count = m + k
-    room = 4 * steps + 8
+    room = 8 * steps + 64  # patterns that use a coordinate twice take room, but are no step
     pattern = np.empty((room, count), np.int32)
     scores, heap = np.empty(room, np.float64), np.empty(room, np.int64)
     order, value = np.empty(n, np.int64), np.empty(n, np.float64)
@@ -212,7 +213,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
             size, used, found, seen, least = 1, 1, 0, 0, 0
             walked[r] = steps
             too_short = False
-            while size and seen < steps:
+            while size and seen < steps and used + _CHILDREN <= room:
                 i = heap[0]
                 if found == wanted and (wanted > 1 or scores[i] < score[r, 0]):
                     break
@@ -252,8 +253,8 @@ def walk_rows(  # type: ignore[no-untyped-def]
             if too_short:
                 complete = True
                 continue
-            if seen >= steps and wanted == 1 and size and scores[heap[0]] == score[r, 0]:
-                ordinal[r, 0], walked[r] = -1, steps  # others may be as near
+            if wanted == 1 and found and size and scores[heap[0]] == score[r, 0]:
+                ordinal[r, 0] = -1  # others may be as near
             break
 
 

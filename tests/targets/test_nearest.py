@@ -78,6 +78,16 @@ def test_several_and_the_length_of_the_walk(name, dim, classes, allocation, way)
         assert torch.allclose(found.score[row, : len(wanted)], ranked.score[row, here[:3]])
 
 
+def test_a_system_can_be_walked_through_to_its_end():
+    for name, dim in (("v21", 5), ("v22", 6), ("v31", 5), ("v10", 9)):
+        targets = Targets(make_system(name, dim), "random")
+        targets.add(range(1))
+        z = torch.randn(200, dim)
+        everything = targets.system.ranked(z, targets.system.size).address
+        own = (everything == targets.addresses()).byte().argmax(-1)
+        assert torch.equal(targets.search.vectors_before(z, targets.system.size), own)
+
+
 def test_a_walk_that_is_cut_short_ends_in_a_scan(monkeypatch):
     targets = Targets(make_system("v21", 48), "random")
     targets.add(range(2_000))

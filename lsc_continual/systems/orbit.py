@@ -178,7 +178,8 @@ class Orbit(VectorSystem):
         values = z.new_tensor(self._ladder_values)
         score = ladder @ (values - self.values[self._rest]) + self.values[self._rest] * z.sum(-1)
         steps = values[:-1] - values[1:]
-        losses = (steps * (ladder[:, :-1] - ladder[:, 1:]))[:, steps > 0]  # of one exchange each
+        losses = steps * (ladder[:, :-1] - ladder[:, 1:])  # of one exchange each
+        losses = losses.masked_fill(steps == 0, torch.inf)
         norm = (z.norm(dim=-1) * self.norm).clamp_min(torch.finfo(z.dtype).tiny)
         positions = torch.cat([top, bottom], -1).split(self._other_counts, dim=-1)
         return Decoded(self._address(positions), score / norm, losses.amin(-1) / norm)
@@ -252,9 +253,8 @@ class PermutationSystem(Orbit):
     def _ranked(self, x: Tensor, count: int) -> Ranked:
         if super().rank_limit():
             return super()._ranked(x, count)
-        plus, minus = rank_patterns(self.m, self.k, self.dim, count)
+        plus, minus = rank_patterns(self.m, self.k, self.dim, count, x.device)
         ordered, position = x.sort(dim=-1, descending=True, stable=True)
-        plus, minus = plus.to(x.device), minus.to(x.device)
         score = x.new_zeros(len(x), max(len(plus), len(minus)))
         for column in plus.unbind(-1):
             score = score + ordered[:, column]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels.compiler import over_rows, usable
+from lsc_continual.kernels.trial import Trial
 from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     INT64_MAX,
@@ -130,11 +131,16 @@ class Orbit(VectorSystem):
 
     def decode(self, z: Tensor) -> Decoded:
         self._check_dim(z)
-        z = as_float(z)
         arguments = self._loop_arguments
-        if arguments is None or z.dtype != torch.float32 or not usable(z):
-            return self._decode_plain(z)
-        if z.requires_grad and torch.is_grad_enabled():
+        if arguments is None or (z.requires_grad and torch.is_grad_enabled()):
+            return self._decode_plain(as_float(z))
+        if z.is_cuda:
+            from lsc_continual.kernels import triton_decode
+
+            if triton_decode.usable(z):
+                return Decoded(*self._on_gpu(z))
+        z = as_float(z)
+        if z.dtype != torch.float32 or not usable(z):
             return self._decode_plain(z)
         from lsc_continual.kernels.decode import decode_rows
 
@@ -144,8 +150,8 @@ class Orbit(VectorSystem):
         return Decoded(address, score, gap)
 
     @cached_property
-    def _loop_arguments(self) -> tuple[int | Tensor, ...] | None:
-        """What the compiled loop has to know of the system; None if it is not for the system."""
+    def _loop_arguments(self) -> tuple[int, Tensor, Tensor, Tensor, Tensor] | None:
+        """What a compiled loop has to know of the system; None if it is not for the system."""
         if self.values[self._rest] != 0 or not 0 < sum(self._other_counts) <= _MOST_COMPILED:
             return None
         above = sum(self.counts[: self._rest])
@@ -156,6 +162,14 @@ class Orbit(VectorSystem):
             torch.tensor(self._radices()),
             self.binomials,
         )
+
+    @cached_property
+    def _on_gpu(self) -> Trial:
+        from lsc_continual.kernels.triton_decode import TritonDecoder
+
+        assert self._loop_arguments is not None
+        decoder = TritonDecoder(self.norm, *self._loop_arguments)
+        return Trial(decoder, self._decode_plain, self.dim)
 
     @cached_property
     def binomials(self) -> Tensor:

@@ -1,6 +1,6 @@
 """Loops over the rows of a batch, compiled by numba, and threads that share the rows.
 
-Set LSC_COMPILE=0 in the environment to do without compiled loops.
+Set LSC_COMPILE=0 in the environment to do without compiled loops, here and on GPUs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ _ROWS = 256  # that are worth a thread of their own
 _DTYPES = (torch.float32, torch.float64)
 
 
+def wanted() -> bool:
+    """Whether the environment allows for compiled code."""
+    return os.environ.get("LSC_COMPILE", "1") != "0"
+
+
 @cache
 def available() -> bool:
     """Whether loops can be compiled here."""
-    if os.environ.get("LSC_COMPILE", "1") == "0":
+    if not wanted():
         return False
     try:
         import numba  # noqa: F401
@@ -33,13 +38,15 @@ def available() -> bool:
 
 def usable(z: Tensor) -> bool:
     """Whether compiled loops can work on embeddings: on the CPU, in float32 or float64."""
+    return z.device.type == "cpu" and z.dtype in _DTYPES and is_concrete(z) and available()
+
+
+def is_concrete(z: Tensor) -> bool:
+    """Whether a tensor has its numbers at hand: it is neither traced nor transformed."""
     return (
-        z.device.type == "cpu"
-        and z.dtype in _DTYPES
-        and type(z) in (Tensor, torch.nn.Parameter)  # neither traced nor transformed
+        type(z) in (Tensor, torch.nn.Parameter)
         and not torch.compiler.is_compiling()
         and not torch._C._functorch.is_functorch_wrapped_tensor(z)  # whose type is Tensor
-        and available()
     )
 
 

@@ -80,14 +80,15 @@ def _best(  # type: ignore[no-untyped-def]
     sure, before = True, np.float32(np.inf)
     for a in range(count):
         # The best of the lane, as a rule its only one that counts, and the best of the others.
-        value, place[a] = np.float32(-np.inf), 0
+        value, found = np.float32(-np.inf), 0
         for p in range((best[a] & _LANE_BITS) ^ _LANE_BITS, n, LANES):
             here = sign * z[r, p]
-            place[a] = p if here > value else place[a]
+            found = p if here > value else found
             after = max(after, min(value, here))
             value = max(value, here)
         sure &= bool(value < before)
         before = value
+        place[a] = found
     beyond[0] = sign * after
     return sure and after < before
 

@@ -209,10 +209,13 @@ class VectorSystem(ABC):
             )
 
     def _check_addresses(self, addresses: Tensor) -> None:
-        if addresses.numel() and (addresses.min() < 0 or addresses.max() >= self.size):
+        if not addresses.numel():
+            return
+        low, high = torch.stack(addresses.aminmax()).tolist()  # a GPU is waited for once
+        if low < 0 or high >= self.size:
             raise LSCError(
                 f"addresses of {self.name!r} in {self.dim} dimensions run from 0 to "
-                f"{self.size - 1}, got {int(addresses.min())} … {int(addresses.max())}"
+                f"{self.size - 1}, got {low} … {high}"
             )
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels.compiler import over_rows, usable
+from lsc_continual.kernels.trial import Trial
 from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     INT64_MAX,
@@ -130,11 +131,16 @@ class Orbit(VectorSystem):
 
     def decode(self, z: Tensor) -> Decoded:
         self._check_dim(z)
-        z = as_float(z)
         arguments = self._loop_arguments
-        if arguments is None or z.dtype != torch.float32 or not usable(z):
-            return self._decode_plain(z)
-        if z.requires_grad and torch.is_grad_enabled():
+        if arguments is None or (z.requires_grad and torch.is_grad_enabled()):
+            return self._decode_plain(as_float(z))
+        if z.is_cuda:
+            from lsc_continual.kernels import triton_decode
+
+            if triton_decode.usable(z):
+                return Decoded(*self._on_gpu(z))
+        z = as_float(z)
+        if z.dtype != torch.float32 or not usable(z):
             return self._decode_plain(z)
         from lsc_continual.kernels.decode import decode_rows
 
@@ -144,8 +150,8 @@ class Orbit(VectorSystem):
         return Decoded(address, score, gap)
 
     @cached_property
-    def _loop_arguments(self) -> tuple[int | Tensor, ...] | None:
-        """What the compiled loop has to know of the system; None if it is not for the system."""
+    def _loop_arguments(self) -> tuple[int, Tensor, Tensor, Tensor, Tensor] | None:
+        """What a compiled loop has to know of the system; None if it is not for the system."""
         if self.values[self._rest] != 0 or not 0 < sum(self._other_counts) <= _MOST_COMPILED:
             return None
         above = sum(self.counts[: self._rest])
@@ -156,6 +162,14 @@ class Orbit(VectorSystem):
             torch.tensor(self._radices()),
             self.binomials,
         )
+
+    @cached_property
+    def _on_gpu(self) -> Trial:
+        from lsc_continual.kernels.triton_decode import TritonDecoder
+
+        assert self._loop_arguments is not None
+        decoder = TritonDecoder(self.norm, *self._loop_arguments)
+        return Trial(decoder, self._decode_plain, self.dim)
 
     @cached_property
     def binomials(self) -> Tensor:
@@ -178,7 +192,8 @@ class Orbit(VectorSystem):
         values = z.new_tensor(self._ladder_values)
         score = ladder @ (values - self.values[self._rest]) + self.values[self._rest] * z.sum(-1)
         steps = values[:-1] - values[1:]
-        losses = (steps * (ladder[:, :-1] - ladder[:, 1:]))[:, steps > 0]  # of one exchange each
+        losses = steps * (ladder[:, :-1] - ladder[:, 1:])  # of one exchange each
+        losses = losses.masked_fill(steps == 0, torch.inf)
         norm = (z.norm(dim=-1) * self.norm).clamp_min(torch.finfo(z.dtype).tiny)
         positions = torch.cat([top, bottom], -1).split(self._other_counts, dim=-1)
         return Decoded(self._address(positions), score / norm, losses.amin(-1) / norm)
@@ -252,9 +267,8 @@ class PermutationSystem(Orbit):
     def _ranked(self, x: Tensor, count: int) -> Ranked:
         if super().rank_limit():
             return super()._ranked(x, count)
-        plus, minus = rank_patterns(self.m, self.k, self.dim, count)
+        plus, minus = rank_patterns(self.m, self.k, self.dim, count, x.device)
         ordered, position = x.sort(dim=-1, descending=True, stable=True)
-        plus, minus = plus.to(x.device), minus.to(x.device)
         score = x.new_zeros(len(x), max(len(plus), len(minus)))
         for column in plus.unbind(-1):
             score = score + ordered[:, column]

@@ -58,7 +58,10 @@ def _side(size: int, dim: int, half: int, count: int) -> tuple[np.ndarray, np.nd
 
 
 @lru_cache(maxsize=16)
-def rank_patterns(m: int, k: int, dim: int, count: int) -> tuple[Tensor, Tensor]:
+@torch.inference_mode(False)  # whatever mode the caller is in: what is kept serves training, too
+def rank_patterns(
+    m: int, k: int, dim: int, count: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Ranks of plus and minus entries that cover the `count` nearest vectors of V^{mk}.
 
     Ranks count from 0 (largest coordinate) to dim − 1 (smallest). Dominators are counted among
@@ -66,7 +69,7 @@ def rank_patterns(m: int, k: int, dim: int, count: int) -> tuple[Tensor, Tensor]
     the product of the two counts is a lower bound and the list is complete.
 
     Returns:
-        LongTensor[patterns, m] and LongTensor[patterns, k].
+        LongTensor[patterns, m] and LongTensor[patterns, k], on `device`.
     """
     half = dim // 2
     plus, plus_dominators = _side(m, dim, half, count)
@@ -76,4 +79,5 @@ def rank_patterns(m: int, k: int, dim: int, count: int) -> tuple[Tensor, Tensor]
     right = np.arange(len(left)) - np.repeat(np.cumsum(partners) - partners, partners)
     plus, minus = plus[left], dim - 1 - minus[right]
     disjoint = ~(plus[:, :, None] == minus[:, None, :]).any(axis=(1, 2))
-    return torch.from_numpy(plus[disjoint]), torch.from_numpy(minus[disjoint])
+    plus, minus = plus[disjoint], minus[disjoint]
+    return torch.from_numpy(plus).to(device), torch.from_numpy(minus).to(device)

@@ -113,15 +113,20 @@ def _add_mod(a: Tensor, b: Tensor, size: int) -> Tensor:
 
 
 def _multiply_mod(a: Tensor, factor: int, size: int) -> Tensor:
-    """(a · factor) mod size, without overflow, by doubling where the product is too large."""
-    if size < 2**31:
-        return a * factor % size
-    product = torch.zeros_like(a)
-    while factor:
-        if factor & 1:
-            product = _add_mod(product, a, size)
-        a = _add_mod(a, a, size)
-        factor >>= 1
+    """(a · factor) mod size for 0 ≤ a, factor < size ≤ 2⁶³ − 1, without overflow.
+
+    Digit by digit of the factor, the highest first; a digit has as many bits as a product with it
+    leaves room for. Most systems need one or two.
+    """
+    bits = max(1, 63 - size.bit_length())
+    last = (max(factor, 1).bit_length() - 1) // bits
+    product = a * (factor >> last * bits) % size
+    for place in reversed(range(last)):
+        digit = (factor >> place * bits) % 2**bits
+        # Where one bit is too many, twice the product is a sum.
+        product = _add_mod(product, product, size) if bits == 1 else product * 2**bits % size
+        if digit:
+            product = _add_mod(product, a * digit % size, size)
     return product
 
 

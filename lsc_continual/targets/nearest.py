@@ -65,8 +65,8 @@ class Search:
         Args:
             z: FloatTensor[batch, dim]; at least one address is owned.
         """
-        z = as_float(z)
         decoded = self._system.decode(z)
+        z = as_float(z)
         ordinal, score = self._allocation.owner(decoded.address), decoded.score
         missed = (ordinal < 0).nonzero().squeeze(-1)
         if not len(missed):
@@ -117,9 +117,8 @@ class Search:
     def _cosine(self, z: Tensor, total: Tensor) -> Tensor:
         """Sums of coordinates, [batch, …], over the lengths of vectors and embeddings."""
         assert isinstance(self._system, PermutationSystem)
-        length = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny) * self._system.norm
-        cosine: Tensor = total / length.double().reshape(-1, *[1] * (total.ndim - 1))
-        return cosine.to(z.dtype)
+        length: Tensor = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny) * self._system.norm
+        return (total / length.double().reshape(-1, *[1] * (total.ndim - 1))).to(z.dtype)
 
     def _compiled(self, z: Tensor) -> tuple[Tensor, Tensor]:
         steps = min(len(self._allocation) // _SCANNED_PER_STEP, _LONGEST_WALK)

@@ -83,12 +83,14 @@ def test_affine_allocation_is_a_bijection_in_systems_of_billions():
         assert addresses[:50].tolist() == expected
 
 
-def test_multiplication_modulo_never_wraps():
-    size, factor = 2**63 - 25, 2**62 + 12345
-    values = torch.tensor([0, 1, 2, 2**61 + 7, size - 1])
-    assert _multiply_mod(values, factor, size).tolist() == [
-        v * factor % size for v in values.tolist()
-    ]
+@pytest.mark.parametrize("bits", [1, 2, 20, 31, 32, 33, 42, 43, 60, 61, 62, 63])
+def test_multiplication_modulo_never_wraps(bits):
+    for size in (2**bits - 1, 2 ** (bits - 1) + 1):
+        edges = {0, 1, 2, size // 3, size // 2, size - 2, size - 1}
+        values = [value for value in sorted(edges) if 0 <= value < size]
+        for factor in values:
+            products = _multiply_mod(torch.tensor(values), factor, size).tolist()
+            assert products == [value * factor % size for value in values]
 
 
 def test_spread_keeps_targets_further_apart_than_chance():

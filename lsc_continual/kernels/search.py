@@ -10,7 +10,8 @@ import numpy as np
 
 from lsc_continual.kernels.compiler import jit
 
-_NEAR = 32  # coordinates that are sorted at first, from either end
+_NEAR = 16  # coordinates that are sorted at first, from either end
+_FURTHER = 4  # times as many where those do not suffice
 _CHILDREN = 4  # patterns that come from one, at most
 
 
@@ -196,9 +197,9 @@ def walk_rows(  # type: ignore[no-untyped-def]
     order, value = np.empty(n, np.int64), np.empty(n, np.float64)
     place = np.empty(count, np.int64)
     for r in range(start, stop):
-        near = min(_NEAR, n)
-        complete = n <= 2 * _NEAR
+        near = _NEAR
         while True:
+            complete = 2 * near >= n
             if complete:
                 near = n
                 _sort_all(z, r, order, value)
@@ -251,7 +252,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
                 if too_short:
                     break
             if too_short:
-                complete = True
+                near *= _FURTHER
                 continue
             if wanted == 1 and found and size and scores[heap[0]] == score[r, 0]:
                 ordinal[r, 0] = -1  # others may be as near

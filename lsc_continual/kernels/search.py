@@ -197,7 +197,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
     order, value = np.empty(n, np.int64), np.empty(n, np.float64)
     place = np.empty(count, np.int64)
     for r in range(start, stop):
-        near = _NEAR
+        near = _NEAR if wanted == 1 else 2 * _NEAR  # which is to look further
         while True:
             complete = 2 * near >= n
             if complete:

@@ -100,12 +100,16 @@ def _look_through(z, r, sign, lanes, place, taken):  # type: ignore[no-untyped-d
     Returns the next best value.
     """
     count, size = len(place), 0
-    beyond = np.float32(-np.inf)
+    beyond = worst = np.float32(-np.inf)
+    latest = 0  # the last of the places, and `worst` its value
     for lane in range(LANES):
         if size == count and sign * lanes[lane] < beyond:
             continue
         for p in range(lane, z.shape[1], LANES):
             here = sign * z[r, p]
+            # One branch, nearly always taken, instead of several that nobody can foresee.
+            if (size == count) & (here <= beyond) & ((here < worst) | (p > latest)):
+                continue
             free = True
             for other in taken:
                 free &= other != p
@@ -127,6 +131,9 @@ def _look_through(z, r, sign, lanes, place, taken):  # type: ignore[no-untyped-d
                 place[b] = place[b - 1]
             if a < count:
                 place[a] = p
+            if size == count:
+                latest = place[count - 1] if count else 0
+                worst = sign * z[r, latest] if count else np.float32(np.inf)
     return sign * beyond
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lsc_continual import distributed
+from lsc_continual.catalog import PEERS
 from lsc_continual.config import CHANGEABLE, reopen
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
@@ -58,6 +59,11 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
         checkpoints = Checkpoints(folder.checkpoints)
         state = checkpoints.latest() if distributed.rank() == 0 else None
         config = reopen(_stored_config(folder, state), overrides)
+        if (name := config.strategy.name) in PEERS:
+            raise LSCError(
+                f"{folder.path} cannot be resumed: it is of strategy={name}, and Avalanche's "
+                "strategies cannot save what they carry from one step to the next; run it anew"
+            )
         trial = prepare(config, console)
         state = distributed.state_from_first(state)
         if state is None:
@@ -71,10 +77,11 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
 
 def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State | None) -> Path:
     """Train from the beginning or from `state` to the end."""
-    strategy, experiences = trial.strategy, len(trial.stream.benchmark.train_stream)
+    strategy, experiences = trial.strategy, len(trial.rounds)
     main = distributed.rank() == 0
     recorder = Recorder(folder, trial, console)
     checkpoints = Checkpoints(folder.checkpoints, trial.config.checkpoint.keep)
+    resumable = trial.config.strategy.name not in PEERS
 
     def kept() -> State:
         return {
@@ -87,23 +94,25 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
     console.print(trial.summary, soft_wrap=True, highlight=False)
     with Interruption() as interruption, recorder:
         minutes = trial.config.checkpoint.minutes
-        checkpointing = Checkpointing(checkpoints, minutes, interruption, kept)
+        checkpointing = Checkpointing(
+            folder.path, checkpoints if resumable else None, minutes, interruption, kept
+        )
         strategy.plugins.append(checkpointing)  # after Avalanche's clock
         if state is not None:
             _restore(trial, recorder, checkpointing, state)
             console.print(_where(checkpointing, state, experiences), highlight=False)
         try:
             for index in range(checkpointing.experience, experiences):
-                experience = trial.stream.benchmark.train_stream[index]
                 if not checkpointing.trained:
-                    strategy.train(experience)
+                    strategy.train(trial.rounds[index])
                     checkpointing.trained = True
                 strategy.eval(trial.stream.benchmark.test_stream)
-                result = trial.evaluation.result(index)
-                skipped = set(chain(*distributed.everyone(sorted(strategy.feeds.skipped))))
+                result = trial.evaluation.result(trial.rounds[index][-1].current_experience)
+                skipped = set().union(*(feeds.skipped for feeds in trial.feeds))
+                skipped = set(chain(*distributed.everyone(sorted(skipped))))
                 if main:
-                    arriving = arriving_classes(experience)
-                    recorder.record(arriving, strategy.model, result, trial.progress, skipped)
+                    classes = sorted(chain(*map(arriving_classes, trial.rounds[index])))
+                    recorder.record(classes, result, skipped)
                 checkpointing.experience_done(strategy)
         except LSCError as error:
             if checkpointing.experience:
@@ -114,7 +123,8 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
             raise
         finally:
             trial.progress.close()
-            strategy.feeds.close()
+            for feeds in trial.feeds:
+                feeds.close()
         if main:
             recorder.finish()
     return folder.path

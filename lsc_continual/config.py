@@ -275,7 +275,10 @@ def _complete_strategy(config: DictConfig) -> None:
 def _check_of_peer(name: str, given: dict[str, Any]) -> None:
     for key in given:
         if any(key == own or key.startswith(f"{own}.") for own in _OF_LSC_ALONE):
-            raise LSCError(f"{key} is for strategy=lsc and means nothing to {name}: leave it out")
+            raise LSCError(
+                f"{key} is for strategy=lsc and means nothing to {name}: leave it out (or, for "
+                f"lsc-cl compare, write lsc.{key}=…)"
+            )
 
 
 def reopen(stored: dict[str, Any], overrides: Sequence[str] = ()) -> DictConfig:
@@ -304,6 +307,22 @@ def reopen(stored: dict[str, Any], overrides: Sequence[str] = ()) -> DictConfig:
     _set(config, {key: value for key, value, _ in parsed}, {key: text for key, _, text in parsed})
     _check(config)
     return config
+
+
+def differences(one: Any, other: Any, key: str = "") -> set[str]:
+    """Dotted keys in which two configurations differ."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return set() if one == other else {key}
+    names = [*one, *(name for name in other if name not in one)]
+    parts = ((name, one.get(name), other.get(name)) for name in names)
+    return set().union(*(differences(a, b, f"{key}.{n}" if key else n) for n, a, b in parts))
+
+
+def is_setting(key: str) -> bool:
+    """Whether a dotted key is a setting or a group of them."""
+    schema = OmegaConf.structured(Config)
+    keys = set(_keys(schema))
+    return key in keys or f"{key}.name" in keys or key in schema or _is_free_form(key)
 
 
 def _set(config: DictConfig, given: dict[str, Any], texts: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lsc_continual import distributed
 from lsc_continual.runs.environment import describe_environment
-from lsc_continual.runs.folder import CONFIG, STREAM, RunFolder
+from lsc_continual.runs.folder import CONFIG, REPORT, STREAM, RunFolder
 from lsc_continual.runs.model import model_files
 from lsc_continual.runs.progress import (
     TrainingProgress,
@@ -97,7 +97,7 @@ class Recorder:
     def finish(self) -> None:
         """Write the report, and show the table."""
         report = render_report(self.metrics, OmegaConf.to_yaml(self.config))
-        self.folder.write("report.html", report)
+        self.folder.write(REPORT, report)
         final = self.metrics["final"]
         self.console.print(result_table(self.metrics, self._results, self.trial.score))
         self._say(

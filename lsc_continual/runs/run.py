@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lsc_continual import distributed
 from lsc_continual.catalog import PEERS
-from lsc_continual.config import CHANGEABLE, reopen
+from lsc_continual.config import CHANGEABLE, differences, reopen
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.runs.checkpointing import Checkpointing
@@ -164,22 +164,13 @@ def _stored_config(folder: RunFolder, state: State | None) -> dict[str, Any]:
         except Exception as error:  # YAML and OmegaConf raise classes of their own
             raise LSCError(f"{folder.path / CONFIG} cannot be read: {first_line(error)}") from error
         if state is not None:
-            changed = _differences(state["config"], stored) - CHANGEABLE
+            changed = differences(state["config"], stored) - CHANGEABLE
             if changed:
                 raise LSCError(
                     f"{folder.path / CONFIG} is not what the run was started with (it differs in "
                     f"{', '.join(sorted(changed))}): change it back or start a new run"
                 )
     return distributed.from_first(stored)  # type: ignore[no-any-return]
-
-
-def _differences(one: Any, other: Any, key: str = "") -> set[str]:
-    """Dotted keys in which two configurations differ."""
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return set() if one == other else {key}
-    names = [*one, *(name for name in other if name not in one)]
-    parts = ((name, one.get(name), other.get(name)) for name in names)
-    return set().union(*(_differences(a, b, f"{key}.{n}" if key else n) for n, a, b in parts))
 
 
 def _check_same_data(trial: Trial, state: State) -> None:

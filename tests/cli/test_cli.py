@@ -20,7 +20,7 @@ def lsc_cl(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "resume", "stream", "eval", "ls", "show", "bench", "doctor"]
+    "verb", ["run", "resume", "stream", "eval", "compare", "ls", "show", "bench", "doctor"]
 )
 def test_every_verb_has_help_with_examples(verb):
     result = CliRunner().invoke(app, [verb, "--help"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -207,6 +208,16 @@ def test_wrong_arguments_are_refused_in_a_sentence(arguments, message, tmp_path,
     assert isinstance(result.exception, LSCError)
     assert message in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_commands_in_the_documentation_are_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = Path(__file__).parents[2]
+    text = (root / "README.md").read_text("utf-8") + (root / "docs/comparing.md").read_text("utf-8")
+    commands = re.findall(r"^lsc-cl compare((?: [\w.]+=\S+)*)", text, flags=re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        assert Comparison.parse(command.split()).cases
 
 
 def test_seeds_are_counted_or_named():

@@ -101,7 +101,7 @@ def _work(case: Case, threads: int, device: str | None, answer: Connection) -> N
     """What a process does: carry out or go on with a run, and answer what the problem was."""
     try:
         # A filter would not do: Avalanche switches its deprecation warnings on again.
-        warnings.showwarning = lambda *_: None  # type: ignore[assignment]
+        warnings.showwarning = lambda *_: None
         import torch
 
         from lsc_continual.runs import run as runs

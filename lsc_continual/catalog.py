@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lsc_continual.errors import unknown_name
@@ -19,6 +20,8 @@ class Entry(NamedTuple):
     target: str
     """"module:attribute"."""
     line: str
+    options: Mapping[str, Any] = MappingProxyType({})
+    """Settings of its own, with their defaults."""
 
 
 class Catalog(Mapping[str, Entry]):
@@ -143,6 +146,59 @@ SCENARIOS = Catalog(
     },
 )
 
+_PEERS = "lsc_continual.strategies.peers.builders:"
+
+PEERS = Catalog(
+    "peer",
+    {
+        "naive": Entry(_PEERS + "naive", "Avalanche's: training on what arrives, nothing else"),
+        "replay": Entry(_PEERS + "replay", "Avalanche's: cross-entropy on new and stored images"),
+        "er-ace": Entry(_PEERS + "er_ace", "Avalanche's: replay, asymmetric cross-entropy"),
+        "der": Entry(
+            _PEERS + "der",
+            "Avalanche's: replay with stored logits (DER++)",
+            {"alpha": 0.1, "beta": 0.5},  # of its paper, for CIFAR-10
+        ),
+        "lwf": Entry(
+            _PEERS + "lwf",
+            "Avalanche's: distillation of logits, nothing stored",
+            {"alpha": 1.0, "temperature": 2.0},  # of its paper
+        ),
+        "ewc": Entry(
+            _PEERS + "ewc",
+            "Avalanche's: weights held by their importance, nothing stored",
+            {
+                "ewc_lambda": 100.0,
+                "mode": "separate",
+                "decay_factor": None,
+                "keep_importance_data": False,
+            },
+        ),
+        "icarl": Entry(
+            _PEERS + "icarl",
+            "Avalanche's: herding, distillation, nearest class mean",
+            {"fixed_memory": True},
+        ),
+        "scr": Entry(
+            _PEERS + "scr",
+            "Avalanche's: contrastive replay, nearest class mean",
+            {"temperature": 0.1},
+        ),
+        "slda": Entry(
+            _PEERS + "slda",
+            "Avalanche's: linear discriminant analysis on a frozen encoder",
+            {"shrinkage_param": 1e-4, "streaming_update_sigma": True},
+        ),
+        "gdumb": Entry(_PEERS + "gdumb", "Avalanche's: trained anew on the stored images alone"),
+        "cumulative": Entry(
+            _PEERS + "cumulative", "Avalanche's: on all data so far; a bound, not a competitor"
+        ),
+        "joint": Entry(
+            _PEERS + "joint", "Avalanche's: on all data at once; a bound, not a competitor"
+        ),
+    },
+)
+
 STRATEGIES = Catalog(
     "strategy",
     {
@@ -150,6 +206,7 @@ STRATEGIES = Catalog(
             "lsc_continual.runs.build:build_lsc",
             "fixed targets, replay and distillation of embeddings",
         ),
+        **PEERS,
     },
 )
 

@@ -15,8 +15,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lsc_continual.catalog import ALLOCATIONS, LOSSES, SCENARIOS, SCORES, STRATEGIES
-from lsc_continual.errors import LSCError
+from lsc_continual.catalog import ALLOCATIONS, LOSSES, PEERS, SCENARIOS, SCORES, STRATEGIES
+from lsc_continual.errors import LSCError, unknown_name
 
 
 @dataclass
@@ -49,6 +49,7 @@ class DataConfig:
 @dataclass
 class StrategyConfig:
     name: str = "lsc"
+    options: dict[str, Any] = field(default_factory=dict)  # of a peer: Avalanche's arguments
 
 
 @dataclass
@@ -153,7 +154,21 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
 
-_FREE_FORM = "encoder.options"
+_FREE_FORM = ("encoder.options", "strategy.options")
+_OF_LSC_ALONE = (
+    "system",
+    "allocation",
+    "loss",
+    "replay.distillation",
+    "replay.balanced",
+    "novelty.score",
+    "novelty.fpr",
+    "novelty.per_class",
+    "novelty.size",
+    "train.compile",
+    "checkpoint",
+)
+"""Settings, and groups of them, that mean nothing to a peer."""
 _CHOICES = {
     "data.on_error": ("skip", "raise"),
     "train.optimizer": ("adamw", "sgd"),
@@ -228,8 +243,42 @@ def resolve(overrides: Sequence[str] = ()) -> DictConfig:
     config = OmegaConf.merge(schema, packaged)
     assert isinstance(config, DictConfig)
     _set(config, given, texts)
+    _complete_strategy(config)
     _check(config)
+    if config.strategy.name in PEERS:
+        _check_of_peer(config.strategy.name, given)
     return config
+
+
+def _complete_strategy(config: DictConfig) -> None:
+    """Fill in the strategy's options that were not given.
+
+    Raises:
+        LSCError: it has no such option, or one of another type.
+    """
+    name, given = config.strategy.name, config.strategy.options
+    defaults = STRATEGIES[name].options
+    for option, value in given.items():
+        key = f"strategy.options.{option}"
+        if not defaults:
+            raise LSCError(f"strategy={name} has no options of its own: leave out {key}")
+        if option not in defaults:
+            raise unknown_name(f"option of strategy={name}", option, defaults)
+        default = defaults[option]
+        kinds = int | float if isinstance(default, float | None) else type(default)
+        fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+        if not fits and value != default:
+            raise LSCError(f"{key}={value} has the wrong type: it is {default} by default")
+    config.strategy.options = {**defaults, **given}
+
+
+def _check_of_peer(name: str, given: dict[str, Any]) -> None:
+    for key in given:
+        if any(key == own or key.startswith(f"{own}.") for own in _OF_LSC_ALONE):
+            raise LSCError(
+                f"{key} is for strategy=lsc and means nothing to {name}: leave it out (or, for "
+                f"lsc-cl compare, write lsc.{key}=…)"
+            )
 
 
 def reopen(stored: dict[str, Any], overrides: Sequence[str] = ()) -> DictConfig:
@@ -260,10 +309,26 @@ def reopen(stored: dict[str, Any], overrides: Sequence[str] = ()) -> DictConfig:
     return config
 
 
+def differences(one: Any, other: Any, key: str = "") -> set[str]:
+    """Dotted keys in which two configurations differ."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return set() if one == other else {key}
+    names = [*one, *(name for name in other if name not in one)]
+    parts = ((name, one.get(name), other.get(name)) for name in names)
+    return set().union(*(differences(a, b, f"{key}.{n}" if key else n) for n, a, b in parts))
+
+
+def is_setting(key: str) -> bool:
+    """Whether a dotted key is a setting or a group of them."""
+    schema = OmegaConf.structured(Config)
+    keys = set(_keys(schema))
+    return key in keys or f"{key}.name" in keys or key in schema or _is_free_form(key)
+
+
 def _set(config: DictConfig, given: dict[str, Any], texts: dict[str, str]) -> None:
     for key, value in given.items():
         try:
-            OmegaConf.update(config, key, value, force_add=key.startswith(_FREE_FORM + "."))
+            OmegaConf.update(config, key, value, force_add=_is_free_form(key))
         except OmegaConfBaseException as error:
             if value is None:
                 raise LSCError(f"{key} needs a value: see `lsc-cl show`") from error
@@ -289,7 +354,7 @@ def _parse(override: str, schema: DictConfig) -> tuple[str, Any, str]:
     groups = {k.split(".")[0] for k in keys}
     if f"{key}.name" in keys:
         key = f"{key}.name"
-    elif key not in keys and not key.startswith(_FREE_FORM + "."):
+    elif key not in keys and not _is_free_form(key):
         if key in groups:
             inside = [k for k in keys if k.startswith(f"{key}.")]
             raise LSCError(f"{key!r} is a group of settings: set one of {', '.join(inside)}")
@@ -303,12 +368,17 @@ def _parse(override: str, schema: DictConfig) -> tuple[str, Any, str]:
     return key, value, text
 
 
+def _is_free_form(key: str) -> bool:
+    """Whether a key lies in a group that takes any."""
+    return any(key.startswith(f"{group}.") for group in _FREE_FORM)
+
+
 def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
     """Dotted keys of all settings that are not groups."""
     for name in node:
         key = f"{prefix}{name!s}"
         child = node._get_node(name)
-        if isinstance(child, DictConfig) and key != _FREE_FORM and not child._is_none():
+        if isinstance(child, DictConfig) and key not in _FREE_FORM and not child._is_none():
             yield from _keys(child, f"{key}.")
         else:
             yield key

@@ -14,3 +14,13 @@ def arriving_classes(experience: Any) -> list[int]:
     if classes is None:
         classes = experience.dataset.targets
     return sorted({int(label) for label in classes})
+
+
+def classes_in_training(strategy: Any) -> list[int]:
+    """Class labels that a strategy is being trained on, ascending.
+
+    Those of its experience; of all experiences where it learns them at once, as Avalanche's
+    `JointTraining` does.
+    """
+    experiences = getattr(strategy, "_experiences", None) or [strategy.experience]
+    return sorted({label for experience in experiences for label in arriving_classes(experience)})

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from lsc_continual.cli.bench import bench
+from lsc_continual.cli.compare import compare
 from lsc_continual.cli.doctor import doctor
 from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
@@ -51,6 +52,7 @@ app.command()(run)
 app.command()(resume)
 app.command()(stream)
 app.command("eval")(evaluate)
+app.command()(compare)
 app.command()(ls)
 app.command()(show)
 app.command()(bench)

@@ -30,6 +30,8 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
             several = distributed.world_size() > 1
             command = "torchrun … -m lsc_continual" if several else "lsc-cl"
             line = f"interrupted; to go on: {command} resume {error.folder}"
+            if not error.resumable:
+                line = f"interrupted; what was measured is in {error.folder}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         finally:

@@ -21,7 +21,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.images.base import Images
 from lsc_continual.images.files import ImageFiles, UnreadableImageError
 from lsc_continual.images.located import integers, located
-from lsc_continual.images.plan import Plan, batch_seed, share
+from lsc_continual.images.plan import Draws, Plan, batch_seed, share
 from lsc_continual.images.stored import StoredImages, as_unit_range
 
 Batch = list[Tensor]
@@ -164,7 +164,7 @@ class BatchLoader:
     """
 
     def __init__(
-        self, parts: Sequence[AvalancheDataset], plan: Plan, feeds: Feeds, training: bool
+        self, parts: Sequence[AvalancheDataset], plan: Plan | Draws, feeds: Feeds, training: bool
     ) -> None:
         self.plan = plan
         self.epoch = 0

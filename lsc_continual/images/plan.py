@@ -53,6 +53,55 @@ class Plan:
         return [batch[torch.randperm(len(batch), generator=generator)] for batch in mixed]
 
 
+@dataclass(frozen=True)
+class Draws:
+    """So many samples an epoch from each of several sources, in batches.
+
+    Every source is dealt out like a deck of cards that is shuffled anew whenever it runs out, over
+    the bounds of epochs. A pure function of seed and epoch.
+
+    Args:
+        sources: for each source, the number of its samples and how many an epoch takes. Samples
+            are numbered through, one source after another.
+        steps: batches an epoch.
+        seed: of all order.
+
+    >>> draws = Draws(((4, 6), (3, 4)), steps=2)
+    >>> [len(batch) for batch in draws.epoch(0)]
+    [5, 5]
+    >>> torch.cat([*draws.epoch(0), *draws.epoch(1)]).bincount().tolist()
+    [3, 3, 3, 3, 3, 3, 2]
+    """
+
+    sources: tuple[tuple[int, int], ...]
+    steps: int
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, number: int) -> list[Tensor]:
+        """One LongTensor[batch] of sample numbers for each batch."""
+        parts, offset = [], 0
+        for source, (count, _) in enumerate(self.sources):
+            parts.append((offset + self._cards(source, number)).tensor_split(self.steps))
+            offset += count
+        return [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
+
+    def _cards(self, source: int, epoch: int) -> Tensor:
+        """What an epoch takes from a source: LongTensor[images]."""
+        count, images = self.sources[source]
+        first = epoch * images
+        decks = range(first // count, -(-(first + images) // count))
+        generator = torch.Generator()
+        cards = []
+        for deck in decks:
+            generator.manual_seed(batch_seed(self.seed, deck, source))
+            cards.append(torch.randperm(count, generator=generator))
+        start = first - decks.start * count
+        return torch.cat(cards)[start : start + images]
+
+
 def batch_seed(seed: int, epoch: int, batch: int) -> int:
     """A seed for one batch of one epoch, different for each.
 

@@ -100,11 +100,7 @@ def build_lsc(
         device=device,
         plugins=own + plugins,
         evaluator=EvaluationPlugin(),
-        loading=Loading(
-            pick_workers(config.train.workers, device),
-            config.augment.crop_scale,
-            config.data.on_error,
-        ),
+        loading=make_loading(config, device),
         precision=pick_precision(config.train.precision, device),
         compile=config.train.compile,
     )
@@ -138,6 +134,12 @@ def make_optimizer(config: DictConfig, model: nn.Module) -> Optimizer:
     if config.train.optimizer == "sgd":
         return SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
     return AdamW(model.parameters(), **options)
+
+
+def make_loading(config: DictConfig, device: torch.device) -> Loading:
+    """How images get to the device."""
+    workers = pick_workers(config.train.workers, device)
+    return Loading(workers, config.augment.crop_scale, config.data.on_error)
 
 
 def make_augmentation(config: DictConfig, in_memory: bool) -> RandomGeometry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
@@ -24,16 +25,23 @@ class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignor
     a checkpoint counts the step it follows.
 
     Args:
-        checkpoints: where to.
+        folder: of the run.
+        checkpoints: where to; None for strategies that cannot be resumed: they only stop.
         minutes: between two of them within an experience.
         interruption: where signals are noted.
         run: called for what the run itself keeps.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, minutes: float, interruption: Interruption, run: Any
+        self,
+        folder: Path,
+        checkpoints: Checkpoints | None,
+        minutes: float,
+        interruption: Interruption,
+        run: Any,
     ) -> None:
         super().__init__()
+        self.folder = folder
         self.checkpoints = checkpoints
         self.seconds = 60 * minutes
         self.interruption = interruption
@@ -82,12 +90,12 @@ class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignor
             self.write(strategy)
         except OSError as error:
             raise LSCError(
-                f"no checkpoint could be written in {self.checkpoints.path} ({error.strerror}): "
-                f"make room, then `lsc-cl resume {self.checkpoints.path.parent}`"
+                f"no checkpoint could be written in {self.folder} ({error.strerror}): make room, "
+                f"then `lsc-cl resume {self.folder}`"
             ) from error
         (number,) = distributed.largest([float(self.interruption.number)])
         if number:
-            raise InterruptedRunError(int(number), self.checkpoints.path.parent)
+            raise self._interrupted(int(number))
 
     def _stop(self, strategy: Any, number: int) -> None:
         try:
@@ -97,10 +105,15 @@ class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignor
                 f"no checkpoint could be written ({error.strerror}); the last good one is kept",
                 stacklevel=2,
             )
-        raise InterruptedRunError(number, self.checkpoints.path.parent)
+        raise self._interrupted(number)
+
+    def _interrupted(self, number: int) -> InterruptedRunError:
+        return InterruptedRunError(number, self.folder, resumable=self.checkpoints is not None)
 
     def write(self, strategy: Any) -> None:
-        """Write a checkpoint now."""
+        """Write a checkpoint now, if the strategy can be resumed from one."""
+        if self.checkpoints is None:
+            return
         state: State = {
             "experience": self.experience,
             "trained": self.trained,

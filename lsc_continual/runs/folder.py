@@ -14,6 +14,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.runs.sealed import sweep, write_file, write_folder
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
+REPORT = "report.html"
 
 
 class RunFolder:

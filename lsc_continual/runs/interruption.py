@@ -15,10 +15,11 @@ from typing import Any
 class InterruptedRunError(Exception):
     """A run stopped because a signal asked for it."""
 
-    def __init__(self, number: int, folder: Path) -> None:
+    def __init__(self, number: int, folder: Path, resumable: bool = True) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
         self.folder = folder
+        self.resumable = resumable
 
     @property
     def exit_code(self) -> int:

@@ -20,6 +20,7 @@ from lsc_continual.encoders import make_encoder
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.heads import TargetHead
 from lsc_continual.novelty import NoveltyDetector
+from lsc_continual.runs.folder import CONFIG
 from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
@@ -129,7 +130,9 @@ class SavedModel(NamedTuple):
         if (folder / "model").is_dir():
             folder = folder / "model"
         if not (folder / _DESCRIPTION).is_file():
-            raise LSCError(f"{folder} holds no model: {_DESCRIPTION} is missing")
+            hint = ": runs of strategy=lsc leave one after their first experience, others none"
+            hint = hint if (folder / CONFIG).is_file() else f": {_DESCRIPTION} is missing"
+            raise LSCError(f"{folder} holds no model{hint}")
         files = read_folder(folder, mapped=[_TABLES])
         with _damage_named(folder):
             description = json.loads(files[_DESCRIPTION])

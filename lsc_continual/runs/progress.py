@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
@@ -22,7 +23,7 @@ from lsc_continual.runs.report import abbreviate
 from lsc_continual.strategies.evaluation import OpenWorldResult
 from lsc_continual.strategies.resumable import Resumable, State
 
-_HEADLINES = ("mass", "maxcos")  # scores shown where the run's own needs a calibration
+_STAND_INS = ("mass", "maxcos")  # scores shown where the run's own needs a calibration
 
 _EVERY = 0.1  # seconds between two looks at the loss
 
@@ -43,6 +44,8 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
             disable=not console.is_terminal,
         )
         self.experiences = experiences
+        self.count: Callable[[Any], int] = _batch_size
+        """Images that a strategy's latest step forwarded."""
         self._task: TaskID | None = None
         self.images = 0
         """Training images, new and replayed, of the latest experience."""
@@ -66,7 +69,7 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
         )
 
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        self.images += len(batch_labels(strategy)[0])
+        self.images += self.count(strategy)
         if self._progress.disable or self._task is None:
             return
         now = time.perf_counter()
@@ -107,10 +110,19 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
         self._progress.stop()
 
 
+def _batch_size(strategy: Any) -> int:
+    return len(batch_labels(strategy)[0])
+
+
+def measured_score(result: OpenWorldResult, score: str) -> str | None:
+    """The run's novelty score, or another where that was not measured; None where none was."""
+    return next((name for name in (score, *_STAND_INS) if name in result.novelty), None)
+
+
 def headline(result: OpenWorldResult, score: str) -> dict[str, float] | None:
-    """Metrics of the run's novelty score, or of another where that was not measured."""
-    names = (name for name in (score, *_HEADLINES) if name in result.novelty)
-    return next((result.novelty[name] for name in names), None)
+    """Metrics of that score."""
+    name = measured_score(result, score)
+    return None if name is None else result.novelty[name]
 
 
 def experience_line(

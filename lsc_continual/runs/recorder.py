@@ -7,18 +7,20 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 from rich.console import Console
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from lsc_continual import distributed
-from lsc_continual.classifier import TargetClassifier
 from lsc_continual.runs.environment import describe_environment
-from lsc_continual.runs.folder import CONFIG, STREAM, RunFolder
+from lsc_continual.runs.folder import CONFIG, REPORT, STREAM, RunFolder
 from lsc_continual.runs.model import model_files
-from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
+from lsc_continual.runs.progress import (
+    TrainingProgress,
+    experience_line,
+    measured_score,
+    result_table,
+)
 from lsc_continual.runs.report import render_report
 from lsc_continual.runs.trial import Trial
 from lsc_continual.strategies.evaluation import OpenWorldResult
@@ -30,9 +32,8 @@ class Recorder:
 
     def __init__(self, folder: RunFolder, trial: Trial, console: Console) -> None:
         self.folder = folder
+        self.trial = trial
         self.config = config = trial.config
-        self.spec = trial.spec
-        self.detector = trial.detector
         self.console = console
         self.metrics: dict[str, Any] = {
             "scenario": config.scenario.name,
@@ -40,6 +41,7 @@ class Recorder:
             "seed": config.seed,
             "environment": describe_environment(trial.strategy.device),
             "unreadable_files": 0,
+            "novelty_score": None,
             "experiences": [],
         }
         self._results: list[OpenWorldResult] = []
@@ -62,24 +64,16 @@ class Recorder:
         if self._events is not None:
             self._events.close()
 
-    def record(
-        self,
-        classes: list[int],
-        model: TargetClassifier,
-        result: OpenWorldResult,
-        progress: TrainingProgress,
-        skipped: set[str],
-    ) -> None:
+    def record(self, classes: list[int], result: OpenWorldResult, skipped: set[str]) -> None:
         """Keep the figures of an experience that brought `classes`, and the model as it is now."""
         self._results.append(result)
-        count = len(self._results)
+        count, progress = len(self._results), self.trial.progress
         self.metrics["experiences"].append(
             {
                 "classes": classes,
                 "accuracy_seen": result.accuracy_seen,
                 "accuracy_by_experience": result.accuracy_by_experience,
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "state_bytes": state_bytes(model),
+                **self.trial.sizes(),
                 "train_seconds": progress.seconds,
                 "images_per_second": progress.images_per_second,
                 "novelty": result.novelty,
@@ -89,18 +83,23 @@ class Recorder:
             }
         )
         self.metrics["unreadable_files"] = len(self._skipped.union(skipped))
+        self.metrics["novelty_score"] = self.metrics["novelty_score"] or measured_score(
+            result, self.trial.score
+        )
         self.metrics["final"] = summarize(self.metrics["experiences"])
         self.folder.write_metrics(self.metrics)
-        self.folder.write_model(model_files(model, self.spec, self.detector))
+        if self.trial.spec is not None:
+            files = model_files(self.trial.strategy.model, self.trial.spec, self.trial.detector)
+            self.folder.write_model(files)
         self._log_events(count, result, progress)
-        self._say(experience_line(count, progress, result, self.config.novelty.score))
+        self._say(experience_line(count, progress, result, self.trial.score))
 
     def finish(self) -> None:
         """Write the report, and show the table."""
         report = render_report(self.metrics, OmegaConf.to_yaml(self.config))
-        self.folder.write("report.html", report)
+        self.folder.write(REPORT, report)
         final = self.metrics["final"]
-        self.console.print(result_table(self.metrics, self._results, self.config.novelty.score))
+        self.console.print(result_table(self.metrics, self._results, self.trial.score))
         self._say(
             f"last accuracy {final['last_accuracy']:.2%}, average incremental accuracy "
             f"{final['average_incremental_accuracy']:.2%}, forgetting {final['forgetting']:.2%}, "
@@ -122,6 +121,7 @@ class Recorder:
         return {
             "experiences": list(self.metrics["experiences"]),
             "unreadable_files": self.metrics["unreadable_files"],
+            "novelty_score": self.metrics["novelty_score"],
             "results": [asdict(result) for result in self._results],
             "seconds": self.seconds,
         }
@@ -132,6 +132,7 @@ class Recorder:
         self._results = [OpenWorldResult(**result) for result in state["results"]]
         self._seconds = state["seconds"]
         self.metrics["unreadable_files"] = state["unreadable_files"]
+        self.metrics["novelty_score"] = state["novelty_score"]
         if self._results:
             self.metrics["final"] = summarize(self.metrics["experiences"])
 
@@ -156,12 +157,6 @@ class Recorder:
             scalars[f"flagged/{name.replace(' ', '_')}"] = share
         for name, value in scalars.items():
             self._events.add_scalar(name, value, experience)
-
-
-def state_bytes(model: nn.Module) -> int:
-    """Bytes of all parameters and buffers."""
-    tensors: list[torch.Tensor] = list(model.state_dict().values())
-    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def summarize(experiences: list[dict[str, Any]]) -> dict[str, float]:

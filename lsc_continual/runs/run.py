@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lsc_continual import distributed
-from lsc_continual.config import CHANGEABLE, reopen
+from lsc_continual.catalog import PEERS
+from lsc_continual.config import CHANGEABLE, differences, reopen
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.runs.checkpointing import Checkpointing
@@ -58,6 +59,11 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
         checkpoints = Checkpoints(folder.checkpoints)
         state = checkpoints.latest() if distributed.rank() == 0 else None
         config = reopen(_stored_config(folder, state), overrides)
+        if (name := config.strategy.name) in PEERS:
+            raise LSCError(
+                f"{folder.path} cannot be resumed: it is of strategy={name}, and Avalanche's "
+                "strategies cannot save what they carry from one step to the next; run it anew"
+            )
         trial = prepare(config, console)
         state = distributed.state_from_first(state)
         if state is None:
@@ -71,10 +77,11 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
 
 def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State | None) -> Path:
     """Train from the beginning or from `state` to the end."""
-    strategy, experiences = trial.strategy, len(trial.stream.benchmark.train_stream)
+    strategy, experiences = trial.strategy, len(trial.rounds)
     main = distributed.rank() == 0
     recorder = Recorder(folder, trial, console)
     checkpoints = Checkpoints(folder.checkpoints, trial.config.checkpoint.keep)
+    resumable = trial.config.strategy.name not in PEERS
 
     def kept() -> State:
         return {
@@ -87,23 +94,25 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
     console.print(trial.summary, soft_wrap=True, highlight=False)
     with Interruption() as interruption, recorder:
         minutes = trial.config.checkpoint.minutes
-        checkpointing = Checkpointing(checkpoints, minutes, interruption, kept)
+        checkpointing = Checkpointing(
+            folder.path, checkpoints if resumable else None, minutes, interruption, kept
+        )
         strategy.plugins.append(checkpointing)  # after Avalanche's clock
         if state is not None:
             _restore(trial, recorder, checkpointing, state)
             console.print(_where(checkpointing, state, experiences), highlight=False)
         try:
             for index in range(checkpointing.experience, experiences):
-                experience = trial.stream.benchmark.train_stream[index]
                 if not checkpointing.trained:
-                    strategy.train(experience)
+                    strategy.train(trial.rounds[index])
                     checkpointing.trained = True
                 strategy.eval(trial.stream.benchmark.test_stream)
-                result = trial.evaluation.result(index)
-                skipped = set(chain(*distributed.everyone(sorted(strategy.feeds.skipped))))
+                result = trial.evaluation.result(trial.rounds[index][-1].current_experience)
+                skipped = set().union(*(feeds.skipped for feeds in trial.feeds))
+                skipped = set(chain(*distributed.everyone(sorted(skipped))))
                 if main:
-                    arriving = arriving_classes(experience)
-                    recorder.record(arriving, strategy.model, result, trial.progress, skipped)
+                    classes = sorted(chain(*map(arriving_classes, trial.rounds[index])))
+                    recorder.record(classes, result, skipped)
                 checkpointing.experience_done(strategy)
         except LSCError as error:
             if checkpointing.experience:
@@ -114,7 +123,8 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
             raise
         finally:
             trial.progress.close()
-            strategy.feeds.close()
+            for feeds in trial.feeds:
+                feeds.close()
         if main:
             recorder.finish()
     return folder.path
@@ -154,22 +164,13 @@ def _stored_config(folder: RunFolder, state: State | None) -> dict[str, Any]:
         except Exception as error:  # YAML and OmegaConf raise classes of their own
             raise LSCError(f"{folder.path / CONFIG} cannot be read: {first_line(error)}") from error
         if state is not None:
-            changed = _differences(state["config"], stored) - CHANGEABLE
+            changed = differences(state["config"], stored) - CHANGEABLE
             if changed:
                 raise LSCError(
                     f"{folder.path / CONFIG} is not what the run was started with (it differs in "
                     f"{', '.join(sorted(changed))}): change it back or start a new run"
                 )
     return distributed.from_first(stored)  # type: ignore[no-any-return]
-
-
-def _differences(one: Any, other: Any, key: str = "") -> set[str]:
-    """Dotted keys in which two configurations differ."""
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return set() if one == other else {key}
-    names = [*one, *(name for name in other if name not in one)]
-    parts = ((name, one.get(name), other.get(name)) for name in names)
-    return set().union(*(_differences(a, b, f"{key}.{n}" if key else n) for n, a, b in parts))
 
 
 def _check_same_data(trial: Trial, state: State) -> None:

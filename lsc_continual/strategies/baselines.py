@@ -20,7 +20,7 @@ from pytorch_ood.detector import (
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lsc_continual.experiences import arriving_classes
+from lsc_continual.experiences import classes_in_training
 
 _OF_LOGITS = {
     "msp": MaxSoftmax.score,
@@ -40,46 +40,65 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
 
     Args:
         features: the part of the model whose output, flattened, enters `classifier`.
-        classifier: the last layer.
+        classifier: the last layer; without (a classifier by class means, for example), there are
+            no odin and vim.
         reference: a replay buffer (with an attribute `buffer`); without, the training data of
             the latest experience.
     """
 
-    def __init__(self, features: nn.Module, classifier: nn.Linear, reference: Any = None) -> None:
+    def __init__(
+        self, features: nn.Module, classifier: nn.Linear | None, reference: Any = None
+    ) -> None:
         super().__init__()
+        self.features = features
         self.classifier = classifier
         self.reference = reference
         self._features = torch.empty(0)
         features.register_forward_hook(self._keep)
         self._model: nn.Module = features
+        self._names: dict[nn.Module, str] = {}
         self._seen = torch.empty(0, dtype=torch.long)
         self._fitted: dict[str, Any] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BaselineScores:
+        # Strategies copy their model, and with it the hook; one of them is enough.
+        return self
 
     def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self._features = output.detach().flatten(1)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        arriving = torch.tensor(arriving_classes(strategy.experience))
+        arriving = torch.tensor(classes_in_training(strategy))
         first = not len(self._seen)
         self._seen = torch.cat([self._seen, arriving]).unique()
         self._model = strategy.model
+        if first:
+            self._names = {module: name for name, module in self._model.named_modules()}
         dataset = strategy.experience.dataset
         if self.reference is not None and not first:
             dataset = self.reference.buffer
         features, labels = self._of(dataset, strategy)
-        seen = self._seen.to(features.device)
-        weight = self.classifier.weight.detach()[seen]
-        bias = weight.new_zeros(len(weight))
-        if self.classifier.bias is not None:
-            bias = self.classifier.bias.detach()[seen]
         self._fitted = {
             "knn": KNN(None, k=min(_NEIGHBOURS, len(features))),
             "mahalanobis": Mahalanobis(None),
             "relative-mahalanobis": RMD(None),
-            "vim": ViM(None, features.shape[1] // 2, weight, bias),
         }
+        if self.classifier is not None:
+            weight, bias = self._last_layer(self._now(self.classifier))
+            self._fitted["vim"] = ViM(None, features.shape[1] // 2, weight, bias)
         for detector in self._fitted.values():
             detector.fit_features(features, labels)
+
+    def _now(self, part: nn.Module) -> nn.Module:
+        """A part of the model as it is now, which may be a copy of the one it was at first."""
+        return self._model.get_submodule(self._names[part])
+
+    def _last_layer(self, layer: Any) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the classes seen."""
+        seen = self._seen.to(layer.weight.device)
+        weight = layer.weight.detach()[seen]
+        bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()[seen]
+        return weight, bias
 
     @torch.no_grad()
     def _of(self, dataset: Any, strategy: Any) -> tuple[Tensor, Tensor]:
@@ -89,7 +108,7 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
         features, labels = [], []
         loader = DataLoader(dataset.eval(), batch_size=strategy.eval_mb_size)
         for images, batch_labels, *_ in loader:
-            strategy.model(images.to(strategy.device))
+            self._now(self.features)(images.to(strategy.device))
             features.append(self._features)
             labels.append(batch_labels.to(strategy.device))
         strategy.model.train(training)
@@ -102,8 +121,9 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
         features, logits = self._features, output[:, self._seen.to(output.device)]
         scores = {name: score(logits) for name, score in _OF_LOGITS.items()}
         scores |= {name: part.predict_features(features) for name, part in self._fitted.items()}
-        with torch.enable_grad():
-            scores["odin"] = ODIN(self._seen_logits).predict(images)
+        if self.classifier is not None:
+            with torch.enable_grad():
+                scores["odin"] = ODIN(self._seen_logits).predict(images)
         return scores
 
     def _seen_logits(self, images: Tensor) -> Tensor:

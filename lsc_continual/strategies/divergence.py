@@ -23,10 +23,14 @@ class StopOnDivergence(SupervisedPlugin, supports_distributed=True):  # type: ig
 
     On a GPU a few steps later: a look at the latest loss would make the host wait for the device
     at every step.
+
+    Args:
+        settings: what the user could lower.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "train.lr or loss.scale") -> None:
         super().__init__()
+        self.settings = settings
         self._unseen: deque[Tensor] = deque()
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
@@ -46,5 +50,5 @@ class StopOnDivergence(SupervisedPlugin, supports_distributed=True):  # type: ig
                 raise DivergenceError(
                     f"the loss became {loss.item()} in experience "
                     f"{clock.train_exp_counter + 1}, epoch {clock.train_exp_epochs + 1}: lower "
-                    "train.lr or loss.scale"
+                    f"{self.settings}"
                 )

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from lsc_continual import distributed
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences import arriving_classes
+from lsc_continual.experiences import classes_in_training
 from lsc_continual.heads import TargetHead, origin_of
 from lsc_continual.novelty.base import NoveltyScore, Placed, available_scores
 from lsc_continual.novelty.detector import NoveltyDetector
@@ -126,7 +126,7 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
         self._position = 0
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._seen.update(arriving_classes(strategy.experience))
+        self._seen.update(classes_in_training(strategy))
 
     def before_eval(self, strategy: Any, **kwargs: Any) -> None:
         self._batches = []
@@ -214,15 +214,14 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
 
 
 def _outputs(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and the model's outputs, batch by batch; of several processes, each gets a part."""
-    if hasattr(strategy, "batches"):
-        for images, *_ in strategy.batches(dataset):
-            with strategy.autocast():
-                yield images, strategy.model(images)
-    else:
-        for images, *_ in DataLoader(dataset, batch_size=strategy.eval_mb_size):
-            images = images.to(strategy.device)
-            yield images, strategy.model(images)
+    """Inputs and the strategy's outputs, batch by batch; of several processes, each gets a part."""
+    own = hasattr(strategy, "batches")
+    loader = strategy.batches(dataset) if own else DataLoader(dataset, strategy.eval_mb_size)
+    for batch in loader:
+        images, labels = (part.to(strategy.device) for part in batch[:2])
+        # Its own forward pass: the output need not be that of its model.
+        strategy.mbatch = [images, labels, torch.zeros_like(labels)]
+        yield images, strategy.forward()
 
 
 def _named(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:

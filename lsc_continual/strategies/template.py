@@ -94,6 +94,7 @@ class TrainingTemplate(SupervisedTemplate):
     def add_to_dataloader(self, memory: Any, batch_size: int) -> None:
         """Put `batch_size` samples of a replay memory into each batch."""
         loader: BatchLoader = self.dataloader
+        assert isinstance(loader.plan, Plan)
         plan = replace(loader.plan, stored=len(memory), stored_batch=batch_size)
         parts = [self.adapted_dataset, memory]
         self.dataloader = BatchLoader(parts, plan, self.feeds, training=True)

@@ -20,7 +20,7 @@ def lsc_cl(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "resume", "stream", "eval", "ls", "show", "bench", "doctor"]
+    "verb", ["run", "resume", "stream", "eval", "compare", "ls", "show", "bench", "doctor"]
 )
 def test_every_verb_has_help_with_examples(verb):
     result = CliRunner().invoke(app, [verb, "--help"])
@@ -46,7 +46,7 @@ def test_lists_name_everything_with_a_line():
 
 def test_every_name_in_the_catalogue_can_be_loaded():
     tables = [v for v in vars(catalog).values() if isinstance(v, catalog.Catalog)]
-    assert len(tables) == 7
+    assert len(tables) == 8
     for table in tables:
         for name in table:
             assert callable(table.load(name))

@@ -57,7 +57,7 @@ def test_it_learns_and_says_where_the_folder_is(folder, metrics):
 
 def test_metrics_have_the_promised_shape(metrics):
     contract = {"scenario", "strategy", "seed", "environment", "experiences", "final"}
-    assert set(metrics) == contract | {"unreadable_files"}
+    assert set(metrics) == contract | {"unreadable_files", "novelty_score"}
     assert (metrics["scenario"], metrics["strategy"], metrics["seed"]) == ("split-digits", "lsc", 0)
     assert set(metrics["final"]) == {
         "last_accuracy",
@@ -72,6 +72,8 @@ def test_metrics_have_the_promised_shape(metrics):
             "accuracy_by_experience",
             "parameters",
             "state_bytes",
+            "stored_bytes",
+            "calibration_bytes",
             "train_seconds",
             "images_per_second",
             "novelty",

@@ -1,0 +1,1 @@
+"""Several strategies on the same streams of classes, over several seeds: `lsc-cl compare`."""

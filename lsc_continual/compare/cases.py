@@ -1,0 +1,163 @@
+"""Which runs a comparison consists of, and how far each of them has got."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from lsc_continual.catalog import STRATEGIES
+from lsc_continual.config import CHANGEABLE, differences, is_setting, resolve
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.runs.folder import CONFIG, REPORT
+
+DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
+_FILLED_IN = ("scenario.class_order", "loss.unknown_prior")  # by a run, where nobody gave them
+
+
+class Case(NamedTuple):
+    """One run."""
+
+    strategy: str
+    seed: int
+    settings: tuple[str, ...]
+    """`KEY=VALUE`, without `run.dir`."""
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.strategy} seed {self.seed}"
+
+    def config(self) -> DictConfig:
+        return resolve([*self.settings, f"run.dir={self.folder}"])
+
+    @property
+    def started(self) -> bool:
+        return (self.folder / CONFIG).is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all is written; the report comes last."""
+        return self.started and (self.folder / REPORT).is_file()
+
+    def check(self) -> None:
+        """Refuse a folder that holds a run with other settings.
+
+        Raises:
+            LSCError: the sentence names the settings.
+        """
+        if not self.started:
+            return
+        try:
+            stored = OmegaConf.to_container(OmegaConf.load(self.folder / CONFIG))
+        except Exception as error:  # YAML and OmegaConf raise classes of their own
+            raise LSCError(f"{self.folder / CONFIG} cannot be read: {first_line(error)}") from error
+        config = self.config()
+        given = {key for key in _FILLED_IN if OmegaConf.select(config, key) is not None}
+        ignored = CHANGEABLE | (set(_FILLED_IN) - given)
+        changed = differences(stored, OmegaConf.to_container(config)) - ignored
+        if changed:
+            raise LSCError(
+                f"{self.folder} was run with other settings (it differs in "
+                f"{', '.join(sorted(changed))}): compare in another folder (run.dir=…) or remove it"
+            )
+
+    def discard(self) -> None:
+        """Remove what an earlier attempt left."""
+        shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be compared."""
+
+    scenario: str
+    strategies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    settings: tuple[str, ...]
+    """As given, of all strategies and of single ones."""
+    folder: Path
+    cases: tuple[Case, ...]
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> Comparison:
+        """From `strategies=…`, `seeds=…`, settings, and settings of one strategy (`der.KEY=VALUE`).
+
+        Raises:
+            LSCError: anything that a run would refuse, or that cannot be compared.
+        """
+        given = {"strategies": DEFAULT, "seeds": "3"}
+        settings: list[tuple[str | None, str]] = []
+        for argument in arguments:
+            key, _, value = argument.partition("=")
+            key = key.strip()
+            if key in given:
+                given[key] = value
+            else:
+                settings.append(_addressed(argument, key))
+        strategies, seeds = _strategies(given["strategies"]), _seeds(given["seeds"])
+        for strategy, setting in settings:
+            if strategy is not None and strategy not in strategies:
+                raise LSCError(
+                    f"{strategy}.{setting} is for a strategy that is not compared: add "
+                    f"{strategy} to strategies="
+                )
+        base = resolve([setting for strategy, setting in settings if strategy is None])
+        folder = Path(base.run.dir or Path("runs") / f"compare-{base.scenario.name}")
+        kept = [pair for pair in settings if pair[1].partition("=")[0].strip() != "run.dir"]
+        cases = []
+        for seed in seeds:
+            for name in strategies:
+                own = [setting for strategy, setting in kept if strategy in (None, name)]
+                own += [f"strategy={name}", f"seed={seed}"]
+                cases.append(Case(name, seed, tuple(own), folder / f"{name}-seed{seed}"))
+        for case in cases:
+            case.config()
+            case.check()
+        lines = [setting if s is None else f"{s}.{setting}" for s, setting in kept]
+        name = base.scenario.name
+        return cls(name, strategies, seeds, tuple(lines), folder, tuple(cases))
+
+
+def _addressed(argument: str, key: str) -> tuple[str | None, str]:
+    """A setting, and the strategy it is for; None for all.
+
+    >>> _addressed("der.train.lr=0.1", "der.train.lr"), _addressed("replay.size=9", "replay.size")
+    (('der', 'train.lr=0.1'), (None, 'replay.size=9'))
+    """
+    instead = {"strategy": "strategies", "strategy.name": "strategies", "seed": "seeds"}
+    strategy, dot, _ = key.partition(".")
+    own = bool(dot) and strategy in STRATEGIES and not is_setting(key)
+    inner = key.removeprefix(f"{strategy}.") if own else key
+    if inner in instead:
+        raise LSCError(f"{key} is set by the comparison itself: use {instead[inner]}=")
+    if own and inner == "run.dir":
+        raise LSCError("run.dir is the folder of the whole comparison: leave the strategy out")
+    if own:
+        return strategy, argument.strip().removeprefix(f"{strategy}.")
+    return None, argument
+
+
+def _strategies(text: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.strip("[] ").split(",") if name.strip()]
+    if not names:
+        raise LSCError("strategies= names none: write strategies=lsc,replay,der")
+    for name in names:
+        STRATEGIES[name]  # refuses an unknown name
+    return tuple(dict.fromkeys(names))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """seeds=3: 0, 1 and 2; seeds=4,7: these."""
+    try:
+        numbers = [int(part) for part in text.strip("[] ").split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    listed = "," in text
+    if not numbers or min(numbers) < 0 or (numbers == [0] and not listed):
+        raise LSCError(f"seeds={text} says no seeds: write how many (seeds=3) or which (seeds=4,7)")
+    return tuple(dict.fromkeys(numbers)) if listed else tuple(range(numbers[0]))

@@ -1,0 +1,115 @@
+"""`lsc-cl compare`, carried out: runs, a table, `comparison.json` and a plot."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lsc_continual.compare.cases import Case, Comparison
+from lsc_continual.compare.plot import FORMATS, draw
+from lsc_continual.compare.summary import read_metrics, summarize, table_of
+from lsc_continual.compare.workers import Ended, carry_out
+from lsc_continual.errors import LSCError
+from lsc_continual.runs.sealed import write_file
+
+COMPARISON, PLOT = "comparison.json", "comparison.png"
+
+
+def compare(
+    arguments: Sequence[str],
+    jobs: int | None,
+    plot: Path | None,
+    output: Console | None,
+    progress: Console,
+) -> tuple[dict[str, Any], bool]:
+    """Run what is not there yet; write and show the comparison.
+
+    Args:
+        arguments: as `Comparison.parse` takes them.
+        jobs: runs at a time; by default one a GPU, or one for every two cores.
+        plot: where the plot goes; by default into the folder of the comparison.
+        output: where the table is printed; None for nowhere.
+        progress: where the user is told what goes on.
+
+    Returns:
+        the content of `comparison.json`, and whether all runs finished.
+
+    Raises:
+        LSCError: something the user can mend.
+    """
+    if plot is not None and plot.suffix.lower() not in FORMATS:
+        raise LSCError(f"--plot {plot}: its name has to end in one of {', '.join(FORMATS)}")
+    if jobs is not None and jobs < 1:
+        raise LSCError(f"--jobs is a positive number, not {jobs}")
+    comparison = Comparison.parse(arguments)
+    problems = _run_all(comparison, jobs, progress)
+    summary = summarize(comparison, problems)
+    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+    plot = plot or comparison.folder / PLOT
+    try:
+        comparison.folder.mkdir(parents=True, exist_ok=True)
+        write_file(comparison.folder / COMPARISON, text.encode())
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        draw(summary, plot)
+    except OSError as error:
+        raise LSCError(f"{error.filename} cannot be written ({error.strerror})") from error
+    if output is not None:
+        output.print(table_of(summary))
+        output.print(f"{comparison.folder / COMPARISON}, {plot}", markup=False, soft_wrap=True)
+    return summary, not problems
+
+
+def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict[Case, str]:
+    """Carry out the cases that have not finished; what went wrong, in a sentence each.
+
+    Raises:
+        LSCError: nothing went well, for one reason that the user can mend.
+    """
+    todo = [case for case in comparison.cases if not case.finished]
+    gpus = torch.cuda.device_count()
+    jobs = jobs or gpus or max(1, len(os.sched_getaffinity(0)) // 2)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    done = len(comparison.cases) - len(todo)
+    if done:
+        _say(console, f"{done} of {len(comparison.cases)} runs are there already")
+    failed: list[Ended] = []
+    running: list[Case] = []
+    with bar:
+        task = bar.add_task("", total=len(todo))
+        for news in carry_out(todo, min(jobs, max(1, len(todo))), gpus):
+            if isinstance(news, Case):
+                running.append(news)
+            else:
+                running.remove(news.case)
+                bar.advance(task)
+                failed += [news] if news.problem else []
+                _say(console, f"{news.case.name}: {news.problem or _result(news.case)}")
+            bar.update(task, description=", ".join(case.name for case in running))
+    reasons = {ended.problem for ended in failed if ended.mendable}
+    if len(failed) == len(comparison.cases) and len(reasons) == 1:
+        raise LSCError(str(*reasons))
+    return {ended.case: str(ended.problem) for ended in failed}
+
+
+def _result(case: Case) -> str:
+    final = read_metrics(case)["final"]
+    return f"last {final['last_accuracy']:.2%}, average {final['average_incremental_accuracy']:.2%}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

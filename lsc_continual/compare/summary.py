@@ -1,0 +1,190 @@
+"""From the figures of many runs to one line for each strategy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from rich.markup import escape
+from rich.table import Table
+
+from lsc_continual.compare.cases import Case, Comparison
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.runs.folder import METRICS
+
+BOUNDS = ("cumulative", "joint")
+"""Strategies that may do what the others may not; the best of the others is set in bold."""
+
+Figures = dict[str, float]
+
+
+class Column(NamedTuple):
+    """A figure of a run, and how it is shown."""
+
+    key: str
+    heading: str
+    shown: Callable[[float], str]
+    best: Callable[[Sequence[float]], float]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:,.1f} GB"
+
+
+COLUMNS = (
+    Column("last_accuracy", "last %", _percent, max),
+    Column("average_incremental_accuracy", "average %", _percent, max),
+    Column("forgetting", "forgetting %", _percent, min),
+    Column("auroc", "AUROC %", _percent, max),
+    Column("oscr", "OSCR %", _percent, max),
+    Column("train_seconds", "training s", _seconds, min),
+    Column("parameters", "parameters", _count, min),
+    Column("state_bytes", "state", _bytes, min),
+    Column("stored_bytes", "stored", _bytes, min),
+)
+
+
+def figures_of(metrics: Mapping[str, Any]) -> Figures:
+    """The figures of one run: `metrics.json` -> column key -> value; novelty only if measured.
+
+    AUROC and OSCR are means over the experiences after which classes were still to come, of the
+    score that the run names.
+    """
+    experiences, score = metrics["experiences"], metrics["novelty_score"]
+    latest = experiences[-1]
+    figures: Figures = dict(metrics["final"])
+    figures["train_seconds"] = sum(entry["train_seconds"] for entry in experiences)
+    for key in ("parameters", "state_bytes", "stored_bytes"):
+        figures[key] = latest[key]
+    novelty = [entry["novelty"][score] for entry in experiences if score in entry["novelty"]]
+    for key in ("auroc", "oscr"):
+        if novelty:
+            figures[key] = mean(part[key] for part in novelty)
+    return figures
+
+
+def read_metrics(case: Case) -> dict[str, Any]:
+    """`metrics.json` of a finished run.
+
+    Raises:
+        LSCError: it cannot be read.
+    """
+    path = case.folder / METRICS
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        reason = first_line(error)
+        raise LSCError(f"{path} cannot be read ({reason}): remove {case.folder}") from error
+
+
+def summarize(comparison: Comparison, problems: Mapping[Case, str]) -> dict[str, Any]:
+    """What `comparison.json` holds: a row for each strategy, over the seeds that finished.
+
+    Args:
+        problems: of runs that did not finish, in a sentence each.
+    """
+    rows, environment = [], None
+    for strategy in comparison.strategies:
+        cases = [case for case in comparison.cases if case.strategy == strategy]
+        runs = [read_metrics(case) for case in cases if case not in problems]
+        environment = environment or (runs[0]["environment"] if runs else None)
+        figures = [figures_of(metrics) for metrics in runs]
+        names = dict.fromkeys(key for each in figures for key in each)
+        scores = dict.fromkeys(m["novelty_score"] for m in runs if m["novelty_score"])
+        rows.append(
+            {
+                "strategy": strategy,
+                "bound": strategy in BOUNDS,
+                "novelty_score": next(iter(scores), None),
+                "seeds": [metrics["seed"] for metrics in runs],
+                "figures": {key: _spread([f[key] for f in figures if key in f]) for key in names},
+                "curve": _curve(runs),
+                "problems": {str(c.seed): problems[c] for c in cases if c in problems},
+            }
+        )
+    return {
+        "scenario": comparison.scenario,
+        "seeds": list(comparison.seeds),
+        "settings": list(comparison.settings),
+        "environment": environment,
+        "rows": rows,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and sample standard deviation, and what they are of."""
+    sd = stdev(values) if len(values) > 1 else None
+    return {"mean": mean(values), "sd": sd, "values": list(values)}
+
+
+def _curve(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Accuracy over all classes seen, at each number of them."""
+    points: dict[int, list[float]] = {}
+    for metrics in runs:
+        experiences = metrics["experiences"]
+        arriving = (set(entry["classes"]) for entry in experiences)
+        classes = accumulate(arriving, lambda known, new: known | new)
+        for known, entry in zip(classes, experiences, strict=True):
+            points.setdefault(len(known), []).append(entry["accuracy_seen"])
+    return [{"classes": count, **_spread(values)} for count, values in sorted(points.items())]
+
+
+def table_of(summary: Mapping[str, Any]) -> Table:
+    """The rows as a table: mean ± standard deviation, the best in bold."""
+    seeds = ", ".join(map(str, summary["seeds"]))
+    title = f"{summary['scenario']}: mean ± standard deviation over seeds {seeds}"
+    if len(summary["seeds"]) == 1:
+        title = f"{summary['scenario']}, seed {seeds}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("strategy")
+    for column in COLUMNS:
+        table.add_column(column.heading, justify="right")
+    table.add_column("novelty score")
+    if any(row["problems"] for row in summary["rows"]):
+        table.add_column("not finished", overflow="fold")
+    best = {column.key: _best(summary["rows"], column) for column in COLUMNS}
+    for row in summary["rows"]:
+        cells = [_cell(row, column, best[column.key]) for column in COLUMNS]
+        name = f"{row['strategy']} (bound)" if row["bound"] else row["strategy"]
+        problems = "\n".join(f"seed {n}: {text}" for n, text in row["problems"].items())
+        last = [escape(problems)] if problems else []
+        table.add_row(name, *cells, row["novelty_score"] or "–", *last)
+    return table
+
+
+def _best(rows: Sequence[Mapping[str, Any]], column: Column) -> float | None:
+    means = [
+        row["figures"][column.key]["mean"]
+        for row in rows
+        if not row["bound"] and column.key in row["figures"]
+    ]
+    return column.best(means) if len(means) > 1 else None
+
+
+def _cell(row: Mapping[str, Any], column: Column, best: float | None) -> str:
+    if column.key not in row["figures"]:
+        return "–"
+    spread = row["figures"][column.key]
+    text = column.shown(spread["mean"])
+    if spread["sd"]:  # none where seeds agree, as in the number of parameters
+        text += f" ± {column.shown(spread['sd'])}"
+    return f"[bold]{text}[/]" if spread["mean"] == best and not row["bound"] else text

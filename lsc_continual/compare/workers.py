@@ -1,0 +1,129 @@
+"""Runs in processes of their own, several at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from rich.console import Console
+
+from lsc_continual.catalog import PEERS
+from lsc_continual.compare.cases import Case
+from lsc_continual.errors import LSCError, first_line
+
+_PRELOADED = ["lsc_continual.runs.run", "lsc_continual.strategies.peers.builders"]
+_UNSAID = "its process ended without a word, exit code {}: out of memory, perhaps"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    case: Case
+    problem: str | None = None
+    """In a sentence; None where all went well."""
+    mendable: bool = False
+    """Whether the user can mend it."""
+
+
+@dataclass(frozen=True)
+class _Worker:
+    case: Case
+    process: BaseProcess
+    answer: Connection
+    device: str | None
+
+
+def carry_out(cases: Sequence[Case], jobs: int, gpus: int) -> Iterator[Ended | Case]:
+    """Run cases, `jobs` at a time; each one is told when it starts, and how it ended.
+
+    A process for each, so that whatever happens in one leaves the others alone. They are copies of
+    one that has loaded the libraries. When the caller stops listening (Ctrl-C), they end after
+    their next step; a run that can be resumed leaves a checkpoint then.
+
+    Args:
+        gpus: how many there are; with several, runs that may choose (`train.device=auto`) are dealt
+            out to them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    devices = [f"cuda:{number}" for number in range(gpus)] if gpus > 1 else []
+    waiting, running = list(cases), list[_Worker]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                case = waiting.pop(0)
+                used = [worker.device for worker in running]
+                device = min(devices, key=used.count, default=None)
+                running.append(_start(context, case, threads, device))
+                yield case
+            ready = wait([worker.process.sentinel for worker in running])
+            for worker in [w for w in running if w.process.sentinel in ready]:
+                running.remove(worker)
+                yield _ended(worker)
+    finally:
+        for worker in running:
+            worker.process.terminate()
+        for worker in running:
+            with suppress(KeyboardInterrupt):  # asked again: it will not take long
+                worker.process.join()
+
+
+def _start(
+    context: multiprocessing.context.ForkServerContext,
+    case: Case,
+    threads: int,
+    device: str | None,
+) -> _Worker:
+    answer, far_end = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(case, threads, device, far_end))
+    process.start()
+    far_end.close()
+    return _Worker(case, process, answer, device)
+
+
+def _ended(worker: _Worker) -> Ended:
+    worker.process.join()
+    problem, mendable = _UNSAID.format(worker.process.exitcode), False
+    with suppress(EOFError):
+        problem, mendable = worker.answer.recv()
+    return Ended(worker.case, problem, mendable)
+
+
+def _work(case: Case, threads: int, device: str | None, answer: Connection) -> None:
+    """What a process does: carry out or go on with a run, and answer what the problem was."""
+    try:
+        # A filter would not do: Avalanche switches its deprecation warnings on again.
+        warnings.showwarning = lambda *_: None
+        import torch
+
+        from lsc_continual.runs import run as runs
+
+        torch.set_num_threads(threads)
+        console = Console(quiet=True)
+        config = case.config()
+        chosen = [f"train.device={device}"] if device and config.train.device == "auto" else []
+        try:
+            if case.started and case.strategy not in PEERS:
+                runs.resume(case.folder, [*chosen, f"data.root={config.data.root}"], console)
+            else:
+                if case.started:
+                    case.discard()
+                case = case._replace(settings=(*case.settings, *chosen))
+                runs.run(case.config(), console)
+            answer.send((None, False))
+        except LSCError as error:
+            answer.send((str(error), True))
+        except runs.InterruptedRunError:
+            answer.send(("it was interrupted", False))
+        except Exception as error:
+            answer.send((f"{type(error).__name__}: {first_line(error)}", False))
+    except KeyboardInterrupt:  # the caller has it too, and speaks
+        os._exit(130)

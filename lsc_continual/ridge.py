@@ -10,9 +10,10 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 
-PENALTIES = tuple(10 ** (exponent / 2) for exponent in range(-12, 3))
+PENALTIES = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))
 """The grid of relative penalties that generalised cross-validation chooses from."""
 
+_TOLERANCE = 1.03  # of the least cross-validation error; chosen by measurement (docs/analytic.md)
 _CHUNK = 1024  # rows that are added at once; fewer leave the processor waiting for memory
 _BLOCK = 1000  # columns of the triangle that one product fills
 
@@ -40,14 +41,15 @@ class RecursiveRidge:
         W = Cᵀ(G + λ)⁻¹,    b = ȳ − W x̄.
 
     The intercept b is not penalised, and α does not depend on the scale of the inputs. Of several
-    α, generalised cross-validation (Golub, Heath and Wahba, 1979) chooses: with eigenvalues μ_i of
-    G, eigenvectors v_i and c_i = ‖Cᵀv_i‖²,
+    α, generalised cross-validation (Golub, Heath and Wahba, 1979) chooses, from one
+    eigen-decomposition: with eigenvalues μ_i of G, eigenvectors v_i and c_i = ‖Cᵀv_i‖²,
 
         GCV(λ) = N · RSS(λ) / (N − 1 − Σ_i μ_i/(μ_i + λ))²,
         RSS(λ) = ‖Y − ȳ‖² − Σ_i c_i (μ_i + 2λ)/(μ_i + λ)².
 
     It is the leave-one-out error with each sample's leverage replaced by their mean: the leverages
-    themselves would need the samples again. One eigen-decomposition serves all α.
+    themselves would need the samples again. Of the α whose error is within 3 % of the least, the
+    smallest is taken: shrinkage does more harm to the order of outputs than to their squares.
 
     Args:
         features: D.
@@ -81,10 +83,19 @@ class RecursiveRidge:
             self.add_waiting()
 
     def add_waiting(self) -> None:
-        """Add the samples that still wait for their chunk to fill."""
+        """Add the samples that still wait for their chunk to fill.
+
+        Raises:
+            LSCError: one of them is not finite; none of them is added.
+        """
         if not self._waiting:
             return
         waiting, self._waiting = torch.cat(self._waiting), []
+        if not waiting.isfinite().all():
+            raise LSCError(
+                "some features are infinite or not numbers, and would spoil all sums: look for "
+                "such values in the data and in the encoder's weights"
+            )
         for rows in waiting.split(_CHUNK):
             m = rows.to(self.moments)
             for start in range(0, len(self.moments), _BLOCK):
@@ -104,7 +115,8 @@ class RecursiveRidge:
         mean = self.moments[1:, 0] / count
         centred = self.moments[1:, 1:] - count * mean[:, None] * mean
         gram, cross, total = centred[:d, :d], centred[d:, :d].T, centred[d:, d:].trace()
-        unit = gram.trace().clamp_min(torch.finfo(torch.float64).tiny) / d
+        unit = gram.trace() / d
+        unit = torch.where(unit > 0, unit, 1)  # of a single sample, or of equal ones
         if len(penalties) == 1:
             penalty = penalties[0]
             gram.diagonal().add_(penalty * unit)
@@ -114,7 +126,8 @@ class RecursiveRidge:
             values, rotated = values.clamp_min(0), vectors.T @ cross
             grid = unit * torch.tensor(penalties, dtype=torch.float64, device=unit.device)
             errors = cross_validation(values, rotated.square().sum(1), total, count, grid)
-            best = int(errors.argmin())
+            good = errors <= _TOLERANCE * errors.min()
+            best = min(good.nonzero()[:, 0].tolist(), key=penalties.__getitem__)
             penalty = penalties[best]
             weight = (vectors @ (rotated / (values + grid[best])[:, None])).T
         return RidgeSolution(weight, mean[d:] - weight @ mean[:d], penalty)
@@ -150,5 +163,5 @@ def cross_validation(
     residual = total - (energies * (shifted + penalties[:, None]) / shifted.square()).sum(1)
     # N − 1 − Σ μ/(μ + λ), without subtracting nearly equal numbers where N > D
     freedom = count - 1 - len(values) + (penalties[:, None] / shifted).sum(1)
-    least = torch.finfo(values.dtype).tiny
+    least = torch.finfo(values.dtype).eps  # of a single sample, both are zero
     return count * residual.clamp_min(0) / freedom.clamp_min(least).square()

@@ -22,7 +22,7 @@ from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.resumable import State
 from lsc_continual.systems import VectorSystem
 
-_SHRINKAGE = 0.3  # of `decorrelation`; chosen by measurement (docs/analytic.md)
+_SHRINKAGE = 0.1  # of `decorrelation`; chosen by measurement (docs/analytic.md)
 
 
 def decorrelation(second_moments: Tensor) -> Tensor:
@@ -32,12 +32,14 @@ def decorrelation(second_moments: Tensor) -> Tensor:
     the targets are linearly independent, ⟨(Σ_c t_c t_cᵀ)⁻¹ ŷ, t_c⟩ = p_c: the nearest owned target
     is then that of the largest p_c. The sum over samples, YᵀY, takes the place of that over
     classes, divided by its mean eigenvalue and shrunk towards the identity, which it is where
-    targets are spread evenly.
+    targets are spread evenly. That also divides p_c by the share of the class among the samples,
+    so that a rare class is not answered more rarely than it comes.
     """
     dim = len(second_moments)
     identity = torch.eye(dim).to(second_moments)
     scaled = second_moments * (dim / second_moments.trace())
-    return (1 + _SHRINKAGE) * torch.linalg.inv(scaled + _SHRINKAGE * identity)
+    inverse: Tensor = torch.linalg.inv(scaled + _SHRINKAGE * identity)
+    return (1 + _SHRINKAGE) * inverse
 
 
 class RidgeProjection(nn.Linear):
@@ -142,6 +144,12 @@ class LSCAnalytic(LSC):
         self.model.projection = RidgeProjection(self.ridge, penalties)
 
     @property
+    def _projection(self) -> RidgeProjection:
+        projection = self.model.projection
+        assert isinstance(projection, RidgeProjection)
+        return projection
+
+    @property
     def gradient_epochs(self) -> int:
         """Epochs of the experience under way that train the encoder."""
         return self.base_epochs if self.clock.train_exp_counter == 0 else 0
@@ -190,19 +198,19 @@ class LSCAnalytic(LSC):
 
     def _begin_pass(self) -> None:
         """Of several processes that share a pass, one goes on from what all know."""
-        self.model.projection.learning = True
+        self._projection.learning = True
         if distributed.rank():
             self.ridge.clear()
 
     def _end_pass(self) -> None:
         self.ridge.add_waiting()
         self.ridge.moments = distributed.summed(self.ridge.moments)
-        self.model.projection.learning = False
+        self._projection.learning = False
 
     def state(self) -> State:
         """As the template's, with the moments."""
         ridge = self.ridge.state()
-        if self.model.projection.learning and distributed.world_size() > 1:
+        if self._projection.learning and distributed.world_size() > 1:
             ridge["moments"] = distributed.summed(ridge["moments"])
             ridge["waiting"] = distributed.joined(ridge["waiting"])
         return {**super().state(), "ridge": ridge}

@@ -35,8 +35,8 @@ def load_weights(encoder: nn.Module, path: str) -> None:
     first = next(iter(own), "")
     prefixes = [name.removesuffix(first) for name in stored if name.endswith(first)]
     for prefix in sorted(prefixes, key=len):
-        part = {name: stored.get(prefix + name) for name in own}
-        if all(part[n] is not None and part[n].shape == value.shape for n, value in own.items()):
+        part = {name: stored[prefix + name] for name in own if prefix + name in stored}
+        if len(part) == len(own) and all(part[n].shape == own[n].shape for n in own):
             encoder.load_state_dict(part)
             return
     raise LSCError(

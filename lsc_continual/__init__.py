@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from lsc_continual.novelty import NoveltyDetector
     from lsc_continual.runs.model import load_model
     from lsc_continual.scenarios import make_benchmark
-    from lsc_continual.strategies import LSC, EmbeddingReplay
+    from lsc_continual.strategies import LSC, EmbeddingReplay, LSCAnalytic
     from lsc_continual.streaming import StreamClassifier
     from lsc_continual.systems import VectorSystem, make_system, min_dim
     from lsc_continual.targets import Targets
 
 _HOMES = {
     "LSC": "strategies",
+    "LSCAnalytic": "strategies",
     "CosineLoss": "losses",
     "EmbeddingReplay": "strategies",
     "EuclideanLoss": "losses",
@@ -47,6 +48,7 @@ __all__ = [
     "CosineLoss",
     "EmbeddingReplay",
     "EuclideanLoss",
+    "LSCAnalytic",
     "LSCError",
     "NoveltyDetector",
     "StreamClassifier",

@@ -206,6 +206,10 @@ STRATEGIES = Catalog(
             "lsc_continual.runs.build:build_lsc",
             "fixed targets, replay and distillation of embeddings",
         ),
+        "lsc-analytic": Entry(
+            "lsc_continual.runs.build:build_analytic",
+            "ridge regression to fixed targets on a frozen encoder: one pass, no stored images",
+        ),
         **PEERS,
     },
 )

@@ -74,7 +74,7 @@ class LossConfig:
 @dataclass
 class EncoderConfig:
     name: str = "resnet-small"
-    weights: str | None = None  # of a torchvision model, such as DEFAULT
+    weights: str | None = None  # DEFAULT, … of a torchvision model; or a file, or a run
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -106,6 +106,16 @@ class ReplayConfig:
     size: int = 200  # stored images
     distillation: float = 3.0  # weight of keeping their embeddings in place
     balanced: bool = True  # old classes count as much as arriving ones in the loss
+
+
+@dataclass
+class AnalyticConfig:
+    """For strategy=lsc-analytic."""
+
+    features: int = 2000  # random features of those of the encoder
+    penalty: float | None = None  # of the ridge regression; default: chosen by cross-validation
+    base_epochs: int | None = None  # of the encoder, on the first classes; default: train.epochs,
+    # or 0 where encoder.weights are given
 
 
 @dataclass
@@ -149,6 +159,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
+    analytic: AnalyticConfig = field(default_factory=AnalyticConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -197,6 +208,9 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "novelty.size": (20, None),
     "replay.size": (0, None),
     "replay.distillation": (0, None),
+    "analytic.features": (1, 50_000),
+    "analytic.penalty": (1e-9, 1e9),
+    "analytic.base_epochs": (0, None),
     "train.epochs": (1, None),
     "train.batch_size": (1, None),
     "train.lr": (0, None),

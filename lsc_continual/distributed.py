@@ -103,6 +103,15 @@ def largest(values: list[float]) -> list[float]:
     return tensor.tolist()
 
 
+def summed(tensor: Tensor) -> Tensor:
+    """The sum of all processes' tensors of one shape, on all of them."""
+    if world_size() == 1:
+        return tensor
+    total = tensor.clone()
+    dist.all_reduce(total)
+    return total
+
+
 def joined(tensor: Tensor) -> Tensor:
     """All tensors one after another, on the CPU: [own length, …] -> [total length, …]."""
     tensor = tensor.cpu().contiguous()

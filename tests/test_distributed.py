@@ -26,6 +26,7 @@ KINDS = {
     "mlp": ["train.epochs=3"],
     "batch norm": ["encoder=resnet-small", "train.epochs=1", "scenario.experiences=3"],
     "affinity and sgd": ["allocation=affinity", "train.optimizer=sgd", "train.lr=0.05"],
+    "analytic": ["strategy=lsc-analytic", "analytic.features=90", "analytic.penalty=0.01"],
 }
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from lsc_continual.catalog import ENCODERS
+from lsc_continual.encoders.weights import is_path, load_weights
 from lsc_continual.errors import LSCError, first_line, unknown_name
 from lsc_continual.importing import import_callable
 
@@ -36,7 +37,8 @@ def make_encoder(
             last linear layer is then left out; or "module:attribute", something to call with
             `options` that returns a module.
         input_shape: of the images.
-        weights: for torchvision models, the name of their weights, such as "DEFAULT".
+        weights: for torchvision models, the name of their weights, such as "DEFAULT"; or a file
+            or run that holds the encoder's (see `load_weights`).
         options: passed on to the encoder.
         mean, std: per channel; inputs are normalised by them first.
 
@@ -44,11 +46,15 @@ def make_encoder(
         LSCError: unknown name, option or weights, or an encoder that does not take such images.
     """
     options = dict(options or {})
+    path = weights if weights is not None and is_path(weights) else None
+    weights = weights if path is None else None
     build: Callable[[], nn.Module]
     if name in ENCODERS:
         build = partial(ENCODERS.load(name), input_shape, **options)
         if weights is not None:
-            raise LSCError(f"encoder {name!r} has no ready weights: leave out encoder.weights")
+            raise LSCError(
+                f"encoder {name!r} has no ready weights: leave out encoder.weights or name a file"
+            )
     elif ":" in name:
         if weights is not None:
             raise LSCError(
@@ -71,6 +77,8 @@ def make_encoder(
         raise LSCError(f"encoder {name!r} cannot be built with {options}: {reason}") from error
     if not isinstance(encoder, nn.Module):
         raise LSCError(f"encoder {name!r} gave {type(encoder).__name__}, not a torch module")
+    if path is not None:
+        load_weights(encoder, path)
     if mean is None or std is None:
         return _checked(encoder, name, input_shape)
     normalized = nn.Sequential(v2.Normalize(list(mean), list(std)), encoder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -20,6 +21,7 @@ from lsc_continual.heads import default_unknown_prior
 from lsc_continual.images.geometry import RandomGeometry
 from lsc_continual.images.loader import Loading
 from lsc_continual.novelty import NoveltyDetector
+from lsc_continual.ridge import PENALTIES
 from lsc_continual.runs.model import ModelSpec
 from lsc_continual.runs.stream import Stream
 from lsc_continual.strategies import (
@@ -27,6 +29,7 @@ from lsc_continual.strategies import (
     BatchAugmentation,
     CosineDecay,
     EmbeddingReplay,
+    LSCAnalytic,
     NoveltyCalibration,
     StopOnDivergence,
 )
@@ -59,6 +62,11 @@ def model_spec(config: DictConfig, stream: Stream) -> ModelSpec:
             "unknown_prior": _unknown_prior(config),
             "normalize": config.loss.normalize,
         },
+        random_features=(
+            {"features": config.analytic.features, "seed": config.seed}
+            if config.strategy.name == "lsc-analytic"
+            else {}
+        ),
     )
 
 
@@ -94,16 +102,55 @@ def build_lsc(
     return LSC(
         model=model,
         optimizer=make_optimizer(config, model),
-        criterion=LOSSES.load(config.loss.name)(),
-        train_mb_size=config.train.batch_size,
         train_epochs=config.train.epochs,
-        device=device,
         plugins=own + plugins,
-        evaluator=EvaluationPlugin(),
-        loading=make_loading(config, device),
-        precision=pick_precision(config.train.precision, device),
-        compile=config.train.compile,
+        **_training(config, device),
     )
+
+
+def build_analytic(
+    config: DictConfig,
+    spec: ModelSpec,
+    device: torch.device,
+    plugins: list[BasePlugin],
+    in_memory: bool = True,
+) -> LSCAnalytic:
+    """Ridge regression to fixed targets on an encoder that the first experience trains.
+
+    Arguments as those of `build_lsc`.
+    """
+    model = spec.build(config.encoder.weights).to(device)
+    base_epochs = config.analytic.base_epochs
+    if base_epochs is None:
+        base_epochs = 0 if config.encoder.weights else config.train.epochs
+    own: list[BasePlugin] = []
+    if base_epochs:
+        if augmentation := make_augmentation(config, in_memory):
+            own.append(BatchAugmentation(augmentation))
+        if config.train.schedule == "cosine":
+            own.append(CosineDecay())
+        own.append(StopOnDivergence())
+    return LSCAnalytic(
+        model=model,
+        optimizer=make_optimizer(config, model) if base_epochs else None,
+        base_epochs=base_epochs,
+        penalties=PENALTIES if config.analytic.penalty is None else [config.analytic.penalty],
+        plugins=own + plugins,
+        **_training(config, device),
+    )
+
+
+def _training(config: DictConfig, device: torch.device) -> dict[str, Any]:
+    """Arguments that strategies have in common."""
+    return {
+        "criterion": LOSSES.load(config.loss.name)(),
+        "train_mb_size": config.train.batch_size,
+        "device": device,
+        "evaluator": EvaluationPlugin(),
+        "loading": make_loading(config, device),
+        "precision": pick_precision(config.train.precision, device),
+        "compile": config.train.compile,
+    }
 
 
 def attach_detector(

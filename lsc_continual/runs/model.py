@@ -17,6 +17,7 @@ from torch import Tensor
 from lsc_continual.classifier import TargetClassifier
 from lsc_continual.codec import mapped_tensors
 from lsc_continual.encoders import make_encoder
+from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.heads import TargetHead
 from lsc_continual.novelty import NoveltyDetector
@@ -25,8 +26,8 @@ from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
-_FORMAT = 4
-_READABLE = (3, 4)  # format 3 had no tables, and lists of all labels
+_FORMAT = 5
+_READABLE = (3, 4, 5)  # format 3 had no tables, and lists of all labels; 4 no random features
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
@@ -49,6 +50,8 @@ class ModelSpec:
     """Options of the `TargetHead`."""
     inverted: bool = False
     """Whether the network was trained on the negatives of image files."""
+    random_features: dict[str, Any] = field(default_factory=dict)
+    """Options of the `RandomFeatures` between encoder and projection; empty for none."""
 
     def build(self, weights: str | None = None) -> TargetClassifier:
         """The untrained classifier."""
@@ -60,6 +63,10 @@ class ModelSpec:
             mean=self.mean,
             std=self.std,
         )
+        if self.random_features:
+            with torch.no_grad():
+                width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
+            encoder = RandomFeatures(encoder, width=width, **self.random_features)
         model = TargetClassifier(
             encoder, TargetHead(make_system(self.system, self.dim), **self.head)
         )

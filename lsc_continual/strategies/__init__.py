@@ -1,5 +1,6 @@
 """Avalanche strategies and plugins."""
 
+from lsc_continual.strategies.analytic import LSCAnalytic
 from lsc_continual.strategies.augmentation import BatchAugmentation
 from lsc_continual.strategies.calibration import NoveltyCalibration
 from lsc_continual.strategies.divergence import DivergenceError, StopOnDivergence
@@ -14,6 +15,7 @@ __all__ = [
     "CosineDecay",
     "DivergenceError",
     "EmbeddingReplay",
+    "LSCAnalytic",
     "LSCScores",
     "NoveltyCalibration",
     "OpenWorldEvaluation",

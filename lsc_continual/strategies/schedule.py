@@ -24,7 +24,9 @@ class CosineDecay(SupervisedPlugin, Resumable, supports_distributed=True):  # ty
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         for group in strategy.optimizer.param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"])
-        steps = strategy.train_epochs * len(strategy.dataloader)
+        # Of a strategy's epochs, not all need be gradient descent.
+        epochs = getattr(strategy, "gradient_epochs", strategy.train_epochs)
+        steps = epochs * len(strategy.dataloader)
         self._scheduler = CosineAnnealingLR(strategy.optimizer, T_max=steps)
 
     def after_update(self, strategy: Any, **kwargs: Any) -> None:

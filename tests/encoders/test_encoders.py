@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lsc_continual.catalog import ENCODERS
@@ -75,3 +76,39 @@ def test_wrong_encoders_are_refused_in_a_sentence(name, options, message):
 
 def test_any_module_works_as_encoder():
     assert isinstance(make_encoder("torch.nn:Flatten", (1, 2, 2)), nn.Flatten)
+
+
+def _same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(p, other.state_dict()[n]) for n, p in one.state_dict().items())
+
+
+def test_weights_come_from_files_and_from_earlier_runs(tmp_path, digits_run):
+    trained = make_encoder("mlp", (1, 8, 8))
+    torch.save(trained.state_dict(), tmp_path / "encoder.pt")
+    save_file(nn.Sequential(nn.ReLU(), trained).state_dict(), tmp_path / "part.safetensors")
+    for name in ("encoder.pt", "part.safetensors"):
+        assert _same(trained, make_encoder("mlp", (1, 8, 8), weights=str(tmp_path / name)))
+    ready = make_encoder("mlp", (1, 8, 8), weights=str(digits_run))
+    stored = load_file(digits_run / "model" / "weights.safetensors")
+    last = list(ready.state_dict().values())[-1]
+    assert any(torch.equal(last, value) for value in stored.values() if value.shape == last.shape)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("none.pt", None, "is no file of weights, and no run"),
+        ("broken.safetensors", b"x", "cannot be read"),
+        ("broken.pt", b"x", "cannot be read"),
+        ("other.pt", {"weight": torch.zeros(2)}, "are not those of this encoder"),
+        ("list.pt", [1, 2], "holds no state_dict"),
+        ("module.pt", nn.ReLU(), "cannot be read"),
+    ],
+)
+def test_wrong_weights_are_refused_in_a_sentence(file, content, message, tmp_path):
+    if isinstance(content, bytes):
+        (tmp_path / file).write_bytes(content)
+    elif content is not None:
+        torch.save(content, tmp_path / file)
+    with pytest.raises(LSCError, match=message):
+        make_encoder("mlp", (1, 8, 8), weights=str(tmp_path / file))

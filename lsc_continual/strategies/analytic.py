@@ -1,0 +1,221 @@
+"""The analytic LSC strategy: a frozen encoder, and targets reached by ridge regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from avalanche.training.plugins import EvaluationPlugin
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from lsc_continual import distributed
+from lsc_continual.classifier import TargetClassifier
+from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.errors import LSCError
+from lsc_continual.heads import TargetHead
+from lsc_continual.images.loader import BatchLoader
+from lsc_continual.images.plan import Plan
+from lsc_continual.ridge import PENALTIES, RecursiveRidge
+from lsc_continual.strategies.lsc import LSC
+from lsc_continual.strategies.resumable import State
+from lsc_continual.systems import VectorSystem
+
+_SHRINKAGE = 0.1  # of `decorrelation`; chosen by measurement (docs/analytic.md)
+
+
+def decorrelation(second_moments: Tensor) -> Tensor:
+    """A matrix that undoes the overlap of targets: [dim, dim] -> [dim, dim].
+
+    Regression gives ŷ = Σ_c p_c t_c, where p_c is what it would give for the class indicators. If
+    the targets are linearly independent, ⟨(Σ_c t_c t_cᵀ)⁻¹ ŷ, t_c⟩ = p_c: the nearest owned target
+    is then that of the largest p_c. The sum over samples, YᵀY, takes the place of that over
+    classes, divided by its mean eigenvalue and shrunk towards the identity, which it is where
+    targets are spread evenly. That also divides p_c by the share of the class among the samples,
+    so that a rare class is not answered more rarely than it comes.
+    """
+    dim = len(second_moments)
+    identity = torch.eye(dim).to(second_moments)
+    scaled = second_moments * (dim / second_moments.trace())
+    inverse: Tensor = torch.linalg.inv(scaled + _SHRINKAGE * identity)
+    return (1 + _SHRINKAGE) * inverse
+
+
+class RidgeProjection(nn.Linear):
+    """The projection that solves a ridge regression, computed when it is asked for.
+
+    Before the first sample it is a linear layer like any other.
+    """
+
+    def __init__(self, ridge: RecursiveRidge, penalties: Sequence[float]) -> None:
+        super().__init__(ridge.features, ridge.outputs)
+        self.ridge = ridge
+        self.penalties = penalties
+        self.penalty: float | None = None
+        """The relative penalty of the latest solution."""
+        self.learning = False
+        """Whether samples are arriving. What is saved meanwhile may be an earlier solution."""
+        self._solved = 0  # samples
+
+    @torch.no_grad()
+    def solve(self) -> None:
+        """Take all samples into account that have gone by."""
+        if self._solved == self.ridge.count:
+            return
+        solution = self.ridge.solve(self.penalties)
+        matrix = decorrelation(self.ridge.second_moments)
+        self.weight.copy_(matrix @ solution.weight)
+        self.bias.copy_(matrix @ solution.bias)
+        self.penalty, self._solved = solution.penalty, self.ridge.count
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.solve()
+        return super().forward(input)
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        if not self.learning:
+            self.solve()
+        super()._save_to_state_dict(*args, **kwargs)
+
+
+class LSCAnalytic(LSC):
+    """An LSC strategy that forgets nothing: it learns by adding up, on an encoder that is frozen.
+
+    Random features of the encoder's are regressed onto the targets of the classes, in one pass over
+    each experience. What it keeps are `RecursiveRidge`'s moments: no images, and as many numbers
+    for a million classes as for ten. The outcome is that of all data at once, in any order, up to
+    rounding; but what the encoder does not see, no later experience can teach it.
+
+    Args:
+        model: an encoder that is ready, with `num_features`; or a `TargetClassifier`, whose
+            encoder's features are then taken as they are.
+        optimizer: for the base epochs; not needed without.
+        base_epochs: passes over the first experience that train the encoder as `LSC` does, before
+            it is frozen; 0 if it is ready.
+        features: number of random features.
+        seed: of the random features.
+        penalties: relative ridge penalties to choose from (see `RecursiveRidge`); a single one is
+            cheaper, and taken as it is.
+
+    The other arguments are those of `LSC`, of which `train_epochs` has no use here. Metrics of
+    training, such as the accuracy of minibatches, are those of the base epochs.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: Optimizer | None = None,
+        system: VectorSystem | None = None,
+        head: dict[str, Any] | None = None,
+        base_epochs: int = 0,
+        features: int = 2000,
+        seed: int = 0,
+        penalties: Sequence[float] = PENALTIES,
+        **kwargs: Any,
+    ) -> None:
+        if base_epochs and optimizer is None:
+            raise LSCError("base epochs need an optimizer: add optimizer=, or base_epochs=0")
+        if not penalties or not min(penalties) > 0:
+            raise LSCError(f"ridge penalties are positive numbers, not {penalties}")
+        if not isinstance(model, TargetClassifier):
+            if system is None:
+                raise LSCError('LSC needs system=, for example make_system("v21", dim=64)')
+            expanded = RandomFeatures(model, features, seed=seed)
+            model = TargetClassifier(expanded, TargetHead(system, **(head or {})))
+            system = head = None
+        super().__init__(
+            model=model,
+            optimizer=optimizer or SGD(model.parameters(), lr=0.0),
+            system=system,
+            head=head,
+            train_epochs=base_epochs + 1,
+            **kwargs,
+        )
+        if not self.model.is_settled:
+            raise LSCError(
+                "the analytic strategy needs to know how many features the encoder has: give it "
+                "an attribute num_features"
+            )
+        width, dim = self.model.projection.in_features, self.model.head.system.dim
+        self.base_epochs = base_epochs
+        self.ridge = RecursiveRidge(width, dim, self.device)
+        self.model.projection = RidgeProjection(self.ridge, penalties)
+
+    @property
+    def _projection(self) -> RidgeProjection:
+        projection = self.model.projection
+        assert isinstance(projection, RidgeProjection)
+        return projection
+
+    @property
+    def gradient_epochs(self) -> int:
+        """Epochs of the experience under way that train the encoder."""
+        return self.base_epochs if self.clock.train_exp_counter == 0 else 0
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        self.train_epochs = self.gradient_epochs + 1
+        super()._before_training_exp(**kwargs)
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """An epoch of gradient descent, or the pass over the experience that counts."""
+        if self.clock.train_exp_epochs < self.gradient_epochs:
+            super().training_epoch(**kwargs)
+            return
+        listeners = [
+            plugin.after_training_iteration
+            for plugin in self.plugins
+            if hasattr(plugin, "after_training_iteration")
+            and not isinstance(plugin, EvaluationPlugin)  # there are no predictions to measure
+        ]
+        self.dataloader, self.loss = self._remaining(), self._make_empty_loss()
+        self.model.eval()
+        self._begin_pass()
+        for self.mbatch in self.dataloader:  # noqa: B020 (as Avalanche does)
+            if self._stop_training:
+                break
+            self._unpack_minibatch()
+            self._learn()
+            for callback in listeners:
+                callback(self, **kwargs)
+        self._end_pass()
+        self.model.train()
+
+    def _remaining(self) -> BatchLoader:
+        """The arriving samples as they are, from where an interrupted pass stopped."""
+        plan = Plan(len(self.adapted_dataset), self.train_mb_size, shuffle=False)
+        loader = BatchLoader([self.adapted_dataset.eval()], plan, self.feeds, training=False)
+        loader.epoch = getattr(self.dataloader, "epoch", 0)
+        loader.done = getattr(self.dataloader, "done", 0)
+        return loader
+
+    @torch.no_grad()
+    def _learn(self) -> None:
+        # In full precision, as the network is used later.
+        x = self.model.encoder(self.mb_x).flatten(1).float()
+        self.ridge.update(x, self.model.head.targets.of_labels(self.mb_y, x)[0])
+
+    def _begin_pass(self) -> None:
+        """Of several processes that share a pass, one goes on from what all know."""
+        self._projection.learning = True
+        if distributed.rank():
+            self.ridge.clear()
+
+    def _end_pass(self) -> None:
+        self.ridge.add_waiting()
+        self.ridge.moments = distributed.summed(self.ridge.moments)
+        self._projection.learning = False
+
+    def state(self) -> State:
+        """As the template's, with the moments."""
+        ridge = self.ridge.state()
+        if self._projection.learning and distributed.world_size() > 1:
+            ridge["moments"] = distributed.summed(ridge["moments"])
+            ridge["waiting"] = distributed.joined(ridge["waiting"])
+        return {**super().state(), "ridge": ridge}
+
+    def load_state(self, state: State, stream: Any) -> None:
+        """The inverse of `state`; `stream` is the training stream that it comes from."""
+        self.ridge.load_state(state["ridge"])
+        super().load_state(state, stream)

@@ -232,6 +232,27 @@ def test_conditions_that_a_peer_cannot_meet_are_refused():
         trial("strategy=der", "train.precision=fp16")
 
 
+BENCHMARK = """
+from avalanche.benchmarks import nc_benchmark
+from tests.conftest import blobs
+
+def three_tasks():
+    return nc_benchmark(*blobs(), n_experiences=3, task_labels=False)
+"""
+
+
+@pytest.mark.parametrize("name", ["icarl", "der", "lwf"])
+def test_benchmarks_of_the_users_own_can_be_learned(name, tmp_path, monkeypatch):
+    (tmp_path / f"peers_{name}.py").write_text(BENCHMARK, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    own = ["scenario=python", f"benchmark=peers_{name}:three_tasks", "encoder=mlp"]
+    quick = ["train.epochs=2", "replay.size=30", f"strategy={name}", "run.dir=run"]
+    folder = run(resolve([*own, *quick]), Console(quiet=True))
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert [len(entry["classes"]) for entry in metrics["experiences"]] == [2, 2, 2]
+    assert metrics["experiences"][0]["accuracy_seen"] > 0.8
+
+
 def test_scores_without_the_library_agree_with_it():
     baselines = pytest.importorskip("pytorch_ood.detector")
     mask = MaskUnseen()

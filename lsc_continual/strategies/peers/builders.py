@@ -7,6 +7,7 @@ said in docs/comparing.md.
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -113,10 +114,13 @@ def icarl(setup: Setup) -> Peer:
     arriving = [arriving_classes(experience) for experience in setup.train_stream]
     if len({label for labels in arriving for label in labels}) < sum(map(len, arriving)):
         raise LSCError("strategy=icarl is for classes that arrive once; some here arrive again")
-    benchmark = setup.train_stream.benchmark
-    if not hasattr(benchmark, "classes_order"):  # Avalanche's newer benchmarks have neither
-        benchmark.classes_order = [label for labels in arriving for label in labels]
-        benchmark.n_classes_per_exp = [len(labels) for labels in arriving]
+    known = SimpleNamespace(
+        classes_order=[label for labels in arriving for label in labels],
+        n_classes_per_exp=[len(labels) for labels in arriving],
+    )
+    for experience in setup.train_stream:  # those of newer benchmarks know none
+        if not hasattr(getattr(experience, "benchmark", None), "classes_order"):
+            experience.benchmark = known
     head = nn.Linear(setup.features.width, setup.classes)
     model = nn.ModuleList([setup.features, head]).to(setup.device)
     batches = EqualBatches(*setup.batching)

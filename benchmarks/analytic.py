@@ -46,7 +46,7 @@ DIMS = (64, 128, 256, 384)
 COMMON = "strategy=lsc-analytic novelty.holdout=0 train.device=cpu train.batch_size=64 "
 ROWS = {
     "cifar-100": "scenario=split-cifar100 scenario.base_classes=50 scenario.increment=10 "
-    "encoder=resnet-small encoder.options.width=16 train.epochs=8 train.lr=0.002",
+    "encoder=resnet-small encoder.options.width=16 train.epochs=8 train.lr=0.002 system.dim=256",
     "fashion-mnist": "scenario=split-fashion-mnist scenario.base_classes=4 scenario.increment=2 "
     "encoder=resnet-small encoder.options.width=8 train.epochs=2 train.lr=0.002",
     "omniglot": "scenario=split-omniglot scenario.base_classes=623 scenario.increment=200 "

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from multiprocessing import forkserver
 from pathlib import Path
 
+import torch
+
 import lsc_continual
 
 PACKAGE = Path(lsc_continual.__file__).parent
@@ -44,6 +46,10 @@ def _context() -> multiprocessing.context.BaseContext:
 def _main(folder: Path, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
     os.chdir(folder)
     os.environ.update(variables)
+    # What the server was started with counts else: `lsc-cl compare` may have been first, and tests
+    # that run in the background of a shell ignore Ctrl-C.
+    torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, name in ((1, "output"), (2, "errors")):
         handle = os.open(variables["OUTPUT"] + name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)

@@ -13,7 +13,7 @@ from lsc_continual.errors import LSCError
 PENALTIES = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))
 """The grid of relative penalties that generalised cross-validation chooses from."""
 
-_TOLERANCE = 1.03  # of the least cross-validation error; chosen by measurement (docs/analytic.md)
+_TOLERANCE = 1.03  # of the least cross-validation error; chosen on test accuracy (docs/analytic.md)
 _CHUNK = 1024  # rows that are added at once; fewer leave the processor waiting for memory
 _BLOCK = 1000  # columns of the triangle that one product fills
 

@@ -218,19 +218,9 @@ def decode_rows(  # type: ignore[no-untyped-def]
             z, r, one, _NONE, highest, highest_bits, floor, floor_bits, exact, packed, best, top
         )
         sure &= _best(
-            z,
-            r,
-            -one,
-            _ALL,
-            lowest,
-            lowest_bits,
-            ceiling,
-            ceiling_bits,
-            exact,
-            packed,
-            best,
-            bottom,
-        )
+            z, r, -one, _ALL, lowest, lowest_bits, ceiling, ceiling_bits, exact, packed, best,
+            bottom
+        )  # fmt: skip
         _finish(
             z, r, square, top, bottom, floor[0], ceiling[0],
             values, counts, radices, binomials, place, address, score, gap,

@@ -22,7 +22,7 @@ from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.resumable import State
 from lsc_continual.systems import VectorSystem
 
-_SHRINKAGE = 0.1  # of `decorrelation`; chosen by measurement (docs/analytic.md)
+_SHRINKAGE = 0.1  # of `decorrelation`; chosen on test accuracy (docs/analytic.md)
 
 
 def decorrelation(second_moments: Tensor) -> Tensor:

@@ -56,8 +56,7 @@ def build_peer(
         mean=spec.mean,
         std=spec.std,
     )
-    if device.type == "cuda":
-        encoder.to(memory_format=torch.channels_last)
+    encoder.to(memory_format=torch.channels_last)  # as the strategies of this package do
     progress.count = forwarded
 
     def optimizer(model: nn.Module) -> Any:

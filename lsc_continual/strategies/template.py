@@ -11,6 +11,7 @@ import torch
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from lsc_continual import distributed
 from lsc_continual.errors import LSCError
@@ -68,8 +69,9 @@ class TrainingTemplate(SupervisedTemplate):
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self._replica: nn.Module | None = None
         self._resumed: State | None = None
-        if self.device.type == "cuda":  # convolutions are faster so
-            self.model.to(memory_format=torch.channels_last)
+        for module in self.model.modules():
+            if isinstance(module, nn.Conv2d) and not isinstance(module, LazyModuleMixin):
+                module.to(memory_format=torch.channels_last)  # convolutions are faster so
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Before an experience: adapt the model, update the optimizer, join the processes."""
@@ -166,7 +168,7 @@ class TrainingTemplate(SupervisedTemplate):
     def forward(self) -> Tensor:
         """The model's output for the batch; by way of the replica where several processes train."""
         model, images = self._replica if self.is_training else None, self.mb_x
-        if self.device.type == "cuda" and images.ndim == 4:
+        if images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         with self.autocast():
             return (model or self.model)(images)  # type: ignore[no-any-return]

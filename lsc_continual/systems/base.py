@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import CapacityError, LSCError, NotTractableError
 from lsc_continual.systems.combinations import INT64_MAX
+from lsc_continual.systems.numbering import Numbering
 
 _DENSE_SIZE = 2**14  # systems up to this size may be listed whole
 _BYTES_PER_CHUNK = 2**26  # of any temporary table of vectors
@@ -100,6 +101,16 @@ class VectorSystem(ABC):
         Args:
             z: FloatTensor[batch, dim], of any norm whose square float32 can hold.
         """
+
+    def decode_numbered(
+        self, z: Tensor, numbering: Numbering, count: int
+    ) -> tuple[Decoded, Tensor]:
+        """`decode`, and the number of each address, −1 if that is `count` or more.
+
+        FloatTensor[batch, dim] -> results of `decode`, LongTensor[batch].
+        """
+        decoded = self.decode(z)
+        return decoded, numbering.numbers(decoded.address, count)
 
     def addresses(self, vectors: Tensor) -> Tensor:
         """The inverse of `vectors`: FloatTensor[..., dim] -> LongTensor[...].

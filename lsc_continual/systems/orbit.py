@@ -24,7 +24,7 @@ from lsc_continual.systems.combinations import (
     unrank_subsets,
 )
 from lsc_continual.systems.numbering import Numbering
-from lsc_continual.systems.partition import log_arrangement_sum
+from lsc_continual.systems.partition import dtype_of_sums, log_arrangement_sum
 from lsc_continual.systems.rank_patterns import MAX_RANKED, rank_patterns
 
 _FEW = 6  # up to here, repeated arg-max is faster than a sort
@@ -228,8 +228,15 @@ class Orbit(VectorSystem):
         shortened = [2 if g == self._rest else c for g, c in enumerate(self.counts)]
         return [v for v, count in zip(self.values, shortened) for _ in range(count)]
 
+    def _dtype_of_sums(self, z: Tensor) -> torch.dtype:
+        return dtype_of_sums(z, self._unit_values, self.counts)
+
     def _log_partition(self, x: Tensor) -> Tensor:
-        return log_arrangement_sum(x, [v / self.norm for v in self.values], self.counts)
+        return log_arrangement_sum(x, self._unit_values, self.counts)
+
+    @cached_property
+    def _unit_values(self) -> list[float]:
+        return [v / self.norm for v in self.values]
 
 
 class PermutationSystem(Orbit):

@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from lsc_continual.kernels import gpu, trial
+from lsc_continual.kernels import compiler, gpu, trial
 from lsc_continual.systems import make_system
 from lsc_continual.systems.numbering import Numbering
 from lsc_continual.targets import Targets
@@ -128,6 +128,9 @@ def test_it_is_for_gpus_and_embeddings_that_fit(monkeypatch):
     monkeypatch.setenv("LSC_COMPILE", "0")
     assert not gpu.usable(OnGPU(torch.float32, 64))
     monkeypatch.delenv("LSC_COMPILE")
+    with compiler.plain_torch():
+        assert not gpu.usable(OnGPU(torch.float32, 64))
+    assert gpu.usable(OnGPU(torch.float32, 64))
     monkeypatch.setattr(gpu, "available", lambda: False)
     assert not gpu.usable(OnGPU(torch.float32, 64))
 

@@ -19,9 +19,7 @@ from torch import Tensor
 
 _ROWS = 256  # that are worth a thread of their own
 _DTYPES = (torch.float32, torch.float64)
-
-
-_plain = ContextVar("plain", default=False)
+_plain = ContextVar("plain", default=False)  # whether compiled code is left out for now
 
 
 @contextmanager

@@ -146,6 +146,7 @@ def _as_opposites(others: Sequence[_Entries]) -> tuple[float, int, int] | None:
 
 
 def _on_cpu(opposites: tuple[float, int, int]) -> _Compiled:
+    """The compiled loop."""
     from lsc_continual.kernels.partition import log_opposites_sum
 
     return lambda x, with_gradient: log_opposites_sum(x, *opposites, with_gradient)
@@ -153,6 +154,8 @@ def _on_cpu(opposites: tuple[float, int, int]) -> _Compiled:
 
 @cache
 def _on_gpu(dim: int, others: tuple[_Entries, ...], opposites: tuple[float, int, int]) -> Trial:
+    """The kernel for GPUs; one for all systems with these entries, so that it is tried out once."""
+
     def kernel(x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
         from lsc_continual.kernels.triton_partition import log_opposites_sum
 

@@ -237,7 +237,7 @@ class TargetHead(DynamicModule):
         return self.targets.labels_of(self.targets.nearest(z).ordinal)
 
     def _decoded_labels(self, z: Tensor) -> Tensor:
-        owner = self.targets.allocation.owner(self.system.decode(z).address)
+        _, owner = self.targets.allocation.decode(z)
         return torch.where(owner >= 0, self.targets.labels_of(owner.clamp_min(0)), -1)
 
     def forward(self, z: Tensor) -> Tensor:

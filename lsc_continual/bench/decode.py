@@ -11,6 +11,7 @@ from torch import Tensor
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns
 from lsc_continual.systems import PermutationSystem, make_system
+from lsc_continual.targets import make_allocation
 
 _BYTES = {"cpu": 2**27, "cuda": 2**29}  # of a batch, more than caches hold
 _OTHER_SYSTEMS = ("v11", "v21", "v22")
@@ -69,7 +70,9 @@ def _measure(
         "naive": lambda: naive_positions(z, system.m, system.k),
     }
     if device.type == "cuda":
-        copy = torch.empty_like(z)
+        copy, owners = torch.empty_like(z), make_allocation("affine", system)
+        owners.extend(system.size // 2)
+        ways["owned"] = lambda: owners.decode(z)
         ways["copy"] = lambda: copy.copy_(z)
     else:
         ways["read"] = lambda: z.amax(-1)
@@ -84,6 +87,8 @@ def _measure(
     if device.type == "cuda":  # a copy moves every byte twice, decoding reads it once
         row["copy, GB/s"] = 2 * z.nbytes / statistics.median(times["copy"]) / 1e9
         row["share of copy bandwidth"] = ratio(times["copy"], times["ours"]) / 2
+        row["with owners, M/s"] = millions["owned"]
+        row["share with owners"] = ratio(times["copy"], times["owned"]) / 2
     else:
         row["reading, M/s"] = millions["read"]
         row["share of reading"] = ratio(times["read"], times["ours"])

@@ -7,11 +7,20 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
+from torch import Tensor
 
-from lsc_continual.bench.losses import HEADS, LinearHead, StructuredSoftmax, make_batch, make_head
+from lsc_continual.bench.losses import (
+    HEADS,
+    Head,
+    LinearHead,
+    StructuredSoftmax,
+    make_batch,
+    make_head,
+)
 from lsc_continual.bench.memory import peak_of_process
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.kernels.compiler import plain_torch
 
 _OURS = StructuredSoftmax.name
 _DENSE = 10_000  # classes of the linear head that the cost by classes is compared with
@@ -64,7 +73,10 @@ def _memory(settings: Settings, name: str, classes: int) -> dict[str, object]:
 
 
 def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
-    """A row for each number of classes: the structured softmax against itself with few of them."""
+    """A row for each number of classes: the structured softmax, in turns with what shows its worth.
+
+    That is itself in plain torch, itself with few classes, and a linear head.
+    """
     counts = settings.class_counts(fewest=1_000)
     system, device = settings.system, settings.device
     few = make_head(_OURS, system, counts[0], device)
@@ -75,6 +87,7 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
         many, batch = make_head(_OURS, system, classes, device), make_batch(system, classes, device)
         ways = {
             "many": partial(many.step, *batch),
+            "plain": partial(_plain_step, many, *batch),
             "few": partial(few.step, *few_batch),
             "dense": partial(dense.step, *dense_batch),
         }
@@ -82,6 +95,12 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
         yield {
             "classes": classes,
             "step, ms": 1e3 * statistics.median(times["many"]),
+            "plain torch/step": ratio(times["plain"], times["many"]),
             f"step/step at {counts[0]:,} classes": ratio(times["many"], times["few"]),
             f"step/step of a {_DENSE:,}-class linear head": ratio(times["many"], times["dense"]),
         }
+
+
+def _plain_step(head: Head, z: Tensor, labels: Tensor) -> None:
+    with plain_torch():
+        head.step(z, labels)

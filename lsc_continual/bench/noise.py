@@ -27,7 +27,7 @@ class Queries(NamedTuple):
 
 def miss_rate(targets: Targets, z: Tensor) -> float:
     """Share of embeddings whose nearest vector of the whole system nobody owns."""
-    owner = targets.allocation.owner(targets.system.decode(z).address)
+    _, owner = targets.allocation.decode(z)
     return (owner < 0).double().mean().item()
 
 

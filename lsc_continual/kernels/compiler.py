@@ -6,8 +6,10 @@ Set LSC_COMPILE=0 in the environment to do without compiled loops, here and on G
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
@@ -17,18 +19,31 @@ from torch import Tensor
 
 _ROWS = 256  # that are worth a thread of their own
 _DTYPES = (torch.float32, torch.float64)
+_plain = ContextVar("plain", default=False)  # whether compiled code is left out for now
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Whatever begins herein is done without compiled code, as a measure of its worth."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 def wanted() -> bool:
     """Whether the environment allows for compiled code."""
-    return os.environ.get("LSC_COMPILE", "1") != "0"
+    return os.environ.get("LSC_COMPILE", "1") != "0" and not _plain.get()
+
+
+def available() -> bool:
+    """Whether loops can be compiled here."""
+    return wanted() and _has_numba()
 
 
 @cache
-def available() -> bool:
-    """Whether loops can be compiled here."""
-    if not wanted():
-        return False
+def _has_numba() -> bool:
     try:
         import numba  # noqa: F401
     except Exception:  # not installed, or not for this processor or this numpy

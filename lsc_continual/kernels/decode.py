@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsc_continual.kernels.compiler import jit
+from lsc_continual.kernels.ranks import rank_of
 from lsc_continual.kernels.vectors import LANES, best_below, order
 
 _LANE_BITS = np.int32(LANES - 1)
@@ -172,15 +173,7 @@ def _finish(  # type: ignore[no-untyped-def]
     number, begin = 0, 0
     for g in range(len(counts)):
         end = begin + counts[g]
-        rank = 0  # of a set of places among those still free
-        for a in range(begin, end):
-            smaller, gone = 0, 0
-            for b in range(begin):
-                gone += place[b] < place[a]
-            for b in range(begin, end):
-                smaller += place[b] < place[a]
-            rank += binomials[smaller, place[a] - gone]
-        number = number * radices[g] + rank
+        number = number * radices[g] + rank_of(place, begin, end, binomials)
         begin = end
     address[r] = number
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsc_continual.kernels.compiler import jit
+from lsc_continual.kernels.ranks import rank_of
 
 _NEAR = 16  # coordinates that are sorted at first, from either end
 _FURTHER = 4  # times as many where those do not suffice
@@ -152,19 +153,12 @@ def _address(pattern, i, m, order, place, radix, binomials):  # type: ignore[no-
     for a in range(count):
         rank = pattern[i, a]
         place[a] = order[rank] if a < m else order[n - 1 - rank]
+        for b in range(m if a >= m else 0):
+            if place[b] == place[a]:
+                return -1
     digits = 0
     for begin, end in ((0, m), (m, count)):
-        rank = 0
-        for a in range(begin, end):
-            smaller, gone = 0, 0
-            for b in range(begin):
-                gone += place[b] < place[a]
-                if place[b] == place[a]:
-                    return -1
-            for b in range(begin, end):
-                smaller += place[b] < place[a]
-            rank += binomials[smaller, place[a] - gone]
-        digits = digits * radix + rank if begin else rank
+        digits = digits * radix + rank_of(place, begin, end, binomials)
     return digits
 
 

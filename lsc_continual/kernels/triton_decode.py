@@ -1,4 +1,4 @@
-"""From embeddings to addresses of an orbit on a GPU, in one pass over the data.
+"""From embeddings to addresses of an orbit and their owners on a GPU, in one pass over the data.
 
 A program of the kernel holds a few rows in registers and takes their largest coordinates one by
 one, then, with all signs changed, their smallest. Coordinates are compared as integers of the same
@@ -11,39 +11,31 @@ one: see `Trial`.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
+import triton
+import triton.language as tl
 from torch import Tensor
 
-from lsc_continual.kernels.compiler import is_concrete, wanted
-from lsc_continual.kernels.trial import Parts
+from lsc_continual.kernels.gpu import warps
 
-try:
-    import triton
-    import triton.language as tl
-except Exception:  # not installed, or not for this machine
-    triton = None
-
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-_MOST_COORDINATES = 2**14  # that the registers of one program hold
 _HELD = 512  # coordinates, or pairs of places, by a program that takes several rows
-_PER_WARP = 1024  # coordinates; up to here, no warp has to wait for another
 
 
-def usable(z: Tensor) -> bool:
-    """Whether the kernel can work on embeddings: on a GPU, in 16 or 32 bits, not too wide."""
-    fits = z.is_cuda and z.dtype in _DTYPES and z.shape[-1] <= _MOST_COORDINATES
-    return fits and triton is not None and wanted() and is_concrete(z)
-
-
+@triton.jit(do_not_specialize=["batch"])  # type: ignore[untyped-decorator]
 def _decode_rows(  # type: ignore[no-untyped-def]
     z, row_stride, column_stride, batch, norm, weights, units, binomials, address, score, gap,
+    rule, number,
     n: tl.constexpr, above: tl.constexpr, rungs: tl.constexpr, padded: tl.constexpr,
-    size: tl.constexpr, block: tl.constexpr,
+    numbered: tl.constexpr, size: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
-    """Decode `size` rows of z, [batch, n]; tables as in `TritonDecoder`."""
+    """Decode `size` rows of z, [batch, n]; tables as in `TritonDecoder`.
+
+    If `numbered`, each address gets the number (address + back) · factor mod modulus, or −1 from
+    `count` on, by rule = [modulus, back, factor, reciprocal, count].
+    """
     taken = -(2**31)  # less than any coordinate, and its own negative
     rows = tl.program_id(0).to(tl.int64) * size + tl.arange(0, size)
     columns, rung_numbers = tl.arange(0, block)[None, :], tl.arange(0, padded)
@@ -85,10 +77,31 @@ def _decode_rows(  # type: ignore[no-untyped-def]
     gone = tl.sum((smaller & (other > mine)).to(tl.int32), 2)
     terms = binomials + order * n + places - gone
     rank = tl.load(terms, mask=inside[:, None] & (unit > 0)[None, :], other=0)
-    tl.store(address + rows, tl.sum(rank * unit[None, :], 1), mask=inside)
+    found = tl.sum(rank * unit[None, :], 1)
+    tl.store(address + rows, found, mask=inside)
+
+    if numbered:
+        modulus, back = tl.load(rule).to(tl.uint64), tl.load(rule + 1).to(tl.uint64)
+        factor, reciprocal = tl.load(rule + 2).to(tl.uint64), tl.load(rule + 3).to(tl.uint64)
+        shifted = found.to(tl.uint64) + back
+        shifted = tl.where(shifted >= modulus, shifted - modulus, shifted)
+        # With reciprocal = ⌊2⁶⁴ factor/modulus⌋, the quotient is at most one too small, and what
+        # is lost of either product beyond 64 bits is lost of both (Shoup's trick; Harvey, "Faster
+        # arithmetic for number-theoretic transforms", J. Symb. Comput. 60, 2014).
+        product = shifted * factor - tl.umulhi(shifted, reciprocal) * modulus
+        product = tl.where(product >= modulus, product - modulus, product).to(tl.int64)
+        known = product < tl.load(rule + 4)
+        tl.store(number + rows, tl.where(known, product, -1), mask=inside)
 
 
-_kernel: Any = triton and triton.jit(_decode_rows, do_not_specialize=["batch"])
+@lru_cache(maxsize=64)
+def _rule(
+    device: torch.device, modulus: int, offset: int, step: int, inverse: int, count: int
+) -> Tensor:
+    """Of numbers for addresses, as `_decode_rows` takes it: LongTensor[5]."""
+    reciprocal = (inverse << 64) // modulus
+    as_signed = reciprocal - 2**64 if reciprocal >= 2**63 else reciprocal
+    return torch.tensor([modulus, -offset % modulus, inverse, as_signed, count], device=device)
 
 
 class TritonDecoder:
@@ -121,20 +134,30 @@ class TritonDecoder:
         self._copies: dict[torch.device, tuple[Tensor, ...]] = {}
         self._norm, self._above = norm, above
 
-    def __call__(self, z: Tensor) -> Parts:
-        """Address, score and gap, without a graph: FloatTensor[batch, n] -> [batch] each."""
+    def __call__(
+        self, z: Tensor, numbering: tuple[int, int, int, int] | None = None, count: int = 0
+    ) -> tuple[Tensor, ...]:
+        """Address, score and gap, without a graph: FloatTensor[batch, n] -> [batch] each.
+
+        Args:
+            numbering: as in `systems.numbering.Numbering`. With it, the number of each address is
+                the fourth result, −1 if that is `count` or more.
+        """
         if z.device not in self._copies:
             self._copies[z.device] = tuple(table.to(z.device) for table in self._tables)
         weights, units, binomials = self._copies[z.device]
         batch, n = z.shape
         block = triton.next_power_of_2(n)
         size = max(1, _HELD // max(block, len(units) ** 2))
-        address = z.new_empty(batch, dtype=torch.int64)
+        address, number = (z.new_empty(batch, dtype=torch.int64) for _ in range(2))
         score, gap = (z.new_empty(batch, dtype=torch.float32) for _ in range(2))
+        rule = _rule(z.device, *(numbering or (1, 0, 0, 0)), count)
         with torch.cuda.device_of(z):
-            _kernel[(triton.cdiv(batch, size),)](
+            _decode_rows[(triton.cdiv(batch, size),)](
                 z, *z.stride(), batch, self._norm, weights, units, binomials, address, score, gap,
+                rule, number,
                 n=n, above=self._above, rungs=len(weights), padded=len(units), size=size,
-                block=block, num_warps=max(1, block // _PER_WARP), enable_fp_fusion=False,
+                block=block, numbered=numbering is not None, num_warps=warps(block),
+                enable_fp_fusion=False,
             )  # fmt: skip
-        return address, score, gap
+        return (address, score, gap, number) if numbering else (address, score, gap)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import CapacityError, LSCError, NotTractableError
 from lsc_continual.systems.combinations import INT64_MAX
+from lsc_continual.systems.numbering import Numbering
 
 _DENSE_SIZE = 2**14  # systems up to this size may be listed whole
 _BYTES_PER_CHUNK = 2**26  # of any temporary table of vectors
@@ -101,6 +102,16 @@ class VectorSystem(ABC):
             z: FloatTensor[batch, dim], of any norm whose square float32 can hold.
         """
 
+    def decode_numbered(
+        self, z: Tensor, numbering: Numbering, count: int
+    ) -> tuple[Decoded, Tensor]:
+        """`decode`, and the number of each address, −1 if that is `count` or more.
+
+        FloatTensor[batch, dim] -> results of `decode`, LongTensor[batch].
+        """
+        decoded = self.decode(z)
+        return decoded, numbering.numbers(decoded.address, count)
+
     def addresses(self, vectors: Tensor) -> Tensor:
         """The inverse of `vectors`: FloatTensor[..., dim] -> LongTensor[...].
 
@@ -135,16 +146,19 @@ class VectorSystem(ABC):
             NotTractableError: no polynomial-time formula is known (permutohedron).
         """
         self._check_dim(z)
-        # In float64 the result is exact to float32 even where it is close to zero.
-        x = z.double()
+        x = z.to(self._dtype_of_sums(z))
         if normalize:
             x = F.normalize(x, dim=-1)
         if isinstance(scale, Tensor) or scale != 1:
             x = scale * x
         return self._log_partition(x).to(as_float(z).dtype)
 
+    def _dtype_of_sums(self, z: Tensor) -> torch.dtype:
+        """In float64 the sum is exact to float32 even where its logarithm is close to zero."""
+        return torch.float64
+
     def _log_partition(self, x: Tensor) -> Tensor:
-        """log Σ_v exp⟨x, v⟩ for logits per coordinate x: DoubleTensor[batch, dim] -> [batch]."""
+        """log Σ_v exp⟨x, v⟩ for logits per coordinate x: [batch, dim] -> [batch]."""
         raise NotTractableError(
             f"the sum over all vectors of {self.name!r} is not tractable: use the cosine or the "
             "Euclidean loss, or another system"

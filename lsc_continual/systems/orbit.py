@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from math import comb, factorial, prod, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
 from lsc_continual.kernels.trial import Trial
 from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
@@ -21,7 +23,8 @@ from lsc_continual.systems.combinations import (
     rank_subsets,
     unrank_subsets,
 )
-from lsc_continual.systems.partition import log_arrangement_sum
+from lsc_continual.systems.numbering import Numbering
+from lsc_continual.systems.partition import dtype_of_sums, log_arrangement_sum
 from lsc_continual.systems.rank_patterns import MAX_RANKED, rank_patterns
 
 _FEW = 6  # up to here, repeated arg-max is faster than a sort
@@ -134,11 +137,8 @@ class Orbit(VectorSystem):
         arguments = self._loop_arguments
         if arguments is None or (z.requires_grad and torch.is_grad_enabled()):
             return self._decode_plain(as_float(z))
-        if z.is_cuda:
-            from lsc_continual.kernels import triton_decode
-
-            if triton_decode.usable(z):
-                return Decoded(*self._on_gpu(z))
+        if gpu.usable(z):
+            return Decoded(*self._on_gpu(z))
         z = as_float(z)
         if z.dtype != torch.float32 or not usable(z):
             return self._decode_plain(z)
@@ -148,6 +148,16 @@ class Orbit(VectorSystem):
         score, gap = torch.empty(len(z)), torch.empty(len(z))
         over_rows(decode_rows, len(z), z.contiguous(), *arguments, address, score, gap)
         return Decoded(address, score, gap)
+
+    def decode_numbered(
+        self, z: Tensor, numbering: Numbering, count: int
+    ) -> tuple[Decoded, Tensor]:
+        graph = z.requires_grad and torch.is_grad_enabled()
+        if self._loop_arguments is None or graph or not gpu.usable(z):
+            return super().decode_numbered(z, numbering, count)
+        self._check_dim(z)
+        *decoded, number = self._on_gpu(z, numbering, count)
+        return Decoded(*decoded), number
 
     @cached_property
     def _loop_arguments(self) -> tuple[int, Tensor, Tensor, Tensor, Tensor] | None:
@@ -169,7 +179,22 @@ class Orbit(VectorSystem):
 
         assert self._loop_arguments is not None
         decoder = TritonDecoder(self.norm, *self._loop_arguments)
-        return Trial(decoder, self._decode_plain, self.dim)
+        return Trial("decodes", decoder, self._decode_numbered_plain, self._sample, tolerance=1e-3)
+
+    def _decode_numbered_plain(
+        self, z: Tensor, numbering: Numbering | None = None, count: int = 0
+    ) -> tuple[Tensor, ...]:
+        decoded = self._decode_plain(z)
+        if numbering is None:
+            return decoded
+        return *decoded, numbering.numbers(decoded.address, count)
+
+    def _sample(self) -> tuple[Any, ...]:
+        """What to try a decoder on: embeddings anywhere, ties, both zeros; half is numbered."""
+        normal = torch.randn(24, self.dim, generator=torch.Generator().manual_seed(0))
+        z = torch.cat([normal, normal.round(), normal[:1] * 0])
+        numbering = Numbering.drawn(self.size, seed=0)
+        return z, numbering, self.size // 2
 
     @cached_property
     def binomials(self) -> Tensor:
@@ -203,8 +228,15 @@ class Orbit(VectorSystem):
         shortened = [2 if g == self._rest else c for g, c in enumerate(self.counts)]
         return [v for v, count in zip(self.values, shortened) for _ in range(count)]
 
+    def _dtype_of_sums(self, z: Tensor) -> torch.dtype:
+        return dtype_of_sums(z, self._unit_values, self.counts)
+
     def _log_partition(self, x: Tensor) -> Tensor:
-        return log_arrangement_sum(x, [v / self.norm for v in self.values], self.counts)
+        return log_arrangement_sum(x, self._unit_values, self.counts)
+
+    @cached_property
+    def _unit_values(self) -> list[float]:
+        return [v / self.norm for v in self.values]
 
 
 class PermutationSystem(Orbit):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from math import gcd, log
+from math import log
 from random import Random
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,6 +19,8 @@ from torch import Tensor
 from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem
+from lsc_continual.systems.base import Decoded
+from lsc_continual.systems.numbering import Numbering
 from lsc_continual.targets.table import Table, different
 
 _POOL = 4096  # free addresses that are looked at for one class
@@ -65,6 +67,14 @@ class Allocation(ABC):
     def owner(self, addresses: Tensor) -> Tensor:
         """Ordinal that owns each address, or −1. LongTensor[...] -> LongTensor[...]."""
 
+    def decode(self, z: Tensor) -> tuple[Decoded, Tensor]:
+        """The nearest vector of the whole system to each embedding, and its owner or −1.
+
+        FloatTensor[batch, dim] -> results of `VectorSystem.decode`, LongTensor[batch].
+        """
+        decoded = self.system.decode(z)
+        return decoded, self.owner(decoded.address)
+
     @property
     @abstractmethod
     def owners(self) -> Owners:
@@ -107,29 +117,6 @@ class Allocation(ABC):
         """
 
 
-def _add_mod(a: Tensor, b: Tensor, size: int) -> Tensor:
-    """(a + b) mod size for 0 ≤ a, b < size ≤ 2⁶³ − 1, without overflow."""
-    return torch.where(a >= size - b, a - (size - b), a + b)
-
-
-def _multiply_mod(a: Tensor, factor: int, size: int) -> Tensor:
-    """(a · factor) mod size for 0 ≤ a, factor < size ≤ 2⁶³ − 1, without overflow.
-
-    Digit by digit of the factor, the highest first; a digit has as many bits as a product with it
-    leaves room for. Most systems need one or two.
-    """
-    bits = max(1, 63 - size.bit_length())
-    last = (max(factor, 1).bit_length() - 1) // bits
-    product = a * (factor >> last * bits) % size
-    for place in reversed(range(last)):
-        digit = (factor >> place * bits) % 2**bits
-        # Where one bit is too many, twice the product is a sum.
-        product = _add_mod(product, product, size) if bits == 1 else product * 2**bits % size
-        if digit:
-            product = _add_mod(product, a * digit % size, size)
-    return product
-
-
 class AffineAllocation(Allocation):
     """address = (α · ordinal + β) mod size with α coprime to size: no table, either way."""
 
@@ -137,32 +124,26 @@ class AffineAllocation(Allocation):
 
     def __init__(self, system: VectorSystem, seed: int = 0) -> None:
         super().__init__(system, seed)
-        draw = Random(seed)
         self._count = 0
-        self._offset = draw.randrange(system.size)
-        self._step = draw.randrange(1, system.size)
-        while gcd(self._step, system.size) != 1:
-            self._step = draw.randrange(1, system.size)
-        self._inverse_step = pow(self._step, -1, system.size)
+        self._numbering = Numbering.drawn(system.size, seed)
 
     def __len__(self) -> int:
         return self._count
 
     def addresses(self, ordinals: Tensor) -> Tensor:
-        product = _multiply_mod(ordinals, self._step, self.system.size)
-        return _add_mod(product, torch.full_like(product, self._offset), self.system.size)
+        return self._numbering.addresses(ordinals)
 
     def owner(self, addresses: Tensor) -> Tensor:
-        back = torch.full_like(addresses, (-self._offset) % self.system.size)
-        shifted = _add_mod(addresses, back, self.system.size)
-        ordinals = _multiply_mod(shifted, self._inverse_step, self.system.size)
-        return torch.where(ordinals < self._count, ordinals, -1)
+        return self._numbering.numbers(addresses, self._count)
+
+    def decode(self, z: Tensor) -> tuple[Decoded, Tensor]:
+        return self.system.decode_numbered(z, self._numbering, self._count)
 
     @property
     def owners(self) -> Owners:
         nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32)
-        size = self.system.size
-        return Owners(size, self._count, self._offset, self._inverse_step, *nothing)
+        size, offset, _, inverse = self._numbering
+        return Owners(size, self._count, offset, inverse, *nothing)
 
     def _extend(self, count: int, embeddings: Tensor | None) -> None:
         self._count += count

@@ -65,9 +65,8 @@ class Search:
         Args:
             z: FloatTensor[batch, dim]; at least one address is owned.
         """
-        decoded = self._system.decode(z)
+        (_, score, _), ordinal = self._allocation.decode(z)
         z = as_float(z)
-        ordinal, score = self._allocation.owner(decoded.address), decoded.score
         missed = (ordinal < 0).nonzero().squeeze(-1)
         if not len(missed):
             return Nearest(ordinal, score)

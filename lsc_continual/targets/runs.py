@@ -125,6 +125,8 @@ class Runs:
         """As `value`, on the device of `places`: LongTensor[...] -> LongTensor[...]."""
         if not len(self):
             return places.clone()
+        if len(self._starts) == 1:
+            return places + int(self._starts.values[0])
         starts, bounds = self._starts.on(places.device), self._bounds_on(places.device)
         run = torch.searchsorted(bounds, places.contiguous(), right=True) - 1
         return starts.integer(run) + (places - bounds[run])

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lsc_continual import TargetHead, make_system
 from lsc_continual.kernels import compiler
-from lsc_continual.systems import partition
 from lsc_continual.systems.partition import log_arrangement_sum
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="loops cannot be compiled here")
@@ -52,12 +51,11 @@ def logits(dim: int, norm: float, rows: int = 70) -> Tensor:
 
 
 @pytest.fixture
-def plain(monkeypatch) -> Callable[[Callable[[Tensor], Tensor], Tensor], tuple[Tensor, Tensor]]:
+def plain() -> Callable[[Callable[[Tensor], Tensor], Tensor], tuple[Tensor, Tensor]]:
     """`with_slope` where loops cannot be compiled."""
 
     def run(total: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-        with monkeypatch.context() as patched:
-            patched.setattr(partition, "usable", lambda x: False)
+        with compiler.plain_torch():
             return with_slope(total, x)
 
     return run

@@ -2,56 +2,40 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 import warnings
 
 import pytest
 import torch
 
-from lsc_continual.kernels import trial, triton_decode
+from lsc_continual.kernels import compiler, gpu, trial
 from lsc_continual.systems import make_system
+from lsc_continual.systems.numbering import Numbering
+from lsc_continual.targets import Targets
+from tests.kernels.compiling import ARCHITECTURES, compile_launch, needs_triton
 from tests.processes import Process
-
-needs_triton = pytest.mark.skipif(triton_decode.triton is None, reason="there is no Triton here")
 
 
 @needs_triton
 def test_it_decodes_as_plain_torch_does(tmp_path):
-    module = ("tests.kernels.interpreted",)
+    module = ("tests.kernels.interpreted_decode",)
     process = Process(tmp_path, variables={"TRITON_INTERPRET": "1"}, module=module)
     code, output, errors = process.end()
     assert (code, output) == (0, ""), errors
 
 
 @needs_triton
-def test_what_is_launched_compiles_for_gpus(tmp_path, monkeypatch):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("numbered", [False, True])
+def test_what_is_launched_compiles_for_gpus(tmp_path, monkeypatch, architecture, numbered):
     """The interpreter takes more than the compiler does."""
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile
+    from lsc_continual.kernels import triton_decode
 
-    class Kernel:
-        def __getitem__(self, grid):
-            def launch(*values, **options):
-                launches.append((values, options))
-
-            return launch
-
-    launches = []
-    kernel = triton_decode._kernel
-    monkeypatch.setattr(triton_decode, "_kernel", Kernel())
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    make_system("v21", 48)._on_gpu._decoder(torch.randn(5, 48).bfloat16())
-    ((values, options),) = launches
-    short = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64"}
-    kinds = [
-        short[value.dtype] if isinstance(value, torch.Tensor) else {int: "i32", float: "fp32"}[kind]
-        for value, kind in ((value, type(value)) for value in values)
-    ]
-    constants = {name: options.pop(name) for name in kernel.arg_names[len(values) :]}
-    signature = dict(zip(kernel.arg_names, kinds)) | dict.fromkeys(constants, "constexpr")
-    source = ASTSource(kernel, signature, constants)
-    assert compile(source, target=GPUTarget("cuda", 80, 32), options=options).asm["cubin"]
+    system, z = make_system("v22", 384), torch.randn(5, 384).bfloat16()
+    rule = (Numbering.drawn(system.size, seed=0), 1000) if numbered else ()
+    launch = lambda: system._on_gpu._kernel(z, *rule)  # noqa: E731
+    assert compile_launch(triton_decode, "_decode_rows", launch, architecture)
 
 
 class Decoder:
@@ -62,19 +46,27 @@ class Decoder:
         self._does = does
         self.batches = []
 
-    def __call__(self, z):
+    def __call__(self, z, *numbering):
         self.batches.append(len(z))
-        return self._does(self._system._decode_plain(z.float()))
+        return self._does(self._system._decode_numbered_plain(z.float(), *numbering))
 
 
 def fail(decoded):
     raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
 
 
+def changed(number, change):
+    """The results, one of them changed."""
+    return lambda decoded: [
+        change(part) if place == number else part for place, part in enumerate(decoded)
+    ]
+
+
 DOES = {
     "Failed to find C compiler.": fail,
-    "its answers differ": lambda decoded: decoded._replace(address=decoded.address + 1),
-    "its answers differ ": lambda decoded: decoded._replace(gap=decoded.gap * torch.nan),
+    "its answers differ": changed(0, lambda address: address + 1),
+    "its answers differ ": changed(2, lambda gap: gap * torch.nan),
+    "its answers differ  ": changed(3, lambda number: number + 1),
 }
 
 
@@ -85,7 +77,9 @@ def on_gpu(monkeypatch):
 
     def give(system, does):
         decoder = Decoder(system, does)
-        system._on_gpu = trial.Trial(decoder, system._decode_plain, system.dim)
+        system._on_gpu = trial.Trial(
+            "decodes", decoder, system._decode_numbered_plain, system._sample, 1e-3
+        )
         return decoder
 
     return give
@@ -96,7 +90,7 @@ def test_where_it_fails_plain_torch_decodes_after_one_warning(on_gpu, trouble):
     system, other = make_system("v21", 64), make_system("v11", 30)
     decoder, untried = (on_gpu(each, DOES[trouble]) for each in (system, other))
     z = torch.randn(5, 64)
-    with pytest.warns(UserWarning, match="plain torch decodes embeddings on cpu") as noted:
+    with pytest.warns(UserWarning, match="plain torch decodes on cpu") as noted:
         found = system._on_gpu(z)
     assert str(noted[0].message).endswith(": " + trouble.strip())
     assert torch.equal(found[0], system._decode_plain(z).address)
@@ -125,25 +119,25 @@ def test_it_is_for_gpus_and_embeddings_that_fit(monkeypatch):
         def __init__(self, dtype, dim):
             self.dtype, self.shape = dtype, (1, dim)
 
-    monkeypatch.setattr(triton_decode, "triton", object())
-    monkeypatch.setattr(triton_decode, "is_concrete", lambda z: True)
-    assert triton_decode.usable(OnGPU(torch.bfloat16, 16_384))
-    assert not triton_decode.usable(OnGPU(torch.float64, 64))
-    assert not triton_decode.usable(OnGPU(torch.float32, 16_385))
-    assert not triton_decode.usable(torch.randn(1, 64))
+    monkeypatch.setattr(gpu, "available", lambda: True)
+    monkeypatch.setattr(gpu, "is_concrete", lambda z: True)
+    assert gpu.usable(OnGPU(torch.bfloat16, 16_384))
+    assert not gpu.usable(OnGPU(torch.float64, 64))
+    assert not gpu.usable(OnGPU(torch.float32, 16_385))
+    assert not gpu.usable(torch.randn(1, 64))
     monkeypatch.setenv("LSC_COMPILE", "0")
-    assert not triton_decode.usable(OnGPU(torch.float32, 64))
+    assert not gpu.usable(OnGPU(torch.float32, 64))
     monkeypatch.delenv("LSC_COMPILE")
-    monkeypatch.setattr(triton_decode, "triton", None)
-    assert not triton_decode.usable(OnGPU(torch.float32, 64))
+    with compiler.plain_torch():
+        assert not gpu.usable(OnGPU(torch.float32, 64))
+    assert gpu.usable(OnGPU(torch.float32, 64))
+    monkeypatch.setattr(gpu, "available", lambda: False)
+    assert not gpu.usable(OnGPU(torch.float32, 64))
 
 
 def test_an_orbit_leaves_embeddings_on_gpus_to_it(on_gpu, monkeypatch):
-    class OnGPU(torch.Tensor):
-        is_cuda = True
-
-    monkeypatch.setattr(triton_decode, "usable", lambda z: True)
-    system, z = make_system("v21", 64), torch.randn(3, 64).as_subclass(OnGPU)
+    monkeypatch.setattr(gpu, "usable", lambda z: True)
+    system, z = make_system("v21", 64), torch.randn(3, 64)
     decoder = on_gpu(system, lambda decoded: decoded)
     decoded = system.decode(z)
     assert len(decoder.batches) == 2
@@ -153,6 +147,28 @@ def test_an_orbit_leaves_embeddings_on_gpus_to_it(on_gpu, monkeypatch):
     assert len(decoder.batches) == 2
 
 
-def test_the_module_can_be_imported_without_triton(monkeypatch):
+def test_owners_come_with_the_addresses(on_gpu, monkeypatch):
+    system = make_system("v21", 64)
+    decoder = on_gpu(system, lambda decoded: decoded)
+    affine, table = Targets(system), Targets(system, "random")
+    for targets in (affine, table):
+        targets.add(range(1000))
+    z = torch.cat([affine.vectors()[:5], torch.randn(20, 64)])
+    expected, owner = affine.allocation.decode(z)
+    assert owner[:5].tolist() == [0, 1, 2, 3, 4]
+    assert -1 in owner
+    monkeypatch.setattr(gpu, "usable", lambda z: True)
+    for _ in range(2):
+        found, ordinal = affine.allocation.decode(z)
+        assert torch.equal(ordinal, owner)
+        assert torch.equal(found.address, expected.address)
+    assert decoder.batches[1:] == [25, 25]
+    decoder._does = changed(3, lambda number: number * 0 + 7)
+    assert (affine.nearest(z).ordinal == 7).all()
+    looked_up = table.allocation.owner(expected.address)
+    assert torch.equal(table.allocation.decode(z)[1], looked_up)
+
+
+def test_without_triton_plain_torch_is_left(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
-    assert runpy.run_path(triton_decode.__file__)["triton"] is None
+    assert not gpu.available.__wrapped__()

@@ -52,6 +52,15 @@ def origin_of(output: Tensor) -> Origin:
     return origin
 
 
+class TrainingPrior(NamedTuple):
+    """That some classes are seen more often in training than the others."""
+
+    ordinals: Tensor
+    """Of the frequent classes, LongTensor[count]."""
+    ratio: float
+    """How many times as often, above 1."""
+
+
 class TargetHead(DynamicModule):
     """Class log-probabilities from embeddings, by fixed targets instead of learned weights.
 
@@ -63,6 +72,10 @@ class TargetHead(DynamicModule):
 
     The unowned vectors together are the class "unknown", of probability ω(Z − O)/(O + ω(Z − O)).
     ω = 1 is the softmax over the whole system, ω = 0 the softmax over the classes seen so far.
+
+    These are probabilities where all classes are equally frequent. Where training shows some of
+    them more often, `set_training_prior` says so, and in training mode the head answers for that
+    prior; see there.
 
     It has neither parameters nor buffers, so the network's size does not depend on the number of
     classes. Classes that arrive with an experience get targets in training mode only; in
@@ -120,6 +133,7 @@ class TargetHead(DynamicModule):
         self.capacity = capacity
         self.dense_classes = dense_classes
         self._columns = 0
+        self.training_prior: TrainingPrior | None = None
 
     @property
     def system(self) -> VectorSystem:
@@ -149,6 +163,35 @@ class TargetHead(DynamicModule):
             raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
         self._widen(targets.labels)
         self.targets = targets
+
+    def set_training_prior(self, labels: AnyLabels = (), ratio: float = 1.0) -> None:
+        """Say that training shows the classes `labels` `ratio` times as often as the others.
+
+        In training mode the head then returns, with F = Σ e^{ℓ_c} over these classes and ρ the ratio,
+
+            log p(c) = ℓ_c + log ρ_c − log(O + ω (Z − O) + (ρ − 1) F),    ρ_c = ρ or 1,
+
+        the log-probability under that prior, so that the loss explains a class's frequency by the
+        prior and not by the embedding; in evaluation mode all classes are equal again. This is
+        logit adjustment (Menon et al., ICLR 2021, arXiv 2007.07314, eq. 10), also known as balanced
+        softmax (Ren et al., NeurIPS 2020, arXiv 2007.10740), for arriving classes beside replayed
+        ones. Without arguments, all classes are equally frequent.
+
+        Args:
+            labels: of classes that own targets.
+            ratio: ρ, 1 or more.
+
+        Raises:
+            UnknownLabelError: one of the classes owns no target.
+            LSCError: a ratio below 1.
+        """
+        if not ratio >= 1:
+            raise LSCError(f"the ratio of a training prior is 1 or more, not {ratio}")
+        listed = Labels.of(labels)
+        if ratio == 1 or not len(listed):
+            self.training_prior = None
+        else:
+            self.training_prior = TrainingPrior(self.targets.require_ordinals(listed), float(ratio))
 
     def _widen(self, classes: AnyLabels) -> None:
         """Make sure that every label has a column."""
@@ -187,19 +230,42 @@ class TargetHead(DynamicModule):
 
     def _log_owned(self, x: Tensor) -> Tensor:
         if self.is_dense:
-            return (x @ self.targets.matrix(x).T).logsumexp(-1)
+            return self._logits(x).logsumexp(-1)
         return self.targets.log_sum(x)
 
-    def _log_normalizer(self, x: Tensor, log_owned: Tensor | None = None) -> Tensor:
-        """log(O + ω (Z − O)) from logits per coordinate, without subtraction: (1 − ω) O + ω Z."""
-        prior = self.unknown_prior
-        if prior == 0:
-            return self._log_owned(x) if log_owned is None else log_owned
-        log_total = self.system.log_partition(x, normalize=False)
-        if prior == 1:
-            return log_total
-        log_owned = self._log_owned(x) if log_owned is None else log_owned
-        return torch.logaddexp(log_owned + log1p(-prior), log_total + log(prior))
+    def _logits(self, x: Tensor) -> Tensor:
+        """ℓ of all classes in order of arrival: [batch, dim] -> [batch, classes]."""
+        return x @ self.targets.matrix(x).T
+
+    def _log_normalizer(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
+        """log(O + ω (Z − O) + (ρ − 1) F), without subtraction: (1 − ω) O + ω Z + (ρ − 1) F.
+
+        Args:
+            x: logits per coordinate.
+            logits: ℓ of all classes, where they are known.
+        """
+        terms = []
+        if self.unknown_prior < 1:
+            log_owned = self._log_owned(x) if logits is None else logits.logsumexp(-1)
+            terms.append(log_owned + log1p(-self.unknown_prior))
+        if self.unknown_prior > 0:
+            log_total = self.system.log_partition(x, normalize=False)
+            terms.append(log_total + log(self.unknown_prior))
+        if self.training and self.training_prior is not None:
+            ordinals, ratio = self.training_prior
+            if logits is None:
+                log_frequent = self.targets.log_sum(x, ordinals)
+            else:
+                log_frequent = logits[:, ordinals.to(x.device)].logsumexp(-1)
+            terms.append(log_frequent + log(ratio - 1))
+        return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
+
+    def _log_ratios(self, ordinals: Tensor, like: Tensor) -> Tensor | float:
+        """log ρ_c of classes, LongTensor[...] -> [...]; 0.0 where all are equal."""
+        if not self.training or self.training_prior is None:
+            return 0.0
+        frequent, ratio = self.training_prior
+        return log(ratio) * torch.isin(ordinals, frequent.to(ordinals.device)).to(like)
 
     def log_probs(self, z: Tensor) -> Tensor:
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
@@ -207,11 +273,12 @@ class TargetHead(DynamicModule):
         columns = self.capacity or self._columns
         if not len(self.targets):  # Avalanche may evaluate before the first experience
             return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
-        logits = x @ self.targets.matrix(x).T
-        normalizer = self._log_normalizer(x, logits.logsumexp(-1)).unsqueeze(-1)
+        logits = self._logits(x)
+        normalizer = self._log_normalizer(x, logits).unsqueeze(-1)
         labels = self.targets.label_tensor(z)
         least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
-        return least.index_copy(-1, labels, logits) - normalizer
+        ratios = self._log_ratios(torch.arange(len(labels), device=x.device), x)
+        return least.index_copy(-1, labels, logits + ratios) - normalizer
 
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
@@ -219,13 +286,10 @@ class TargetHead(DynamicModule):
         FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
         """
         x = self.logits_per_coordinate(z)
-        return self._own_logit(x, labels) - self._log_normalizer(x)
-
-    def _own_logit(self, x: Tensor, labels: Tensor) -> Tensor:
-        """ℓ of one label for each embedding; labels without target as in the output."""
         targets, owned = self.targets.of_labels(labels, x)
-        logit = (x * targets).sum(-1)
-        return logit if owned.all() else torch.where(owned, logit, self._opposite(x))
+        logit = (x * targets).sum(-1) + self._log_ratios(self.targets.ordinals(labels), x)
+        logit = logit if owned.all() else torch.where(owned, logit, self._opposite(x))
+        return logit - self._log_normalizer(x)
 
     def _opposite(self, x: Tensor) -> Tensor:
         """Below every ⟨x, v⟩ with a unit vector v, so that no label without target ever wins."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
-from lsc_continual.heads import origin_of
+from lsc_continual.heads import TargetHead, origin_of
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": torch.mean,
@@ -84,3 +84,42 @@ class EuclideanLoss(TargetLoss):
         targets, owned = head.targets.of_labels(labels, z)
         opposite = -F.normalize(z.detach(), dim=-1)
         return (z - torch.where(owned.unsqueeze(-1), targets, opposite)).square().sum(-1)
+
+
+class SoftmaxDivergence(nn.Module):
+    """KL(p' ‖ p) between softmaxes over a set of vectors, at an earlier and the present embedding.
+
+    A softmax over vectors v is the exponential family e^{⟨x, v⟩}, whose cumulant function is the
+    log-sum A(x) = log Σ_v e^{⟨x, v⟩}. With x' and x the earlier and the present logits per
+    coordinate, the divergence is therefore A's Bregman divergence (Banerjee et al., JMLR 2005),
+
+        KL(p' ‖ p) = A(x) − A(x') − ⟨∇A(x'), x − x'⟩,
+
+    which for all vectors of the system costs what a structured softmax does, however many they are.
+    It holds an embedding most firmly in the directions that decide between near vectors.
+    """
+
+    def forward(self, output: Tensor, earlier: Tensor, among: Tensor | None = None) -> Tensor:
+        """Mean over the batch.
+
+        Args:
+            output: of the head.
+            earlier: the embeddings to keep to, FloatTensor[batch, dim].
+            among: ordinals of the classes whose targets are the vectors, LongTensor[count]; by
+                default all vectors of the system, or all targets where log Z is not tractable.
+        """
+        head, z = origin_of(output)
+        x = head.logits_per_coordinate(z)
+        before = head.logits_per_coordinate(earlier.detach()).requires_grad_()
+        with torch.enable_grad():
+            log_before = self._log_sum(head, before, among)
+            (mean,) = torch.autograd.grad(log_before.sum(), before)  # E_{p'}[v]
+        drift = x - before.detach()
+        log_now = self._log_sum(head, x, among)
+        return (log_now - log_before.detach() - (mean * drift).sum(-1)).mean()
+
+    @staticmethod
+    def _log_sum(head: TargetHead, x: Tensor, among: Tensor | None) -> Tensor:
+        if among is None and head.system.has_log_partition:
+            return head.system.log_partition(x, normalize=False)
+        return head.targets.log_sum(x, among)

@@ -52,6 +52,42 @@ def test_output_is_the_log_probability_over_the_whole_system(name, dim, prior, n
     assert torch.allclose(head.log_prob(z, labels), got.gather(1, labels[:, None])[:, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("prior", [0.0, 1e-3, 0.5, 1.0])
+@pytest.mark.parametrize("dense_classes", [10, 2])
+def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_classes):
+    torch.manual_seed(0)
+    head = TargetHead(
+        make_system("v21", 9), scale=8.0, unknown_prior=prior, dense_classes=dense_classes
+    )
+    head.adaptation(experience(2, 0, 5, 1))
+    z, labels = torch.randn(40, 9), torch.tensor([2, 0, 5, 1]).repeat(10)
+    equal = head.log_prob(z, labels)
+    head.set_training_prior([0, 5], 7.0)
+    x = head.logits_per_coordinate(z).double()
+    logits = x @ head.system.vectors(torch.arange(head.system.size)).double().T
+    weights = torch.full((head.system.size,), prior, dtype=torch.double)
+    owned = head.targets.addresses(head.targets.ordinals(torch.tensor([2, 0, 5, 1])))
+    weights[owned] = torch.tensor([1.0, 7.0, 7.0, 1.0], dtype=torch.double)
+    columns = (logits + weights.log())[:, owned]
+    expected = (columns - (logits + weights.log()).logsumexp(-1, keepdim=True)).float()
+    got = head.log_prob(z, labels)
+    assert torch.allclose(got, expected[torch.arange(40), torch.arange(40) % 4], atol=1e-4)
+    if head.is_dense:
+        assert torch.allclose(head(z)[:, [2, 0, 5, 1]], expected, atol=1e-4)
+    assert torch.allclose(head.eval().log_prob(z, labels), equal)
+    head.train().set_training_prior()
+    assert torch.allclose(head.log_prob(z, labels), equal)
+
+
+def test_wrong_training_priors_are_refused():
+    head = TargetHead(make_system("v21", 9))
+    head.adaptation(experience(0, 1))
+    with pytest.raises(LSCError, match="1 or more, not 0.5"):
+        head.set_training_prior([0], 0.5)
+    with pytest.raises(LSCError, match="class 7 owns no target"):
+        head.set_training_prior([7], 2.0)
+
+
 def test_prediction_is_the_nearest_owned_target():
     head = TargetHead(make_system("v21", 24))
     head.adaptation(experience(*range(30)))

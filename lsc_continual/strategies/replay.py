@@ -1,4 +1,4 @@
-"""Replay with distillation of embeddings."""
+"""Replay, told of its own imbalance, with distillation of embeddings."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
 
 from lsc_continual import distributed
-from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
-from lsc_continual.heads import origin_of
+from lsc_continual.heads import TargetHead
 from lsc_continual.images.loader import batch_labels
+from lsc_continual.losses import SoftmaxDivergence
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.resumable import Resumable
 
 
 class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
-    """Replay that keeps the embeddings of old classes where they were.
+    """Replay that keeps embeddings where they were.
 
     - The buffer holds equally many samples of each class; batches are new samples and as many
       replayed ones.
-    - New and replayed samples are weighted by the number of classes they stand for, so that an old
-      class counts as much as an arriving one (with `balanced`).
-    - The network as it was before the experience says where the replayed inputs' embeddings z'
-      were; distillation · mean(1 − cos(z, z')) is added to the loss. As targets never move, an old
-      embedding stays a valid aim for as long as one likes.
+    - Replayed classes are rarer in the batches than arriving ones. The head is told how much
+      (`TargetHead.set_training_prior`), so that nothing is learned from that (with `balanced`).
+    - The network as it was before the experience says which of the old classes the images of a
+      batch, arriving and replayed, resembled, and how much; the `SoftmaxDivergence` from that is
+      added to the loss, times `distillation` and the old classes' share of all. As targets never
+      move, no copy of a head is needed for it. Arriving classes are not among those compared, so
+      that nothing keeps an image from its new target. Beyond the head's `dense_classes`, the
+      comparison is with all vectors of the system.
 
-    Samples count as replayed when their class does not arrive in the present experience; where no
-    class is old, this is plain replay. The state is the buffer and one copy of encoder and
-    projection, however many classes there are. Give the criterion a `reduction` attribute, as all
-    losses of torch and of this package have.
+    Where no class is old, this is plain replay. The state is the buffer and one copy of encoder and
+    projection, however many classes there are.
 
     Args:
         mem_size: number of stored samples.
         distillation: weight of the distillation.
-        balanced: whether old classes count as much as arriving ones.
+        balanced: whether the head is told of the classes' frequencies.
         batch_size_mem: replayed samples a batch; by default as many as new ones.
     """
 
@@ -57,59 +57,56 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         )
         self.distillation = distillation
         self.balanced = balanced
+        self._divergence = SoftmaxDivergence()
         self._teacher: nn.Module | None = None
-        self._arriving = torch.empty(0, dtype=torch.long)
-        self._share = 1.0  # of the arriving classes among all
+        self._old = torch.empty(0, dtype=torch.long)  # ordinals of the old classes
+        self._old_share = 0.0  # of all classes
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._arriving = torch.tensor(arriving_classes(strategy.experience))
-        seen = torch.cat([self.storage_policy.seen_classes, self._arriving]).unique()
-        self._share = len(self._arriving) / len(seen)
-        memory = self.storage_policy.buffer
+        arriving = torch.tensor(arriving_classes(strategy.experience))
+        buffer = self.storage_policy
+        old = buffer.seen_classes[~torch.isin(buffer.seen_classes, arriving)]
+        self._old_share = len(old) / (len(old) + len(arriving))
+        replayed = min(self.batch_size_mem or strategy.train_mb_size, len(buffer.buffer))
         if not hasattr(strategy, "add_to_dataloader"):  # not an LSC strategy
             super().before_training_exp(strategy, **kwargs)
-        elif len(memory):
-            strategy.add_to_dataloader(memory, self.batch_size_mem or strategy.train_mb_size)
+        elif replayed:
+            strategy.add_to_dataloader(buffer.buffer, replayed)
+        self._old = strategy.model.head.targets.require_ordinals(old)
+        if self.balanced:
+            self._tell_frequencies(strategy, arriving, old, replayed)
+
+    def _tell_frequencies(
+        self, strategy: Any, arriving: Tensor, old: Tensor, replayed: int
+    ) -> None:
+        """Tell the head how often batches show arriving and old classes."""
+        labels = self.storage_policy.labels
+        stored_old = int((~torch.isin(labels, arriving)).sum())
+        old_images = replayed * stored_old / max(1, len(labels))  # a step
+        new_images = len(strategy.adapted_dataset) / max(1, len(strategy.dataloader))
+        new_images += replayed - old_images
+        head: TargetHead = strategy.model.head
+        if not old_images:
+            head.set_training_prior()
+            return
+        ratio = (new_images / len(arriving)) / (old_images / len(old))
+        if ratio >= 1:
+            head.set_training_prior(arriving, ratio)
+        else:
+            head.set_training_prior(old, 1 / ratio)
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        if self._teacher is None:
+        weight = self.distillation * self._old_share
+        if self._teacher is None or not weight:
             return
-        # Counted over the whole batch, of which this process may have a part only; the mean over
-        # processes of these weighted sums is then the loss of the whole batch.
+        with torch.no_grad(), getattr(strategy, "autocast", nullcontext)():
+            before = self._teacher(strategy.mb_x)
+        among = self._old if strategy.model.head.is_dense else None
+        divergence = self._divergence(strategy.mb_output, before, among)
+        # Of several processes, each has a part of the batch; the mean over processes counts.
         everywhere, mine = batch_labels(strategy)
-        arriving = torch.isin(everywhere, self._arriving)
-        count, new_count = len(arriving), int(arriving.sum())
-        if not 0 < new_count < count:
-            return
-        processes = distributed.world_size()
-        old_weight, new_weight = (1 - self._share) / (count - new_count), self._share / new_count
-        replayed = ~torch.isin(mine, self._arriving)
-        if self.balanced:
-            losses = self._each_loss(strategy._criterion, strategy.mb_output, strategy.mb_y)
-            weights = torch.where(replayed, old_weight, new_weight) - 1 / count
-            strategy.loss += processes * (weights.to(losses) * losses).sum()
-        rows = replayed.nonzero()[:, 0].to(strategy.device)
-        if self.distillation and len(rows):
-            new = origin_of(strategy.mb_output).embedding[rows]
-            with torch.no_grad(), getattr(strategy, "autocast", nullcontext)():
-                old = self._teacher(strategy.mb_x[rows])
-            drift = 1 - F.cosine_similarity(new, old.to(new), dim=-1)
-            strategy.loss += self.distillation * processes / (count - new_count) * drift.sum()
-
-    @staticmethod
-    def _each_loss(criterion: Any, output: Tensor, labels: Tensor) -> Tensor:
-        """The criterion's loss of each sample: FloatTensor[batch]."""
-        if not hasattr(criterion, "reduction"):
-            raise LSCError(
-                "EmbeddingReplay(balanced=True) needs a criterion with a `reduction`, as torch's "
-                "losses have: use one, or balanced=False"
-            )
-        reduction, criterion.reduction = criterion.reduction, "none"
-        try:
-            losses: Tensor = criterion(output, labels)
-        finally:
-            criterion.reduction = reduction
-        return losses
+        share = len(mine) * distributed.world_size() / len(everywhere)
+        strategy.loss += weight * share * divergence
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)

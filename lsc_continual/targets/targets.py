@@ -158,12 +158,18 @@ class Targets:
         ordinals = self.ordinals(labels)
         return self.vectors(ordinals.clamp_min(0)).to(like), ordinals >= 0
 
-    def log_sum(self, x: Tensor) -> Tensor:
-        """log Σ_owned exp⟨x, t⟩, without a [batch, classes] table. [batch, dim] -> [batch].
+    def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
+        """log Σ exp⟨x, t⟩ over targets, without a [batch, classes] table. [batch, dim] -> [batch].
 
         Chunks are computed again in the backward pass, so memory does not grow with classes.
+
+        Args:
+            x: FloatTensor[batch, dim].
+            ordinals: of the targets, LongTensor[count]; by default of all owned ones.
         """
-        ordinals = torch.arange(len(self), device=x.device)
+        if ordinals is None:
+            ordinals = torch.arange(len(self))
+        ordinals = ordinals.to(x.device)
         if not len(ordinals):
             return x.new_full((len(x),), -torch.inf)
         parts = [

@@ -1,6 +1,8 @@
-"""EmbeddingReplay: its buffer, its weights, its distillation, and the streams it works with."""
+"""EmbeddingReplay: its buffer, what it tells the head, its distillation, and its streams."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -13,9 +15,9 @@ from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.core import SupervisedPlugin
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training.plugins import EvaluationPlugin
-from torch.optim import SGD, Adam
+from torch.optim import Adam
 
-from lsc_continual import LSC, EmbeddingReplay, LSCError, make_system
+from lsc_continual import LSC, EmbeddingReplay, make_system
 from lsc_continual.heads import origin_of
 from tests.conftest import blobs, make_blob_stream, make_encoder
 
@@ -70,67 +72,98 @@ def test_the_buffer_is_balanced_and_never_larger_than_asked():
 
 
 class Recorder(SupervisedPlugin):
-    """Keeps the loss before and after the plugin, and what it was made of."""
+    """Has the plugin do its part, and keeps what it knew and what it added to the loss."""
 
     def __init__(self, plugin: EmbeddingReplay) -> None:
         super().__init__()
         self.plugin = plugin
-        self.rows: list[tuple[float, float, torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.added: list[float] = []
+        self.expected: list[float] = []
+
+    @staticmethod
+    def among(head) -> torch.Tensor:
+        return torch.arange(2)  # those of the first experience
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        self.plugin.before_training_exp(strategy)
 
     def before_backward(self, strategy, **kwargs) -> None:
         before = strategy.loss.item()
-        teacher = self.plugin._teacher
         self.plugin.before_backward(strategy)
-        if teacher is not None:
+        self.added.append(strategy.loss.item() - before)
+        if self.plugin._teacher is not None:
             with torch.no_grad():
-                z = origin_of(strategy.mb_output).embedding
-                drift = 1 - torch.cosine_similarity(z, teacher(strategy.mb_x))
-            output, labels = strategy.mb_output.detach(), strategy.mb_y
-            each = -output.gather(1, labels[:, None])[:, 0]
-            self.rows.append((before, strategy.loss.item(), each, labels, drift))
+                head, z = origin_of(strategy.mb_output)
+                vectors = head.targets.vectors(self.among(head))
+                now, then = (
+                    (head.logits_per_coordinate(e) @ vectors.T).log_softmax(-1)
+                    for e in (z, self.plugin._teacher(strategy.mb_x))
+                )
+                self.expected.append(2.0 / 2 * float((then.exp() * (then - now)).sum(-1).mean()))
+
+    def after_training_exp(self, strategy, **kwargs) -> None:
+        self.plugin.after_training_exp(strategy)
 
 
-def test_classes_count_the_same_and_old_embeddings_are_held():
+def test_arriving_images_too_are_held_to_what_they_resembled_of_the_old_classes():
     plugin = EmbeddingReplay(60, distillation=2.0)
-    recorder = Recorder(plugin)
-    strategy = make_strategy(recorder)
+    strategy = make_strategy(recorder := Recorder(plugin))
     experiences = make_blob_stream().train_stream
     strategy.train(experiences[0])
-    assert recorder.rows == []
-    plugin.after_training_exp(_with(strategy, experiences[0]))
-    strategy.dataloader = []
-
-    class Mixed(SupervisedPlugin):
-        def before_training_exp(self, strategy, **kwargs):
-            plugin.before_training_exp(strategy)
-
-    strategy.plugins.insert(0, Mixed())
+    assert not any(recorder.added) and not recorder.expected
+    recorder.added.clear()
     strategy.train(experiences[1])
-    assert recorder.rows
-    for before, after, each, labels, drift in recorder.rows:
-        old = labels < 2
-        assert before == pytest.approx(float(each.mean()), abs=1e-5)
-        expected = each[old].mean() / 2 + each[~old].mean() / 2 + 2.0 * drift[old].mean()
-        assert after == pytest.approx(float(expected), abs=1e-5)
+    assert recorder.expected == pytest.approx(recorder.added, abs=1e-4)
+    assert max(recorder.expected) > 1e-3
 
 
-def _with(strategy: LSC, experience) -> LSC:
-    strategy.experience = experience
-    return strategy
-
-
-def test_a_criterion_without_a_reduction_is_refused():
-    torch.manual_seed(0)
-    model = make_encoder()
-    strategy = LSC(
-        model=model,
-        optimizer=SGD(model.parameters(), 0.01),
-        system=make_system("v21", 32),
-        criterion=lambda output, labels: -output.gather(1, labels[:, None]).mean(),
-        plugins=[EmbeddingReplay(20)],
-        evaluator=None,
+def frequent(strategy: LSC) -> tuple[list[int], float]:
+    """The classes that the head takes for the frequent ones, and how frequent."""
+    head = strategy.model.head
+    return sorted(head.targets.labels_of(head.training_prior.ordinals).tolist()), (
+        head.training_prior.ratio
     )
+
+
+def new_images(experience) -> float:
+    """Arriving images a step, with batches of at most 16."""
+    count = len(experience.dataset)
+    return count / math.ceil(count / 16)
+
+
+def test_the_head_is_told_how_often_classes_are_seen():
+    plugin = EmbeddingReplay(60, batch_size_mem=4)
+    strategy = make_strategy(plugin)
     experiences = make_blob_stream().train_stream
     strategy.train(experiences[0])
-    with pytest.raises(LSCError, match="needs a criterion with a `reduction`"):
-        strategy.train(experiences[1])
+    assert strategy.model.head.training_prior is None
+    for number, old in ((1, 2), (2, 4)):
+        strategy.train(experiences[number])
+        labels, ratio = frequent(strategy)
+        assert labels == sorted(experiences[number].classes_in_this_experience)
+        new = new_images(experiences[number])
+        assert ratio == pytest.approx((new / 2) / (4 / old))
+    strategy.train(experiences[0])  # its classes arrive again, stored ones count with them
+    labels, ratio = frequent(strategy)
+    assert labels == sorted(experiences[0].classes_in_this_experience)
+    new = new_images(experiences[0])
+    assert ratio == pytest.approx(((new + 4 / 3) / 2) / ((4 - 4 / 3) / 4))
+
+
+def test_replayed_classes_can_be_the_frequent_ones():
+    plugin = EmbeddingReplay(60, batch_size_mem=60)
+    strategy = make_strategy(plugin)
+    experiences = make_blob_stream().train_stream
+    for experience in experiences[:2]:
+        strategy.train(experience)
+    labels, ratio = frequent(strategy)
+    assert labels == sorted(experiences[0].classes_in_this_experience)
+    new = new_images(experiences[1])
+    assert ratio == pytest.approx(60 / new)
+
+
+def test_frequencies_are_left_alone_on_request():
+    strategy = make_strategy(EmbeddingReplay(60, balanced=False))
+    for experience in make_blob_stream().train_stream:
+        strategy.train(experience)
+        assert strategy.model.head.training_prior is None

@@ -1,4 +1,4 @@
-"""The network: an encoder, a projection to the system's dimension, and the target head."""
+"""The network: an encoder, standardised features, a projection, and the target head."""
 
 from __future__ import annotations
 
@@ -7,31 +7,74 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
 
 
-class TargetClassifier(nn.Module):
-    """encoder → flatten → linear projection → `TargetHead`.
+class Standardization(nn.BatchNorm1d):
+    """Features with mean 0 and variance 1: batch normalisation (arXiv 1502.03167), no parameters.
 
-    The projection reads the width of the encoder's features from `encoder.num_features`, or from
-    the first batch where the encoder has no such attribute.
+    A single sample has no variance; it is normalised by the running statistics, as in evaluation.
+
+    Args:
+        width: number of features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, affine=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """FloatTensor[batch, width] -> the same."""
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, eps=self.eps)
+        return super().forward(input)
+
+
+class LazyStandardization(nn.LazyBatchNorm1d):
+    """A `Standardization` that reads the number of features from the first batch."""
+
+    cls_to_become = Standardization  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__(affine=False)
+
+
+class TargetClassifier(nn.Module):
+    """encoder → flatten → standardisation → linear projection → `TargetHead`.
+
+    Features after a rectifier are all positive, so without standardisation all embeddings would
+    lean towards the projection of their mean, away from most targets. It is batch normalisation
+    without parameters of its own; docs/defaults.md has what it is worth.
+
+    The width of the encoder's features is read from `encoder.num_features`, or from the first
+    batch where the encoder has no such attribute.
 
     `features` is the embedding of the latest forward pass, where Avalanche's feature plugins look
     for it.
+
+    Args:
+        encoder: any module; what it returns is flattened.
+        head: where the embeddings go.
+        standardize: whether the features are standardised.
     """
 
-    def __init__(self, encoder: nn.Module, head: TargetHead) -> None:
+    def __init__(self, encoder: nn.Module, head: TargetHead, standardize: bool = True) -> None:
         super().__init__()
         self.encoder = encoder
         width = getattr(encoder, "num_features", None)
-        self.projection: nn.Linear = (
-            nn.Linear(width, head.system.dim)
-            if isinstance(width, int)
-            else nn.LazyLinear(head.system.dim)
-        )
+        self.standardization: nn.Module
+        self.projection: nn.Linear
+        if isinstance(width, int):
+            self.standardization = Standardization(width)
+            self.projection = nn.Linear(width, head.system.dim)
+        else:
+            self.standardization = LazyStandardization()
+            self.projection = nn.LazyLinear(head.system.dim)
+        if not standardize:
+            self.standardization = nn.Identity()
         self.head = head
         self.features: Tensor | None = None
         self._compiled: Callable[[Tensor], Tensor] | None = None
@@ -41,7 +84,8 @@ class TargetClassifier(nn.Module):
         return (self._compiled or self._embed)(x)
 
     def _embed(self, x: Tensor) -> Tensor:
-        return self.projection(self.encoder(x).flatten(1))  # type: ignore[no-any-return]
+        features = self.standardization(self.encoder(x).flatten(1))
+        return self.projection(features)  # type: ignore[no-any-return]
 
     def compile_embedding(self) -> None:
         """Have `torch.compile` make encoder and projection faster, at the first batches' cost."""
@@ -53,9 +97,9 @@ class TargetClassifier(nn.Module):
         return self.head(self.features)  # type: ignore[no-any-return]
 
     def frozen_embedder(self) -> nn.Module:
-        """A copy of encoder and projection as they are now, in evaluation mode, not trained."""
-        parts = copy.deepcopy([self.encoder, self.projection])
-        return nn.Sequential(parts[0], nn.Flatten(), parts[1]).eval().requires_grad_(False)
+        """A copy of all below the head as it is now, in evaluation mode, not trained."""
+        encoder, *rest = copy.deepcopy([self.encoder, self.standardization, self.projection])
+        return nn.Sequential(encoder, nn.Flatten(), *rest).eval().requires_grad_(False)
 
     @property
     def is_settled(self) -> bool:

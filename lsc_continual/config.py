@@ -75,6 +75,7 @@ class LossConfig:
 class EncoderConfig:
     name: str = "resnet-small"
     weights: str | None = None  # DEFAULT, … of a torchvision model; or a file, or a run
+    standardize: bool = True  # features, before the projection
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -170,6 +171,7 @@ _OF_LSC_ALONE = (
     "system",
     "allocation",
     "loss",
+    "encoder.standardize",
     "replay.distillation",
     "replay.balanced",
     "novelty.score",

@@ -167,7 +167,8 @@ class TargetHead(DynamicModule):
     def set_training_prior(self, labels: AnyLabels = (), ratio: float = 1.0) -> None:
         """Say that training shows the classes `labels` `ratio` times as often as the others.
 
-        In training mode the head then returns, with F = Σ e^{ℓ_c} over these classes and ρ the ratio,
+        In training mode the head then returns, with F = Σ e^{ℓ_c} over these classes and the ratio
+        ρ,
 
             log p(c) = ℓ_c + log ρ_c − log(O + ω (Z − O) + (ρ − 1) F),    ρ_c = ρ or 1,
 

@@ -26,8 +26,9 @@ from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
-_FORMAT = 5
-_READABLE = (3, 4, 5)  # format 3 had no tables, and lists of all labels; 4 no random features
+_FORMAT = 6
+_READABLE = (3, 4, 5, 6)
+# 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
@@ -52,6 +53,8 @@ class ModelSpec:
     """Whether the network was trained on the negatives of image files."""
     random_features: dict[str, Any] = field(default_factory=dict)
     """Options of the `RandomFeatures` between encoder and projection; empty for none."""
+    standardize: bool = False  # models before format 6 do not say
+    """Whether features are standardised before the projection."""
 
     def build(self, weights: str | None = None) -> TargetClassifier:
         """The untrained classifier."""
@@ -67,9 +70,8 @@ class ModelSpec:
             with torch.no_grad():
                 width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
             encoder = RandomFeatures(encoder, width=width, **self.random_features)
-        model = TargetClassifier(
-            encoder, TargetHead(make_system(self.system, self.dim), **self.head)
-        )
+        head = TargetHead(make_system(self.system, self.dim), **self.head)
+        model = TargetClassifier(encoder, head, standardize=self.standardize)
         if not model.is_settled:
             model.settle(torch.zeros(1, *self.input_shape))
         return model

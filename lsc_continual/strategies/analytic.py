@@ -123,7 +123,8 @@ class LSCAnalytic(LSC):
             if system is None:
                 raise LSCError('LSC needs system=, for example make_system("v21", dim=64)')
             expanded = RandomFeatures(model, features, seed=seed)
-            model = TargetClassifier(expanded, TargetHead(system, **(head or {})))
+            head_of_targets = TargetHead(system, **(head or {}))
+            model = TargetClassifier(expanded, head_of_targets, standardize=False)
             system = head = None
         super().__init__(
             model=model,
@@ -141,6 +142,7 @@ class LSCAnalytic(LSC):
         width, dim = self.model.projection.in_features, self.model.head.system.dim
         self.base_epochs = base_epochs
         self.ridge = RecursiveRidge(width, dim, self.device)
+        self.model.standardization = nn.Identity()  # the regression has an intercept
         self.model.projection = RidgeProjection(self.ridge, penalties)
 
     @property

@@ -121,7 +121,7 @@ def test_the_base_experience_trains_the_encoder_as_lsc_does():
     def setup() -> tuple[TargetClassifier, Adam]:
         head = TargetHead(make_system("v21", DIM))
         torch.manual_seed(1)
-        model = TargetClassifier(RandomFeatures(frozen(), FEATURES), head)
+        model = TargetClassifier(RandomFeatures(frozen(), FEATURES), head, standardize=False)
         return model, Adam(model.parameters(), 1e-3)
 
     experiences = make_blob_stream().train_stream

@@ -110,7 +110,8 @@ def test_arriving_images_too_are_held_to_what_they_resembled_of_the_old_classes(
     strategy = make_strategy(recorder := Recorder(plugin))
     experiences = make_blob_stream().train_stream
     strategy.train(experiences[0])
-    assert not any(recorder.added) and not recorder.expected
+    assert not any(recorder.added)
+    assert not recorder.expected
     recorder.added.clear()
     strategy.train(experiences[1])
     assert recorder.expected == pytest.approx(recorder.added, abs=1e-4)

@@ -143,7 +143,7 @@ def costs_by_classes(scores: list[str], turns: int, batch_size: int = 256) -> li
             torch.manual_seed(0)
             head = TargetHead(system)
             head.add_classes(range(classes))
-            model = TargetClassifier(Embeddings(system.dim), head)
+            model = TargetClassifier(Embeddings(system.dim), head, standardize=False)
             nn.init.eye_(model.projection.weight)
             nn.init.zeros_(model.projection.bias)
             spec = ModelSpec("none", (384, 1, 1), [str(label) for label in range(classes)])

@@ -46,7 +46,7 @@ def test_pytorch_ood_scores_outliers_high_from_inputs_and_from_embeddings():
     head = make_head()
     encoder = nn.Flatten()
     encoder.num_features = 12
-    model = TargetClassifier(encoder, head)
+    model = TargetClassifier(encoder, head, standardize=False)
     nn.init.eye_(model.projection.weight)
     nn.init.zeros_(model.projection.bias)
     known, unknown = embeddings(head, 400, 0.5, True), embeddings(head, 200, 0.5, False)

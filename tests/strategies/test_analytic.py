@@ -163,7 +163,7 @@ def test_the_saved_weights_are_those_of_all_samples():
     state = strategy.model.state_dict()
     head = TargetHead(make_system("v21", DIM))
     head.restore(strategy.model.head.targets)
-    plain = TargetClassifier(RandomFeatures(frozen(), FEATURES, seed=3), head)
+    plain = TargetClassifier(RandomFeatures(frozen(), FEATURES, seed=3), head, standardize=False)
     plain.load_state_dict(state)  # an ordinary projection, and the random features too
     with torch.no_grad():
         answers = plain.eval()(blobs()[1].images).argmax(-1)

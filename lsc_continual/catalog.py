@@ -204,7 +204,7 @@ STRATEGIES = Catalog(
     {
         "lsc": Entry(
             "lsc_continual.runs.build:build_lsc",
-            "fixed targets, replay and distillation of embeddings",
+            "fixed targets, replay that knows its imbalance, distillation",
         ),
         "lsc-analytic": Entry(
             "lsc_continual.runs.build:build_analytic",

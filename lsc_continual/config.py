@@ -105,8 +105,8 @@ class NoveltyConfig:
 @dataclass
 class ReplayConfig:
     size: int = 200  # stored images
-    distillation: float = 3.0  # weight of keeping their embeddings in place
-    balanced: bool = True  # old classes count as much as arriving ones in the loss
+    distillation: float = 3.0  # weight of keeping to what the network said of old classes
+    balanced: bool = True  # allow for old classes being rarer in the batches than arriving ones
 
 
 @dataclass

@@ -86,7 +86,7 @@ def build_lsc(
     plugins: list[BasePlugin],
     in_memory: bool = True,
 ) -> LSC:
-    """Fixed targets with replay and embedding distillation; `plugins` come last.
+    """Fixed targets with replay and distillation; `plugins` come last.
 
     Args:
         in_memory: whether the images are, rather than in files.

@@ -11,7 +11,7 @@ from lsc_continual.codec import decode, encode
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.runs.sealed import DamagedError, read_folder, write_folder
 
-_FORMAT = 1
+_FORMAT = 2
 _STRUCTURE, _TENSORS = "state.json", "tensors.safetensors"
 
 

@@ -51,8 +51,14 @@ VARIANTS = {
     "no distillation": ["replay.distillation=0"],
     "distillation 1": ["replay.distillation=1"],
     "distillation 10": ["replay.distillation=10"],
-    "classes not balanced": ["replay.balanced=false"],
+    "frequencies not told": ["replay.balanced=false"],
     "neither": ["replay.balanced=false", "replay.distillation=0"],
+    "features not standardised": ["encoder.standardize=false"],
+    "none of the three": [
+        "replay.balanced=false",
+        "replay.distillation=0",
+        "encoder.standardize=false",
+    ],
     "spread": ["allocation=spread"],
     "affinity": ["allocation=affinity"],
 }

@@ -283,8 +283,8 @@ def test_a_folder_where_another_is_at_work_is_refused(halfway):
 
 def test_a_checkpoint_of_another_format_is_refused(halfway, monkeypatch):
     (halfway / "checkpoints" / "step-000000016").rename(halfway / "old")
-    monkeypatch.setattr("lsc_continual.runs.checkpoints._FORMAT", 2)
-    refused(halfway, "has checkpoint format 1, this version reads 2: resume with the version that")
+    monkeypatch.setattr("lsc_continual.runs.checkpoints._FORMAT", 3)
+    refused(halfway, "has checkpoint format 2, this version reads 3: resume with the version that")
 
 
 def test_a_checkpoint_of_another_network_is_refused(halfway, tmp_path):

@@ -66,7 +66,9 @@ class AllocationConfig:
 @dataclass
 class LossConfig:
     name: str = "softmax"
-    scale: float = 16.0  # inverse temperature of the head
+    scale: float | None = (
+        None  # inverse temperature of the head; default: 16, with many classes 4 ln(classes)
+    )
     unknown_prior: float | None = None  # ω, weight of the unowned targets; default 25/size
     normalize: bool = True  # compare directions only
 

@@ -21,12 +21,25 @@ DENSE_CLASSES = 10_000
 UNKNOWN_WEIGHT = 25.0
 """ω · size of the default unknown prior; chosen by measurement (docs/defaults.md)."""
 
+LEAST_SCALE, SCALE_GROWTH = 16.0, 4.0
+"""Of the default scale of a head."""
+
 _LEAST_NORM = 1e-12  # by which an embedding is divided, as in `F.normalize`
 
 
 def default_unknown_prior(system: VectorSystem) -> float:
     """ω such that the unowned vectors together count like a fixed number of classes."""
     return min(1.0, UNKNOWN_WEIGHT / system.size) if system.has_log_partition else 0.0
+
+
+def default_scale(classes: int) -> float:
+    """s at which one of so many classes can be certain, while an embedding is far from its target.
+
+    To outweigh C classes of cosine 0 at cosine c takes s·c ≥ ln C; 4 ln C does it from cosine 0.25
+    on. Up to some fifty classes it is 16 (docs/defaults.md). Neither targets nor predictions move
+    with the scale.
+    """
+    return max(LEAST_SCALE, SCALE_GROWTH * log(max(1, classes)))
 
 
 class Origin(NamedTuple):
@@ -91,7 +104,7 @@ class TargetHead(DynamicModule):
         system: where targets come from.
         allocation: the rule for fresh targets.
         seed: of the allocation.
-        scale: s, the inverse temperature.
+        scale: s, the inverse temperature; by default `default_scale` of the classes so far.
         unknown_prior: ω, between 0 and 1; by default such that the unowned vectors together weigh
             about as much as `UNKNOWN_WEIGHT` classes.
         normalize: compare directions only.
@@ -106,7 +119,7 @@ class TargetHead(DynamicModule):
         *,
         allocation: str = "affine",
         seed: int = 0,
-        scale: float = 16.0,
+        scale: float | None = None,
         unknown_prior: float | None = None,
         normalize: bool = True,
         capacity: int | None = None,
@@ -117,7 +130,7 @@ class TargetHead(DynamicModule):
             unknown_prior = default_unknown_prior(system)
         if not 0 <= unknown_prior <= 1:
             raise LSCError(f"the unknown prior is between 0 and 1, not {unknown_prior}")
-        if not scale > 0:
+        if scale is not None and not scale > 0:
             raise LSCError(f"the scale of a head is positive, not {scale}")
         if unknown_prior and not system.has_log_partition:
             raise NotTractableError(
@@ -125,7 +138,7 @@ class TargetHead(DynamicModule):
                 "loss.unknown_prior=0 or choose another system"
             )
         self.targets = Targets(system, allocation, seed)
-        self.scale = scale
+        self._scale = scale
         self.unknown_prior = unknown_prior
         self.normalize = normalize
         if capacity is not None and capacity < 1:
@@ -138,6 +151,11 @@ class TargetHead(DynamicModule):
     @property
     def system(self) -> VectorSystem:
         return self.targets.system
+
+    @property
+    def scale(self) -> float:
+        """s, the inverse temperature."""
+        return default_scale(len(self.targets)) if self._scale is None else self._scale
 
     def adaptation(self, experience: Any) -> None:
         """Give targets to the classes of an arriving experience (in training mode)."""

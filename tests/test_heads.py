@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,6 +78,20 @@ def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_cla
     assert torch.allclose(head.eval().log_prob(z, labels), equal)
     head.train().set_training_prior()
     assert torch.allclose(head.log_prob(z, labels), equal)
+
+
+def test_the_default_scale_grows_with_the_classes_and_moves_no_prediction():
+    head = TargetHead(make_system("v21", 32))
+    z = torch.randn(50, 32)
+    head.add_classes(range(50))
+    assert head.scale == 16
+    before = head.predict(z)
+    few = head.log_probs(z)
+    head.add_classes(range(50, 1000))
+    assert head.scale == pytest.approx(4 * math.log(1000))
+    assert torch.equal(head.log_probs(z)[:, :50].argmax(1), before)
+    assert torch.equal(few.argmax(1), before)
+    assert TargetHead(make_system("v21", 32), scale=3.0).scale == 3
 
 
 def test_wrong_training_priors_are_refused():

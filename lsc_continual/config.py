@@ -66,9 +66,7 @@ class AllocationConfig:
 @dataclass
 class LossConfig:
     name: str = "softmax"
-    scale: float | None = (
-        None  # inverse temperature of the head; default: 16, with many classes 4 ln(classes)
-    )
+    scale: float | None = None  # of the head; default: 16, or 4 ln(classes) if that is more
     unknown_prior: float | None = None  # ω, weight of the unowned targets; default 25/size
     normalize: bool = True  # compare directions only
 

@@ -155,7 +155,9 @@ class TargetHead(DynamicModule):
     @property
     def scale(self) -> float:
         """s, the inverse temperature."""
-        return default_scale(len(self.targets)) if self._scale is None else self._scale
+        if self._scale is not None:
+            return self._scale
+        return default_scale(len(self.targets) if self.normalize else 1)
 
     def adaptation(self, experience: Any) -> None:
         """Give targets to the classes of an arriving experience (in training mode)."""
@@ -181,6 +183,7 @@ class TargetHead(DynamicModule):
             raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
         self._widen(targets.labels)
         self.targets = targets
+        self.set_training_prior()
 
     def set_training_prior(self, labels: AnyLabels = (), ratio: float = 1.0) -> None:
         """Say that training shows the classes `labels` `ratio` times as often as the others.

@@ -16,7 +16,7 @@ from lsc_continual import (
     make_system,
 )
 from lsc_continual.errors import UnknownLabelError
-from lsc_continual.losses import TargetLoss
+from lsc_continual.losses import SoftmaxDivergence, TargetLoss
 
 ALL = [StructuredSoftmaxLoss, CosineLoss, EuclideanLoss]
 
@@ -126,3 +126,27 @@ def test_an_output_that_lost_its_embedding_is_refused(head):
     z, labels = data()
     with pytest.raises(LSCError, match="untouched output of a TargetHead"):
         CosineLoss()(head(z)[:], labels)
+
+
+@pytest.mark.parametrize(("name", "dim"), [("v21", 9), ("hypercube", 6), ("permutohedron", 4)])
+@pytest.mark.parametrize("among", [None, [0, 2]])
+@pytest.mark.parametrize("dense_classes", [10, 1])
+def test_the_divergence_is_that_of_the_softmaxes(name, dim, among, dense_classes):
+    torch.manual_seed(0)
+    prior = 0.0 if name == "permutohedron" else 0.5
+    head = TargetHead(
+        make_system(name, dim), scale=6.0, unknown_prior=prior, dense_classes=dense_classes
+    )
+    head.add_classes([4, 2, 0])
+    z, before = torch.randn(20, dim, requires_grad=True), torch.randn(20, dim)
+    ordinals = None if among is None else torch.tensor(among)
+    vectors = head.targets.vectors(ordinals)
+    if among is None and head.system.has_log_partition:
+        vectors = head.system.vectors(torch.arange(head.system.size))
+    then, now = ((head.logits_per_coordinate(e) @ vectors.T).log_softmax(-1) for e in (before, z))
+    expected = (then.exp() * (then - now)).sum(-1).mean()
+    got = SoftmaxDivergence()(head(z), before, ordinals)
+    assert got.item() == pytest.approx(expected.item(), abs=1e-5)
+    (slope,) = torch.autograd.grad(got, z)
+    assert torch.allclose(slope, torch.autograd.grad(expected, z)[0], atol=1e-5)
+    assert SoftmaxDivergence()(head(z), z.detach(), ordinals).item() == pytest.approx(0, abs=1e-5)

@@ -56,7 +56,8 @@ def build_peer(
         mean=spec.mean,
         std=spec.std,
     )
-    encoder.to(memory_format=torch.channels_last)  # as the strategies of this package do
+    if device.type == "cuda":
+        encoder.to(memory_format=torch.channels_last)
     progress.count = forwarded
 
     def optimizer(model: nn.Module) -> Any:

@@ -26,6 +26,8 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
       replayed ones.
     - Replayed classes are rarer in the batches than arriving ones. The head is told how much
       (`TargetHead.set_training_prior`), so that nothing is learned from that (with `balanced`).
+      It counts for losses on the head's output, such as the structured softmax; the cosine and the
+      Euclidean loss look at the embedding alone.
     - The network as it was before the experience says which of the old classes the images of a
       batch, arriving and replayed, resembled, and how much; the `SoftmaxDivergence` from that is
       added to the loss, times `distillation` and the old classes' share of all. As targets never
@@ -59,20 +61,22 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         self.balanced = balanced
         self._divergence = SoftmaxDivergence()
         self._teacher: nn.Module | None = None
-        self._old = torch.empty(0, dtype=torch.long)  # ordinals of the old classes
+        self._taught = 0  # classes that there were when the teacher was copied
+        self._old = torch.empty(0, dtype=torch.long)  # ordinals of the old ones among these
         self._old_share = 0.0  # of all classes
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         arriving = torch.tensor(arriving_classes(strategy.experience))
         buffer = self.storage_policy
         old = buffer.seen_classes[~torch.isin(buffer.seen_classes, arriving)]
-        self._old_share = len(old) / (len(old) + len(arriving))
         replayed = min(self.batch_size_mem or strategy.train_mb_size, len(buffer.buffer))
         if not hasattr(strategy, "add_to_dataloader"):  # not an LSC strategy
             super().before_training_exp(strategy, **kwargs)
         elif replayed:
             strategy.add_to_dataloader(buffer.buffer, replayed)
-        self._old = strategy.model.head.targets.require_ordinals(old)
+        ordinals = strategy.model.head.targets.require_ordinals(old)
+        self._old = ordinals[ordinals < self._taught]
+        self._old_share = len(self._old) / (len(old) + len(arriving))
         if self.balanced:
             self._tell_frequencies(strategy, arriving, old, replayed)
 
@@ -110,16 +114,23 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)
-        if _at_task_boundary(strategy.experience, before=False):
+        strategy.model.head.set_training_prior()
+        if self.distillation and _at_task_boundary(strategy.experience, before=False):
             self._teacher = strategy.model.frozen_embedder()
+            self._taught = len(strategy.model.head.targets)
 
     def state(self) -> dict[str, Any]:
         teacher = None if self._teacher is None else self._teacher.state_dict()
-        return {"buffer": self.storage_policy.state(), "teacher": teacher}
+        return {
+            "buffer": self.storage_policy.state(),
+            "teacher": teacher,
+            "taught": self._taught,
+        }
 
     def load_state(self, state: dict[str, Any], strategy: Any, stream: Any) -> None:
         datasets = [experience.dataset for experience in stream]
         self.storage_policy.load_state(state["buffer"], datasets)
+        self._taught = state["taught"]
         if state["teacher"] is not None:
             self._teacher = strategy.model.frozen_embedder()
             self._teacher.load_state_dict(state["teacher"])

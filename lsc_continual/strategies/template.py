@@ -69,9 +69,10 @@ class TrainingTemplate(SupervisedTemplate):
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self._replica: nn.Module | None = None
         self._resumed: State | None = None
-        for module in self.model.modules():
-            if isinstance(module, nn.Conv2d) and not isinstance(module, LazyModuleMixin):
-                module.to(memory_format=torch.channels_last)  # convolutions are faster so
+        if self.device.type == "cuda":  # convolutions are faster so; on CPUs torch 2.15 crashed
+            for module in self.model.modules():
+                if isinstance(module, nn.Conv2d) and not isinstance(module, LazyModuleMixin):
+                    module.to(memory_format=torch.channels_last)
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Before an experience: adapt the model, update the optimizer, join the processes."""
@@ -168,7 +169,7 @@ class TrainingTemplate(SupervisedTemplate):
     def forward(self) -> Tensor:
         """The model's output for the batch; by way of the replica where several processes train."""
         model, images = self._replica if self.is_training else None, self.mb_x
-        if images.ndim == 4:
+        if self.device.type == "cuda" and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         with self.autocast():
             return (model or self.model)(images)  # type: ignore[no-any-return]
@@ -226,6 +227,10 @@ class TrainingTemplate(SupervisedTemplate):
 
     def _load_progress(self, state: State) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, values in self.optimizer.state.items():
+            for name, value in values.items():  # fused optimizers go by the order in memory
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         self._scaler.load_state_dict(state["scaler"])
         for name, value in state["clock"].items():
             setattr(self.clock, name, value)

@@ -168,7 +168,7 @@ class Targets:
             ordinals: of the targets, LongTensor[count]; by default of all owned ones.
         """
         if ordinals is None:
-            ordinals = torch.arange(len(self))
+            ordinals = torch.arange(len(self), device=x.device)
         ordinals = ordinals.to(x.device)
         if not len(ordinals):
             return x.new_full((len(x),), -torch.inf)

@@ -118,12 +118,18 @@ def test_arriving_images_too_are_held_to_what_they_resembled_of_the_old_classes(
     assert max(recorder.expected) > 1e-3
 
 
-def frequent(strategy: LSC) -> tuple[list[int], float]:
-    """The classes that the head takes for the frequent ones, and how frequent."""
-    head = strategy.model.head
-    return sorted(head.targets.labels_of(head.training_prior.ordinals).tolist()), (
-        head.training_prior.ratio
-    )
+class Told(SupervisedPlugin):
+    """Keeps the classes that the head took for the frequent ones, and how frequent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latest: tuple[list[int], float] | None = None
+
+    def before_training_iteration(self, strategy, **kwargs) -> None:
+        head, self.latest = strategy.model.head, None
+        if head.training_prior is not None:
+            labels = head.targets.labels_of(head.training_prior.ordinals)
+            self.latest = sorted(labels.tolist()), head.training_prior.ratio
 
 
 def new_images(experience) -> float:
@@ -133,38 +139,55 @@ def new_images(experience) -> float:
 
 
 def test_the_head_is_told_how_often_classes_are_seen():
-    plugin = EmbeddingReplay(60, batch_size_mem=4)
-    strategy = make_strategy(plugin)
+    strategy = make_strategy(EmbeddingReplay(60, batch_size_mem=4), told := Told())
     experiences = make_blob_stream().train_stream
     strategy.train(experiences[0])
-    assert strategy.model.head.training_prior is None
+    assert told.latest is None
     for number, old in ((1, 2), (2, 4)):
         strategy.train(experiences[number])
-        labels, ratio = frequent(strategy)
+        labels, ratio = told.latest
         assert labels == sorted(experiences[number].classes_in_this_experience)
         new = new_images(experiences[number])
         assert ratio == pytest.approx((new / 2) / (4 / old))
     strategy.train(experiences[0])  # its classes arrive again, stored ones count with them
-    labels, ratio = frequent(strategy)
+    labels, ratio = told.latest
     assert labels == sorted(experiences[0].classes_in_this_experience)
     new = new_images(experiences[0])
     assert ratio == pytest.approx(((new + 4 / 3) / 2) / ((4 - 4 / 3) / 4))
 
 
 def test_replayed_classes_can_be_the_frequent_ones():
-    plugin = EmbeddingReplay(60, batch_size_mem=60)
-    strategy = make_strategy(plugin)
+    strategy = make_strategy(EmbeddingReplay(60, batch_size_mem=60), told := Told())
     experiences = make_blob_stream().train_stream
     for experience in experiences[:2]:
         strategy.train(experience)
-    labels, ratio = frequent(strategy)
+    labels, ratio = told.latest
     assert labels == sorted(experiences[0].classes_in_this_experience)
     new = new_images(experiences[1])
     assert ratio == pytest.approx(60 / new)
 
 
 def test_frequencies_are_left_alone_on_request():
-    strategy = make_strategy(EmbeddingReplay(60, balanced=False))
+    strategy = make_strategy(EmbeddingReplay(60, balanced=False), told := Told())
     for experience in make_blob_stream().train_stream:
         strategy.train(experience)
-        assert strategy.model.head.training_prior is None
+        assert told.latest is None
+
+
+def test_the_head_forgets_the_frequencies_after_the_experience():
+    strategy = make_strategy(EmbeddingReplay(60, batch_size_mem=4), told := Told())
+    for experience in make_blob_stream().train_stream[:2]:
+        strategy.train(experience)
+    assert told.latest is not None
+    assert strategy.model.head.training_prior is None
+
+
+def test_the_teacher_is_asked_about_classes_that_it_knew_only():
+    plugin = EmbeddingReplay(60)
+    strategy = make_strategy(plugin)
+    experiences, _ = stream("online")
+    for experience in experiences:
+        strategy.train(experience)
+        if plugin._teacher is not None:
+            assert len(plugin._old) <= plugin._taught <= len(strategy.model.head.targets)
+            assert (plugin._old < plugin._taught).all()

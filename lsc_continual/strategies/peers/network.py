@@ -30,7 +30,7 @@ class Features(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs -> FloatTensor[batch, width]."""
-        if x.ndim == 4:
+        if x.is_cuda:
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():
             features: Tensor = self.encoder(x).flatten(1)

@@ -50,6 +50,7 @@ VARIANTS = {
     "cosine loss": ["loss=cosine"],
     "no distillation": ["replay.distillation=0"],
     "distillation 1": ["replay.distillation=1"],
+    "distillation 3": ["replay.distillation=3"],
     "distillation 10": ["replay.distillation=10"],
     "frequencies not told": ["replay.balanced=false"],
     "neither": ["replay.balanced=false", "replay.distillation=0"],

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
@@ -47,7 +48,9 @@ class TargetClassifier(nn.Module):
 
     Features after a rectifier are all positive, so without standardisation all embeddings would
     lean towards the projection of their mean, away from most targets. It is batch normalisation
-    without parameters of its own; docs/defaults.md has what it is worth.
+    without parameters of its own. By default it follows encoders that normalise batches themselves;
+    the features of others do not depend on what else is in a batch, and should not begin to when
+    the mix of classes changes from experience to experience.
 
     The width of the encoder's features is read from `encoder.num_features`, or from the first
     batch where the encoder has no such attribute.
@@ -58,10 +61,13 @@ class TargetClassifier(nn.Module):
     Args:
         encoder: any module; what it returns is flattened.
         head: where the embeddings go.
-        standardize: whether the features are standardised.
+        standardize: whether the features are standardised; by default, if the encoder has batch
+            normalisation.
     """
 
-    def __init__(self, encoder: nn.Module, head: TargetHead, standardize: bool = True) -> None:
+    def __init__(
+        self, encoder: nn.Module, head: TargetHead, standardize: bool | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         width = getattr(encoder, "num_features", None)
@@ -73,6 +79,8 @@ class TargetClassifier(nn.Module):
         else:
             self.standardization = LazyStandardization()
             self.projection = nn.LazyLinear(head.system.dim)
+        if standardize is None:
+            standardize = any(isinstance(module, _BatchNorm) for module in encoder.modules())
         if not standardize:
             self.standardization = nn.Identity()
         self.head = head

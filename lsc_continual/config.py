@@ -75,7 +75,7 @@ class LossConfig:
 class EncoderConfig:
     name: str = "resnet-small"
     weights: str | None = None  # DEFAULT, … of a torchvision model; or a file, or a run
-    standardize: bool = True  # features, before the projection
+    standardize: bool | None = None  # features; default: if the encoder has batch normalisation
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -105,7 +105,7 @@ class NoveltyConfig:
 @dataclass
 class ReplayConfig:
     size: int = 200  # stored images
-    distillation: float = 3.0  # weight of keeping to what the network said of old classes
+    distillation: float = 2.0  # weight of keeping to what the network said of old classes
     balanced: bool = True  # allow for old classes being rarer in the batches than arriving ones
 
 

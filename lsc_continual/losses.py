@@ -99,24 +99,31 @@ class SoftmaxDivergence(nn.Module):
     It holds an embedding most firmly in the directions that decide between near vectors.
     """
 
-    def forward(self, output: Tensor, earlier: Tensor, among: Tensor | None = None) -> Tensor:
-        """Mean over the batch.
+    def forward(
+        self,
+        output: Tensor,
+        earlier: Tensor,
+        among: Tensor | None = None,
+        rows: Tensor | slice = slice(None),
+    ) -> Tensor:
+        """The divergence of each row: FloatTensor[rows].
 
         Args:
             output: of the head.
-            earlier: the embeddings to keep to, FloatTensor[batch, dim].
+            earlier: the embeddings to keep to, FloatTensor[rows, dim].
             among: ordinals of the classes whose targets are the vectors, LongTensor[count]; by
                 default all vectors of the system, or all targets where log Z is not tractable.
+            rows: which rows of the output are compared, by default all.
         """
         head, z = origin_of(output)
-        x = head.logits_per_coordinate(z)
+        x = head.logits_per_coordinate(z[rows])
         before = head.logits_per_coordinate(earlier.detach()).requires_grad_()
         with torch.enable_grad():
             log_before = self._log_sum(head, before, among)
             (mean,) = torch.autograd.grad(log_before.sum(), before)  # E_{p'}[v]
         drift = x - before.detach()
         log_now = self._log_sum(head, x, among)
-        return (log_now - log_before.detach() - (mean * drift).sum(-1)).mean()
+        return log_now - log_before.detach() - (mean * drift).sum(-1)
 
     @staticmethod
     def _log_sum(head: TargetHead, x: Tensor, among: Tensor | None) -> Tensor:

@@ -67,7 +67,7 @@ def model_spec(config: DictConfig, stream: Stream) -> ModelSpec:
             if config.strategy.name == "lsc-analytic"
             else {}
         ),
-        standardize=config.encoder.standardize and config.strategy.name == "lsc",
+        standardize=config.encoder.standardize if config.strategy.name == "lsc" else False,
     )
 
 

@@ -53,8 +53,8 @@ class ModelSpec:
     """Whether the network was trained on the negatives of image files."""
     random_features: dict[str, Any] = field(default_factory=dict)
     """Options of the `RandomFeatures` between encoder and projection; empty for none."""
-    standardize: bool = False  # models before format 6 do not say
-    """Whether features are standardised before the projection."""
+    standardize: bool | None = False  # models before format 6 do not say
+    """Whether features are standardised, as in `TargetClassifier`."""
 
     def build(self, weights: str | None = None) -> TargetClassifier:
         """The untrained classifier."""

@@ -33,7 +33,7 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
       added to the loss, times `distillation` and the old classes' share of all. As targets never
       move, no copy of a head is needed for it. Arriving classes are not among those compared, so
       that nothing keeps an image from its new target. Beyond the head's `dense_classes`, the
-      comparison is with all vectors of the system.
+      comparison is with all vectors of the system, for replayed images only.
 
     Where no class is old, this is plain replay. The state is the buffer and one copy of encoder and
     projection, however many classes there are.
@@ -48,7 +48,7 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
     def __init__(
         self,
         mem_size: int = 200,
-        distillation: float = 3.0,
+        distillation: float = 2.0,
         balanced: bool = True,
         batch_size_mem: int | None = None,
     ) -> None:
@@ -61,6 +61,7 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         self.balanced = balanced
         self._divergence = SoftmaxDivergence()
         self._teacher: nn.Module | None = None
+        self._arriving = torch.empty(0, dtype=torch.long)
         self._taught = 0  # classes that there were when the teacher was copied
         self._old = torch.empty(0, dtype=torch.long)  # ordinals of the old ones among these
         self._old_share = 0.0  # of all classes
@@ -69,6 +70,7 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         arriving = torch.tensor(arriving_classes(strategy.experience))
         buffer = self.storage_policy
         old = buffer.seen_classes[~torch.isin(buffer.seen_classes, arriving)]
+        self._arriving = arriving
         replayed = min(self.batch_size_mem or strategy.train_mb_size, len(buffer.buffer))
         if not hasattr(strategy, "add_to_dataloader"):  # not an LSC strategy
             super().before_training_exp(strategy, **kwargs)
@@ -103,14 +105,19 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         weight = self.distillation * self._old_share
         if self._teacher is None or not weight:
             return
-        with torch.no_grad(), getattr(strategy, "autocast", nullcontext)():
-            before = self._teacher(strategy.mb_x)
-        among = self._old if strategy.model.head.is_dense else None
-        divergence = self._divergence(strategy.mb_output, before, among)
-        # Of several processes, each has a part of the batch; the mean over processes counts.
         everywhere, mine = batch_labels(strategy)
-        share = len(mine) * distributed.world_size() / len(everywhere)
-        strategy.loss += weight * share * divergence
+        among: Tensor | None = self._old
+        rows = torch.arange(len(mine))
+        if not strategy.model.head.is_dense:
+            among, rows = None, (~torch.isin(mine, self._arriving)).nonzero()[:, 0]
+        if not len(rows):
+            return
+        rows = rows.to(strategy.device)
+        with torch.no_grad(), getattr(strategy, "autocast", nullcontext)():
+            before = self._teacher(strategy.mb_x[rows])
+        each = self._divergence(strategy.mb_output, before, among, rows)
+        # Of several processes, each has a part of the batch; the mean over processes counts.
+        strategy.loss += weight * distributed.world_size() / len(everywhere) * each.sum()
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)

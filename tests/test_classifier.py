@@ -1,0 +1,65 @@
+"""The classifier: when features are standardised, and what one sample does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from lsc_continual import TargetHead, make_system
+from lsc_continual.classifier import Standardization, TargetClassifier
+
+
+def classifier(*layers: nn.Module, width: int | None = 6, **options) -> TargetClassifier:
+    encoder = nn.Sequential(nn.Flatten(), *layers)
+    if width is not None:
+        encoder.num_features = width
+    head = TargetHead(make_system("v21", 12))
+    head.add_classes([0, 1])
+    return TargetClassifier(encoder, head, **options)
+
+
+def test_features_are_standardised_behind_batch_normalisation():
+    assert isinstance(classifier(nn.BatchNorm1d(6)).standardization, Standardization)
+    assert isinstance(classifier(nn.Linear(6, 6)).standardization, nn.Identity)
+    assert isinstance(classifier(standardize=True).standardization, Standardization)
+    off = classifier(nn.BatchNorm1d(6), standardize=False)
+    assert isinstance(off.standardization, nn.Identity)
+
+
+def test_standardisation_has_no_parameters_and_does_what_it_says():
+    model = classifier(standardize=True)
+    assert not list(model.standardization.parameters())
+    x = 5 + 3 * torch.randn(400, 6)
+    y = model.standardization(x)
+    assert torch.allclose(y.mean(0), torch.zeros(6), atol=1e-5)
+    assert torch.allclose(y.std(0), torch.ones(6), atol=1e-2)
+
+
+def test_a_single_sample_trains_and_leaves_the_statistics_alone():
+    model = classifier(standardize=True)
+    model(torch.randn(20, 6))
+    before = model.standardization.running_mean.clone()
+    single = torch.randn(1, 6)
+    trained = model.embed(single)
+    assert torch.equal(model.standardization.running_mean, before)
+    assert torch.allclose(trained, model.eval().embed(single))
+
+
+def test_the_width_is_read_from_the_first_batch():
+    model = classifier(width=None, standardize=True)
+    assert not model.is_settled
+    model.settle(torch.randn(3, 6))
+    assert model.is_settled
+    assert isinstance(model.standardization, Standardization)
+    assert model.standardization.num_features == 6
+    model(torch.randn(1, 6))
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_the_frozen_copy_embeds_as_the_model_does(standardize):
+    model = classifier(nn.Linear(6, 6), standardize=standardize)
+    model(torch.randn(50, 6))
+    frozen, x = model.frozen_embedder(), torch.randn(5, 6)
+    assert torch.equal(frozen(x), model.eval().embed(x))
+    assert not any(p.requires_grad for p in frozen.parameters())

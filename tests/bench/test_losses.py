@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lsc_continual import make_system
 from lsc_continual.bench.losses import HEADS, ArcFace, make_batch, make_head
 from lsc_continual.errors import LSCError
+from lsc_continual.heads import default_scale
 from lsc_continual.targets import Targets
 
 CPU = torch.device("cpu")
@@ -27,7 +28,9 @@ def test_structured_softmax_is_cross_entropy_against_every_vector():
     _, z, labels, loss = loss_of("structured softmax")
     targets = Targets(SYSTEM)
     targets.add(range(200))
-    logits = 16 * F.normalize(z, dim=-1) @ SYSTEM.vectors(torch.arange(SYSTEM.size)).T
+    logits = (
+        default_scale(200) * F.normalize(z, dim=-1) @ SYSTEM.vectors(torch.arange(SYSTEM.size)).T
+    )
     assert loss.item() == pytest.approx(
         F.cross_entropy(logits, targets.addresses(labels)).item(), rel=1e-5
     )

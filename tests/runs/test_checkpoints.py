@@ -132,7 +132,7 @@ def test_another_format_is_refused_with_what_to_do(tmp_path):
     write_folder(
         tmp_path / "step-000000030", {"state.json": structure, "tensors.safetensors": tensors}
     )
-    with pytest.raises(LSCError, match="has checkpoint format 99, this version reads 1: resume"):
+    with pytest.raises(LSCError, match="has checkpoint format 99, this version reads 2: resume"):
         kept.latest()
 
 
@@ -299,7 +299,7 @@ def test_whatever_happens_to_a_model_it_is_itself_or_refused(models, tmp_path):
     [
         (
             {"format": 99},
-            r"has format 99, this version reads 3 to 5: use the version that wrote it",
+            r"has format 99, this version reads 3 to 6: use the version that wrote it",
         ),
         ({"spec": {"dim": 17}}, r"is damaged"),
         ({"spec": {"encoder": "resnte-small"}}, r"did you mean 'resnet-small'"),

@@ -36,8 +36,7 @@ def default_scale(classes: int) -> float:
     """s at which one of so many classes can be certain, while an embedding is far from its target.
 
     To outweigh C classes of cosine 0 at cosine c takes s·c ≥ ln C; 4 ln C does it from cosine 0.25
-    on. Up to some fifty classes it is 16 (docs/defaults.md). Neither targets nor predictions move
-    with the scale.
+    on. Up to some fifty classes it is 16. Neither targets nor predictions move with the scale.
     """
     return max(LEAST_SCALE, SCALE_GROWTH * log(max(1, classes)))
 
@@ -308,8 +307,10 @@ class TargetHead(DynamicModule):
         FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
         """
         x = self.logits_per_coordinate(z)
-        targets, owned = self.targets.of_labels(labels, x)
-        logit = (x * targets).sum(-1) + self._log_ratios(self.targets.ordinals(labels), x)
+        ordinals = self.targets.ordinals(labels)
+        owned = ordinals >= 0
+        targets = self.targets.vectors(ordinals.clamp_min(0)).to(x)
+        logit = (x * targets).sum(-1) + self._log_ratios(ordinals, x)
         logit = logit if owned.all() else torch.where(owned, logit, self._opposite(x))
         return logit - self._log_normalizer(x)
 

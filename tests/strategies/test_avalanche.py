@@ -121,8 +121,8 @@ def test_regularizers_run_and_learn_with_a_little_replay(name):
 
 def test_without_a_plugin_fixed_targets_alone_forget():
     metrics = train([])
-    assert stream_accuracy(metrics) < 0.75
-    assert metrics["StreamForgetting/eval_phase/test_stream"] > 0.4
+    assert stream_accuracy(metrics) < 0.6
+    assert metrics["StreamForgetting/eval_phase/test_stream"] > 0.5
 
 
 def test_all_stock_metrics_agree_with_each_other():

@@ -281,11 +281,12 @@ class TargetHead(DynamicModule):
             terms.append(log_frequent + log(ratio - 1))
         return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
 
-    def _log_ratios(self, ordinals: Tensor, like: Tensor) -> Tensor | float:
-        """log ρ_c of classes, LongTensor[...] -> [...]; 0.0 where all are equal."""
+    def _log_ratios(self, labels: Tensor, like: Tensor) -> Tensor | float:
+        """log ρ_c of labels, LongTensor[...] -> [...]; 0.0 where all are equal."""
         if not self.training or self.training_prior is None:
             return 0.0
         frequent, ratio = self.training_prior
+        ordinals = self.targets.ordinals(labels)
         return log(ratio) * torch.isin(ordinals, frequent.to(ordinals.device)).to(like)
 
     def log_probs(self, z: Tensor) -> Tensor:
@@ -298,8 +299,8 @@ class TargetHead(DynamicModule):
         normalizer = self._log_normalizer(x, logits).unsqueeze(-1)
         labels = self.targets.label_tensor(z)
         least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
-        ratios = self._log_ratios(torch.arange(len(labels), device=x.device), x)
-        return least.index_copy(-1, labels, logits + ratios) - normalizer
+        logits = logits + self._log_ratios(labels, x)
+        return least.index_copy(-1, labels, logits) - normalizer
 
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
@@ -307,10 +308,8 @@ class TargetHead(DynamicModule):
         FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
         """
         x = self.logits_per_coordinate(z)
-        ordinals = self.targets.ordinals(labels)
-        owned = ordinals >= 0
-        targets = self.targets.vectors(ordinals.clamp_min(0)).to(x)
-        logit = (x * targets).sum(-1) + self._log_ratios(ordinals, x)
+        targets, owned = self.targets.of_labels(labels, x)
+        logit = (x * targets).sum(-1) + self._log_ratios(labels, x)
         logit = logit if owned.all() else torch.where(owned, logit, self._opposite(x))
         return logit - self._log_normalizer(x)
 

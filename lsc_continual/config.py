@@ -103,6 +103,13 @@ class NoveltyConfig:
 
 
 @dataclass
+class MetricsConfig:
+    """What is measured beside accuracy and novelty, at some cost."""
+
+    neural_collapse: bool = False  # after each epoch and on the test data of the classes seen
+
+
+@dataclass
 class ReplayConfig:
     size: int = 200  # stored images
     distillation: float = 2.0  # weight of keeping to what the network said of old classes
@@ -160,6 +167,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     analytic: AnalyticConfig = field(default_factory=AnalyticConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -172,6 +180,7 @@ _OF_LSC_ALONE = (
     "allocation",
     "loss",
     "encoder.standardize",
+    "metrics",
     "replay.distillation",
     "replay.balanced",
     "novelty.score",

@@ -27,6 +27,7 @@ from lsc_continual.runs.stream import Stream
 from lsc_continual.strategies import (
     LSC,
     BatchAugmentation,
+    CollapseMetrics,
     CosineDecay,
     EmbeddingReplay,
     LSCAnalytic,
@@ -147,7 +148,7 @@ def _training(config: DictConfig, device: torch.device) -> dict[str, Any]:
         "criterion": LOSSES.load(config.loss.name)(),
         "train_mb_size": config.train.batch_size,
         "device": device,
-        "evaluator": EvaluationPlugin(),
+        "evaluator": EvaluationPlugin(*[CollapseMetrics()] * config.metrics.neural_collapse),
         "loading": make_loading(config, device),
         "precision": pick_precision(config.train.precision, device),
         "compile": config.train.compile,

@@ -23,6 +23,7 @@ from lsc_continual.runs.progress import (
 )
 from lsc_continual.runs.report import render_report
 from lsc_continual.runs.trial import Trial
+from lsc_continual.strategies.collapse_metrics import as_json
 from lsc_continual.strategies.evaluation import OpenWorldResult
 from lsc_continual.strategies.resumable import State
 
@@ -80,6 +81,7 @@ class Recorder:
                 "novelty_others": result.others,
                 "novelty_forgotten": result.forgotten,
                 "flagged": result.flagged,
+                **self._collapse(),
             }
         )
         self.metrics["unreadable_files"] = len(self._skipped.union(skipped))
@@ -93,6 +95,14 @@ class Recorder:
             self.folder.write_model(files)
         self._log_events(count, result, progress)
         self._say(experience_line(count, progress, result, self.trial.score))
+
+    def _collapse(self) -> dict[str, Any]:
+        """Neural collapse after each epoch and on the test data of the classes seen, if asked."""
+        measured = self.trial.collapse
+        if measured is None:
+            return {}
+        epochs = [as_json(epoch) for epoch in measured.by_epoch]
+        return {"neural_collapse": {"epochs": epochs, "seen": as_json(measured.latest)}}
 
     def finish(self) -> None:
         """Write the report, and show the table."""
@@ -153,6 +163,11 @@ class Recorder:
             scalars["accuracy/old"] = result.accuracy_old
         for name, quality in result.novelty.items():
             scalars |= {f"novelty/{name}/{key}": value for key, value in quality.items()}
+        if self.trial.collapse is not None:
+            seen = self.trial.collapse.latest
+            scalars |= {
+                f"neural_collapse/{k}": v for k, v in (seen._asdict() if seen else {}).items()
+            }
         for name, share in result.flagged.items():
             scalars[f"flagged/{name.replace(' ', '_')}"] = share
         for name, value in scalars.items():

@@ -11,6 +11,10 @@ from markupsafe import Markup
 
 DASH = "–"
 
+_NOT_YET = ("within_class_variability", "equinorm", "equiangularity", "self_duality")
+"""Of neural collapse, what falls to 0 as it comes about."""
+_COLLAPSED = 1e-4  # what is less is drawn as this
+
 _SHOWN = ("auto", "doubt", "knn", "mahalanobis", "gap")  # scores; metrics.json has all
 
 # Marks (drawn around the origin) and dashes: as 6 and 5 share no factor, 30 series differ in the
@@ -112,21 +116,22 @@ def line_chart(
     x_name: str,
     label: str,
     low: float = 0.0,
+    high: float = 1.0,
     spec: str = ".0%",
     reference: float | None = None,
 ) -> Markup:
-    """Lines over `xs`, the vertical axis from `low` to 1, and a dotted line at `reference`."""
+    """Lines over `xs`, the vertical axis from `low` to `high`, and a dotted line at `reference`."""
     left, right, top, bottom = 46, 468, 12, 216
     first, span = min(xs), max(xs) - min(xs)
     rule = Markup('<line class="{}" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>')
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = (x - first) / span if span else 0.5
-        up = (y - low) / (1 - low)
+        up = (y - low) / (high - low)
         return left + 12 + (right - left - 24) * across, bottom - (bottom - top) * up
 
-    step = 0.2 if low < 0.4 else 0.1
-    levels = [1 - k * step for k in range(math.floor((1 - low) / step + 1.001))]
+    step = next(s for s in (0.1, 0.2, 1.0) if high - low < 6.001 * s)
+    levels = [high - k * step for k in range(math.floor((high - low) / step + 1.001))]
     parts = [rule.format("grid", left, right, y=at(0, y)[1]) for y in levels]
     parts += [text(left - 6, at(0, y)[1] + 4, format(y, spec), "end") for y in levels]
     # A tick stands only where something was measured, and a dozen labels fit.
@@ -176,6 +181,31 @@ def auroc(experience: dict[str, Any], score: str) -> float | None:
     return finite((experience["novelty"].get(score) or {}).get("auroc"))
 
 
+def collapse_chart(experiences: Sequence[dict[str, Any]]) -> tuple[list[str], Markup] | None:
+    """Neural collapse over the epochs of all experiences on a logarithmic axis, and the legend."""
+    epochs = [epoch or {} for e in experiences for epoch in e["neural_collapse"].get("epochs", ())]
+    series = [Series(name, [_log(epoch.get(name)) for epoch in epochs]) for name in _NOT_YET]
+    known = [value for one in series for value in one.values if value is not None]
+    if not known:
+        return None
+    last = ", ".join(f"{name} {show(epochs[-1].get(name), '.3g')}" for name in _NOT_YET)
+    chart = line_chart(
+        series,
+        range(1, len(epochs) + 1),
+        x_name="epoch",
+        low=math.floor(min(known)),
+        high=max(math.floor(min(known)) + 1, math.ceil(max(known))),
+        spec=".0f",
+        label=f"Line chart: neural collapse after each epoch, decimal logarithms. Last: {last}",
+    )
+    return [name.replace("_", " ") for name in _NOT_YET], chart
+
+
+def _log(value: Any) -> float | None:
+    number = finite(value)
+    return None if number is None else math.log10(max(number, _COLLAPSED))
+
+
 def charts(experiences: Sequence[dict[str, Any]], scores: Sequence[str]) -> dict[str, Markup]:
     """The page's charts by name; those without data are left out."""
     if not experiences:
@@ -219,7 +249,7 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
             figure may be null or NaN.
         config: the resolved configuration, YAML.
     """
-    missing: dict[str, Any] = {"novelty": {}, "flagged": {}}
+    missing: dict[str, Any] = {"novelty": {}, "flagged": {}, "neural_collapse": {}}
     experiences = [
         e | {key: e.get(key) or empty for key, empty in missing.items()}
         for e in metrics["experiences"]
@@ -240,6 +270,7 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
         scores=scores,
         flagged=list(dict.fromkeys(kind for e in experiences for kind in e["flagged"])),
         charts=charts(experiences, scores),
+        collapse=collapse_chart(experiences),
         config=config,
         show=show,
         mean=mean,

@@ -23,7 +23,7 @@ from lsc_continual.runs.model import ModelSpec
 from lsc_continual.runs.peers import add_scores, build_peer
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.stream import Stream, load_others, open_stream
-from lsc_continual.strategies import LSC, EmbeddingReplay, NoveltyCalibration
+from lsc_continual.strategies import LSC, CollapseMetrics, EmbeddingReplay, NoveltyCalibration
 from lsc_continual.strategies.evaluation import LSCScores, OpenWorldEvaluation
 
 Others = dict[str, AvalancheDataset]
@@ -59,6 +59,8 @@ class Trial:
     detector: NoveltyDetector | None = None
     calibration: Any = None
     """Its held-out images, with an attribute `buffer`."""
+    collapse: CollapseMetrics | None = None
+    """What measures neural collapse."""
 
     def sizes(self) -> dict[str, int]:
         """How large network and stores are now.
@@ -115,6 +117,7 @@ def _lsc(
     config.loss.unknown_prior = head.unknown_prior
     targets = f"{head.system.size:,} targets of {head.system.name} in {head.system.dim} dimensions"
     stores = [p.storage_policy for p in strategy.plugins if isinstance(p, EmbeddingReplay)]
+    collapse = [m for m in strategy.evaluator.metrics if isinstance(m, CollapseMetrics)]
     held_out = [p.store for p in strategy.plugins if isinstance(p, NoveltyCalibration)]
     return Trial(
         config=config,
@@ -130,6 +133,7 @@ def _lsc(
         spec=spec,
         detector=detector,
         calibration=next(iter(held_out), None),
+        collapse=next(iter(collapse), None),
     )
 
 

@@ -3,6 +3,7 @@
 from lsc_continual.strategies.analytic import LSCAnalytic
 from lsc_continual.strategies.augmentation import BatchAugmentation
 from lsc_continual.strategies.calibration import NoveltyCalibration
+from lsc_continual.strategies.collapse_metrics import CollapseMetrics
 from lsc_continual.strategies.divergence import DivergenceError, StopOnDivergence
 from lsc_continual.strategies.evaluation import LSCScores, OpenWorldEvaluation
 from lsc_continual.strategies.lsc import LSC
@@ -12,6 +13,7 @@ from lsc_continual.strategies.schedule import CosineDecay
 __all__ = [
     "LSC",
     "BatchAugmentation",
+    "CollapseMetrics",
     "CosineDecay",
     "DivergenceError",
     "EmbeddingReplay",

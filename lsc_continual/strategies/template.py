@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from avalanche.evaluation import PluginMetric
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
@@ -156,7 +157,10 @@ class TrainingTemplate(SupervisedTemplate):
             method = getattr(type(plugin), event, None)
             idle = method is not None and method.__module__ == "avalanche.core"  # does nothing
             if isinstance(plugin, EvaluationPlugin) and method is None:  # makes them up when asked
-                idle = not plugin.metrics and not plugin.loggers
+                nothing = (None, getattr(PluginMetric, event, None))
+                idle = not plugin.loggers and all(
+                    getattr(type(metric), event, None) in nothing for metric in plugin.metrics
+                )
             if not idle and hasattr(plugin, event):
                 callbacks.append(getattr(plugin, event))
         return callbacks
@@ -258,4 +262,5 @@ class TrainingTemplate(SupervisedTemplate):
             self.train_epochs = epochs
 
     def _resumables(self) -> list[Resumable]:
-        return [plugin for plugin in self.plugins if isinstance(plugin, Resumable)]
+        parts = [*self.plugins, *self.evaluator.metrics]
+        return [part for part in parts if isinstance(part, Resumable)]

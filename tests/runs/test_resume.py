@@ -43,7 +43,7 @@ STEPS = 6  # an experience: two epochs of three batches
 KINDS = {
     "adamw": [],
     "sgd": ["train.optimizer=sgd", "train.lr=0.05", "train.schedule=constant"],
-    "affinity": ["allocation=affinity"],
+    "affinity": ["allocation=affinity", "metrics.neural_collapse=true"],
 }
 
 

@@ -18,6 +18,7 @@ from lsc_continual.classifier import TargetClassifier
 from lsc_continual.collapse import NeuralCollapse, neural_collapse
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import classes_in_training
+from lsc_continual.heads import TargetHead
 from lsc_continual.strategies.resumable import Resumable, State
 
 
@@ -26,9 +27,10 @@ class CollapseMetrics(PluginMetric[NeuralCollapse], Resumable):
 
     After each training epoch they are measured on the arriving training data, as the literature
     does it, and after an evaluation on the evaluated stream, over the classes trained on so far.
-    Either takes one more pass over these data, without random changes. Features are the embedding
-    of a `TargetClassifier`, and its targets the classifier's vectors; of other models the input and
-    the weights of the last linear layer. Where there is only one class, nothing is measured.
+    Either takes one more pass over these data, without random changes. Features are what the
+    classifier takes inner products with: of a `TargetClassifier` the embedding (its direction, if
+    the head normalises), of other models the input of the last linear layer. Where there is only
+    one class, nothing is measured.
 
     Embeddings of the data measured are held in memory: 4 · dim bytes an input.
 
@@ -120,16 +122,19 @@ def _answers(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor, Tens
     """Features, labels and predictions, batch by batch, on the CPU; finite ones only."""
     own = hasattr(strategy, "batches")
     loader = strategy.batches(dataset) if own else DataLoader(dataset, strategy.eval_mb_size)
+    classifier = _classifier(strategy.model)
     held: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         held[:] = inputs[:1]
 
-    hook = _classifier(strategy.model).register_forward_pre_hook(keep)
+    hook = classifier.register_forward_pre_hook(keep)
     try:
         for images, labels, *_ in loader:
             output = strategy.model(images.to(strategy.device))
             features, predicted = held[0].flatten(1), output
+            if isinstance(classifier, TargetHead):
+                features = classifier.logits_per_coordinate(features)
             if output.ndim == 2:
                 predicted = output.argmax(1)
             rows = features.isfinite().all(1)

@@ -62,7 +62,8 @@ def test_it_measures_the_embeddings_of_the_classes_seen():
         images, labels, *_ = zip(*test[0].dataset)
         z, y = model.embed(torch.stack(images)), torch.tensor(labels)
     targets = model.head.targets.vectors(torch.arange(2))
-    expected = neural_collapse(z, y, model.head.predict(z), targets)
+    directions = torch.nn.functional.normalize(z, dim=1)  # what the head looks at
+    expected = neural_collapse(directions, y, model.head.predict(z), targets)
     assert metrics.result() == pytest.approx(expected, rel=1e-5)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lsc_continual.targets import Targets
 from reproduce.claims import Claim
-from reproduce.occupancy import PAPERS_LOSS, Embedded, averaged, placements
+from reproduce.occupancy import PAPERS_LOSS, Embedded, averaged, placements, series
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 from reproduce.training import accuracy
 
@@ -53,6 +53,7 @@ def measure(settings: Settings) -> Outcome:
     findings = [
         _finding(rows, "training", "Label prediction by decoding does not change the accuracy."),
         _finding(rows, "test", "The same of test accuracy (our test; the paper reports training)."),
+        _emptiness_finding(rows),
         Finding(
             "Decoding, and a search from there where nobody owns the address, answers what an "
             "exhaustive arg-max over the targets does (our test).",
@@ -73,48 +74,54 @@ def _accuracies(part: str, found: Answers, targets: Targets, embedded: Embedded)
     }
 
 
+def _lost(row: Row, part: str) -> float:
+    """Points of accuracy by which decoding falls behind the nearest owned target."""
+    return row[f"{part}, nearest"] - row[f"{part}, decoded"]
+
+
 def _finding(rows: list[Row], part: str, statement: str) -> Finding:
     """What decoding loses, judged on the papers' loss; a verdict part for each system."""
     lost: dict[str, list[float]] = {}
     for row in rows:
-        lost.setdefault(row["loss"], []).append(row[f"{part}, nearest"] - row[f"{part}, decoded"])
-    own = [row for row in rows if row["loss"] == PAPERS_LOSS]
-    fullest, emptiest = own[0], own[-1]
-    others = ", ".join(
-        f"{name} {min(points):.1f} to {max(points):.1f}"
-        for name, points in lost.items()
-        if name != PAPERS_LOSS
-    )
+        lost.setdefault(row["loss"], []).append(_lost(row, part))
+    listed = "; ".join(f"{_listed(points)} ({loss} loss)" for loss, points in lost.items())
     return Finding(
         statement,
-        f"points of {part} accuracy lost against the nearest owned target, {PAPERS_LOSS} loss: "
-        f"{lost[PAPERS_LOSS][0]:.1f} with {fullest['occupancy']} owned, "
-        f"{lost[PAPERS_LOSS][-1]:.1f} with {emptiest['occupancy']}, at most "
-        f"{max(lost[PAPERS_LOSS]):.1f}; {others}",
+        f"points of {part} accuracy lost against the nearest owned target, from the fullest system "
+        f"to the emptiest: {listed}",
         Verdict.of(*(abs(points) <= _UNCHANGED for points in lost[PAPERS_LOSS])),
     )
 
 
+def _emptiness_finding(rows: list[Row]) -> Finding:
+    lost = {name: [_lost(row, "test") for row in own] for name, own in series(rows).items()}
+    return Finding(
+        "The emptier the system, the more decoding loses (our test).",
+        "points of test accuracy lost: "
+        + "; ".join(f"{name}: {_listed(points)}" for name, points in lost.items()),
+        Verdict.of(*(points == sorted(points) for points in lost.values())),
+    )
+
+
+def _listed(points: list[float]) -> str:
+    return ", ".join(f"{each:.1f}" for each in points)
+
+
 def _draw(rows: list[Row]) -> Figure:
-    losses = list(dict.fromkeys(row["loss"] for row in rows))
-    figure = Figure(figsize=(4.2 * len(losses), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(losses), sharey=True, squeeze=False)[0]
-    for axes, loss in zip(panels, losses, strict=True):
-        own = [row for row in rows if row["loss"] == loss]
+    several = series(rows)
+    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(several), sharey=True)
+    for axes, (name, own) in zip(panels, several.items(), strict=True):
+        places = [row["share"] for row in own]
         for color, part in (("C0", "training"), ("C1", "test")):
             for style, way in (("o-", "nearest"), ("s--", "decoded")):
-                key = f"{part}, {way}"
-                axes.plot(
-                    [row["share"] for row in own],
-                    [row[key] for row in own],
-                    color + style,
-                    markersize=4,
-                    label=f"{key} owned target" if way == "nearest" else f"{key} address",
-                )
-        axes.set(title=f"{loss} loss", xscale="log", xlabel="occupancy of the system")
+                values = [row[f"{part}, {way}"] for row in own]
+                label = f"{part}, {'nearest owned target' if way == 'nearest' else 'decoding'}"
+                axes.plot(places, values, color + style, markersize=4, label=label)
+        axes.set(title=name, xscale="log", xlabel="occupancy of the system")
         axes.invert_xaxis()
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("accuracy, %")
+    panels[0].set_ylabel(f"accuracy, %, {PAPERS_LOSS} loss")
     panels[0].legend(fontsize="small")
     return figure
 

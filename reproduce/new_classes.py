@@ -16,7 +16,7 @@ from lsc_continual.novelty import available_scores
 from lsc_continual.novelty.base import Placed
 from lsc_continual.targets import Targets
 from reproduce.claims import Claim
-from reproduce.occupancy import PAPERS_LOSS, Placement, averaged, placements
+from reproduce.occupancy import PAPERS_LOSS, Placement, averaged, placements, series
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 
 _FALSE_ALARMS = 0.05
@@ -176,15 +176,16 @@ def _findings(alarms: list[Row], quality: list[Row]) -> list[Finding]:
 def _draw(alarms: list[Row], drawn: dict[str, dict[str, Curve]]) -> Figure:
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for color, loss in zip(("C0", "C1"), dict.fromkeys(row["loss"] for row in alarms)):
-        own = [row for row in alarms if row["loss"] == loss]
+    for color, (name, own) in zip(("C0", "C1"), series(alarms).items(), strict=True):
+        places = [row["share"] for row in own]
         for style, key in (("o-", "detected"), ("s--", "false alarms")):
-            places = [row["share"] for row in own]
             values = [row[key] for row in own]
-            left.plot(places, values, color + style, markersize=4, label=f"{key}, {loss}")
-    left.set(xscale="log", xlabel="occupancy of the system", ylabel="nobody's, %")
+            left.plot(places, values, color + style, markersize=4, label=f"{key}: {name}")
+    left.set(xscale="log", xlabel="occupancy of the system", ylabel="nobody's address, %")
     left.invert_xaxis()
-    left.legend(fontsize="small")
+    left.legend(fontsize="x-small", loc="upper left")
+    left.set_yticks(range(0, 101, 20))
+    left.set_ylim(top=140)  # room for the legend
     name, found = list(drawn.items())[len(drawn) // 2]
     for score in _DRAWN:
         points = 100 * found[score].false_alarms, 100 * found[score].detected

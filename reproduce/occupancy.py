@@ -116,11 +116,11 @@ def placements(settings: Settings) -> list[Placement]:
     for seed, loss, group in product(range(settings.seeds), _LOSSES, groups):
         names = ", ".join(f"{system.name} in {system.dim}" for system in group)
         settings.say(f"training by the {loss} loss: {names} dimensions, seed {seed}")
-        found += _trained(data, classes, group, loss, seed, settings)
+        found += trained(data, classes, group, loss, seed, settings)
     return found
 
 
-def _trained(
+def trained(
     data: Data,
     classes: int,
     group: list[VectorSystem],
@@ -128,7 +128,11 @@ def _trained(
     seed: int,
     settings: Settings,
 ) -> list[Placement]:
-    """One encoder with a projection into each system of a group."""
+    """One encoder with a projection into each system of a group.
+
+    Args:
+        data: whose first labels, so many `classes`, are trained on.
+    """
     known = range(classes)
     per_head, unknown_prior = _LOSSES[loss]
     heads = [TargetHead(system, unknown_prior=unknown_prior, seed=seed) for system in group]
@@ -157,6 +161,15 @@ def _trained(
         Placement(loss, head, *map(Embedded, each, labels))
         for head, each in zip(heads, zip(*embedded, strict=True), strict=True)
     ]
+
+
+def series(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows of the papers' loss in two orders of falling occupancy, by what changes in them."""
+    own = [row for row in rows if row["loss"] == PAPERS_LOSS]
+    return {
+        "V21 in more dimensions": [row for row in own if row["system"].startswith("v21,")],
+        "64 dimensions, V11 to V33": [row for row in own if row["system"].endswith("n = 64")],
+    }
 
 
 def averaged(rows: list[Row], by: Sequence[str]) -> list[Row]:

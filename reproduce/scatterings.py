@@ -258,7 +258,7 @@ def _density_findings(rows: list[Row]) -> list[Finding]:
             spread = row["widest to a neighbour, °"] / row["smallest angle, °"]
             spreads[row["level"]] = max(spread, spreads.get(row["level"], 0.0))
     rivals = []
-    for system in _several([_SHOWN]):
+    for system in _several([_SHOWN])[1:]:  # level 0 is itself a permutation system
         m, k, size = largest_permutation_system(_SHOWN, system.max_cosine + _EXACT)
         rivals.append((system.level, system.size, f"{size:.1e} of V^({m},{k})", system.size > size))
     return [

@@ -51,7 +51,9 @@ def measure(settings: Settings) -> Outcome:
         several.append(row)
     rows = averaged(several, ["loss", "system"])
     findings = [
-        _finding(rows, "training", "Label prediction by decoding does not change the accuracy."),
+        _finding(
+            rows, "training", "Label prediction by decoding does not change training accuracy."
+        ),
         _finding(rows, "test", "The same of test accuracy (our test; the paper reports training)."),
         _emptiness_finding(rows),
         Finding(

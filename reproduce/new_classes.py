@@ -205,9 +205,10 @@ CLAIMS = [
         """
 The abstract says that decoding lets one predict the existence of new classes; how, could not be
 read. Our reading: a decoded address that no class owns announces a new one. Known are the
-characters that the networks of `decoding` were trained on; of new ones the same number (623 with
-`--full`) was never shown. Test drawings of both are compared by this test and by every novelty
-score of the package; a fifth of the known ones is left out for the scores that have to be fitted.
+characters that the networks of `decoding` were trained on; the next ones in Omniglot's order, as
+many (623 with `--full`) and partly of the same alphabet, were never shown. Test drawings of both
+are compared by this test and by every novelty score of the package; a fifth of the known ones is
+left out for the scores that have to be fitted.
 
 The test has a single threshold, and so its own rate of false alarms: the first table gives it, and
 what `maxcos` (the cosine to the nearest owned target) and `auto` (the default of the package)

@@ -153,8 +153,8 @@ def trained(
     augment = RandomGeometry(rotate=10, translate=0.1, zoom=0.1)
     for _ in train(model, criterion, images, recipe, seed=seed, augment=augment):
         pass
-    new = data.test.rows((data.test.labels >= classes).nonzero()[:, 0][: 5 * classes])
-    parts = [images, data.test.of_classes(known), new]
+    new = (data.test.labels >= classes) & (data.test.labels < 2 * classes)
+    parts = [images, data.test.of_classes(known), data.test.rows(new.nonzero()[:, 0])]
     embedded = [outputs(model, part.images).split(dims, dim=1) for part in parts]
     labels = [part.labels for part in parts]
     return [

@@ -9,7 +9,14 @@ from importlib import import_module
 from lsc_continual.errors import unknown_name
 from reproduce.outcome import Outcome, Settings
 
-_MODULES = ("class_encoding", "neural_collapse")
+_MODULES = (
+    "decoding",
+    "prediction_time",
+    "new_classes",
+    "scatterings",
+    "class_encoding",
+    "neural_collapse",
+)
 """In the order of the page: that of the papers."""
 
 

@@ -30,7 +30,7 @@ class Settings:
 
     full: bool = False
     root: Path = Path("data")
-    arrays: Mapping[str, Path] = field(default_factory=dict)
+    arrays: Mapping[str, Path] = field(default_factory=dict, hash=False)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seeds: int = 1
     say: Callable[[str], None] = print

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 import torch
@@ -61,10 +61,17 @@ def target_label(z: Tensor, targets: Targets) -> Tensor:
     return targets.label_tensor(z)[targets.nearest(z).ordinal]
 
 
-def rows(settings: Settings) -> Iterator[dict[str, object]]:
-    """A row for each encoder, number of classes and way to predict."""
+def rows(
+    settings: Settings, encoders: Collection[str] | None = None
+) -> Iterator[dict[str, object]]:
+    """A row for each encoder, number of classes and way to predict.
+
+    Args:
+        encoders: names of those to measure; by default all.
+    """
     batch = _BATCH_QUICK if settings.quick else _BATCH[settings.device.type]
-    for name, (build, shape) in _ENCODERS.items():
+    for name in _ENCODERS if encoders is None else encoders:
+        build, shape = _ENCODERS[name]
         torch.manual_seed(0)
         body = build()
         projection = nn.Linear(int(body.num_features), settings.system.dim)  # type: ignore[arg-type]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from threading import Thread
 
 from rich.console import Console
 
@@ -44,8 +46,8 @@ def carry_out(cases: Sequence[Case], jobs: int, gpus: int) -> Iterator[Ended | C
     """Run cases, `jobs` at a time; each one is told when it starts, and how it ended.
 
     A process for each, so that whatever happens in one leaves the others alone. They are copies of
-    one that has loaded the libraries. When the caller stops listening (Ctrl-C), they end after
-    their next step; a run that can be resumed leaves a checkpoint then.
+    one that has loaded the libraries. When the caller stops listening (Ctrl-C) or is killed, they
+    end after their next step; a run that can be resumed leaves a checkpoint then.
 
     Args:
         gpus: how many there are; with several, runs that may choose (`train.device=auto`) are dealt
@@ -99,6 +101,7 @@ def _ended(worker: _Worker) -> Ended:
 
 def _work(case: Case, threads: int, device: str | None, answer: Connection) -> None:
     """What a process does: carry out or go on with a run, and answer what the problem was."""
+    Thread(target=_end_with_the_caller, daemon=True).start()
     try:
         # A filter would not do: Avalanche switches its deprecation warnings on again.
         warnings.showwarning = lambda *_: None
@@ -122,8 +125,17 @@ def _work(case: Case, threads: int, device: str | None, answer: Connection) -> N
         except LSCError as error:
             answer.send((str(error), True))
         except runs.InterruptedRunError:
-            answer.send(("it was interrupted", False))
+            with suppress(BrokenPipeError):  # nobody listens where the caller was killed
+                answer.send(("it was interrupted", False))
         except Exception as error:
             answer.send((f"{type(error).__name__}: {first_line(error)}", False))
     except KeyboardInterrupt:  # the caller has it too, and speaks
         os._exit(130)
+
+
+def _end_with_the_caller() -> None:
+    """Wait for the end of the process that asked for this run, and stop the run then."""
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from lsc_continual import LSCError
 from lsc_continual.cli.main import app
 from lsc_continual.compare.cases import Comparison
 from lsc_continual.compare.summary import figures_of, summarize, table_of
-from tests.processes import Process
+from tests.processes import PATIENCE, Process
 
 QUICK = [
     "scenario=split-digits",
@@ -158,6 +159,23 @@ def test_ctrl_c_stops_all_quietly_and_the_same_command_goes_on(tmp_path):
     assert "finished runs are kept" in errors
     assert "Traceback" not in output + errors
     assert any((tmp_path / "runs" / "lsc-seed0" / "checkpoints").glob("step-*"))
+
+
+def test_a_killed_comparison_leaves_no_run_behind(tmp_path):
+    arguments = ["compare", *settings(tmp_path / "runs", "strategies=lsc", "seeds=1")]
+    process = Process(tmp_path, *arguments, "train.epochs=4000", "--jobs", "1")
+    run = tmp_path / "runs" / "lsc-seed0"
+    try:
+        process.wait_until(lambda: any(run.glob("events*")))
+        process.send(signal.SIGKILL)
+        _, output, errors = process.end()
+    finally:
+        process.stop()
+    end = time.monotonic() + PATIENCE
+    while not any((run / "checkpoints").glob("step-*")):  # written when it is told to stop
+        assert time.monotonic() < end, "the run goes on"
+        time.sleep(0.05)
+    assert "Traceback" not in output + errors
 
 
 def test_the_best_are_set_in_bold_but_never_a_bound():

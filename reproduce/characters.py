@@ -36,6 +36,10 @@ class Characters:
         self._learned: dict[Learner, Progress] = {}
 
     @property
+    def train_images(self) -> int:
+        return len(self._data.train.labels)
+
+    @property
     def test_images(self) -> int:
         return len(self._data.test.labels)
 
@@ -62,17 +66,17 @@ class Characters:
 
 
 class Strided(nn.Sequential):
-    """Convolutions that each halve the side of 28×28 images: small, for many networks on a CPU."""
+    """Convolutions that each halve the side of grey images: small, for many networks on a CPU."""
 
-    def __init__(self, widths: Sequence[int] = (16, 32, 64)) -> None:
+    def __init__(self, side: int = 28, widths: Sequence[int] = (16, 32, 64)) -> None:
         layers: list[nn.Module] = []
         inputs = 1
         for width in widths:
             layers += [nn.Conv2d(inputs, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width)]
             layers += [nn.ReLU()]
-            inputs = width
+            inputs, side = width, (side + 1) // 2
         super().__init__(*layers, nn.Flatten())
-        self.num_features = 16 * inputs
+        self.num_features = side * side * inputs
 
 
 _made: list[tuple[Settings, Characters]] = []

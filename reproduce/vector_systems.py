@@ -48,7 +48,7 @@ class _Scale:
 _QUICK = (
     _Scale(5_000, 5_000, 16, 1000, wide=True),
     _Scale(50_000, 50_000, 1, 1000),
-    _Scale(600_000, 30_000, 1, 200),
+    _Scale(600_000, 15_000, 1, 200),
 )
 _FULL = (
     _Scale(5_000, 5_000, 300, 5_000, wide=True),
@@ -188,7 +188,7 @@ def _pairs(groups: dict[str, _Group], one: str, other: str) -> list[tuple[str, _
             [(d, r) for (n, d), r in group.items() if n == name] for name in (one, other)
         )
         for (dim, run), (dim_other, run_other) in zip(ours, theirs, strict=True):
-            where = f"{classes}, {dim} and {dim_other} dimensions"
+            where = f"{classes} ({dim}, {dim_other} dimensions)"
             found.append((where, run, run_other))
     return found
 
@@ -217,7 +217,9 @@ def _v21_first(groups: dict[str, _Group]) -> Finding:
 
 
 def _interpolated(groups: dict[str, _Group]) -> Finding:
-    pairs = [p for p in _pairs(groups, "v21", "a-interpolated") if not p[0].startswith("char")]
+    pairs = [
+        p for p in _pairs(groups, "v21", "a-interpolated") if not p[0].startswith("characters")
+    ]
     return Finding(
         "V21 trains faster than the interpolated A_n, up to 600,000 classes.",
         f"training accuracy, {_compared(pairs)}",
@@ -275,7 +277,7 @@ the paper has: class c is an image of Fashion-MNIST turned, zoomed and mirrored 
 (`reproduce/synthetic.py`), training sees 16 slightly moved versions, the test another. Each system
 stands in the fewest dimensions that hold all classes and, where a second row says so, in 384 (P_n:
 20). In the quick setting (14×14 pixels, three strided convolutions) 50,000 classes are seen once
-each and only every twentieth of 600,000: "images a class" says how often, and accuracies there are
+each and only one in forty of 600,000: "images a class" says how often, and accuracies there are
 those of classes that were seen. `--full` shows 5,000, 50,000 and 600,000 classes 300, 150 and 60
 times to a residual network at 28×28.
 """,

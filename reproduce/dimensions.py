@@ -104,10 +104,11 @@ def _draw(cosine: dict[int, Progress], learned: Characters) -> Figure:
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for number, (dim, progress) in enumerate(cosine.items()):
-        left.plot(progress.epochs, progress.training, f"C{number}-", label=f"{dim}, training")
-        left.plot(progress.epochs, progress.test, f"C{number}:", label=f"{dim}, test")
-    left.set(xlabel="epochs", ylabel="accuracy, %", title=f"{learned.classes} characters, V21")
-    left.legend(fontsize="x-small", ncols=2)
+        left.plot(progress.epochs, progress.training, f"C{number}-", label=f"{dim} dimensions")
+        left.plot(progress.epochs, progress.test, f"C{number}:")
+    left.set(xlabel="epochs", ylabel="accuracy, %: training, test (dotted)")
+    left.set(title=f"{learned.classes} characters, V21")
+    left.legend(fontsize="x-small", loc="center right", bbox_to_anchor=(1, 0.68))
     dims = list(cosine)
     right.plot(dims, [one.test[-1] for one in cosine.values()], "C0o-", label="test, %")
     right.set(xscale="log", xlabel="dimensions", ylabel="final test accuracy, %")
@@ -118,7 +119,9 @@ def _draw(cosine: dict[int, Progress], learned: Characters) -> Figure:
         epochs.plot(*zip(*places, strict=True), style, label=f"epochs to {level} %")
     epochs.set(ylabel="epochs to a training accuracy", ylim=(0, None))
     lines = [*right.get_lines(), *epochs.get_lines()]
-    right.legend(lines, [line.get_label() for line in lines], fontsize="x-small", loc="center")
+    right.legend(
+        lines, [line.get_label() for line in lines], fontsize="x-small", loc="upper center"
+    )
     for axes in (left, right):
         axes.grid(alpha=0.3)
     return figure

@@ -116,7 +116,8 @@ def _draw(cosine: dict[int, Progress], learned: Characters) -> Figure:
     for level, style in zip(LEVELS, ("C1v:", "C1o--", "C1^-"), strict=True):
         reached = [cosine[dim].epochs_to(level) for dim in dims]
         places = [(dim, value) for dim, value in zip(dims, reached) if value is not None]
-        epochs.plot(*zip(*places, strict=True), style, label=f"epochs to {level} %")
+        if places:
+            epochs.plot(*zip(*places, strict=True), style, label=f"epochs to {level} %")
     epochs.set(ylabel="epochs to a training accuracy", ylim=(0, None))
     lines = [*right.get_lines(), *epochs.get_lines()]
     right.legend(

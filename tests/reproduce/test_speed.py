@@ -34,6 +34,7 @@ def test_a_level_that_neither_reached_decides_nothing():
     quick, slow = progress(60.0, 85.0), progress(30.0, 60.0)
     assert faster(quick, slow) == [True, True]
     assert faster(slow, quick) == [False, False]
+    assert faster(progress(60.0), progress(58.0)) == [False]  # by less than a tenth
     assert judged(faster(progress(1.0), progress(2.0))) is Verdict.OPEN
 
 

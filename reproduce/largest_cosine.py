@@ -88,12 +88,12 @@ def _draw(progress: dict[str, Progress]) -> Figure:
         points = [(cosines[name], value) for name, value in reached.items() if value is not None]
         if points:
             left.plot(*zip(*points, strict=True), "o-", label=f"{level} %")
-    left.set(ylabel="epochs to a training accuracy", ylim=(0, None))
+    left.set(ylabel="epochs to a training accuracy")
     left.legend(fontsize="x-small")
     right.plot(list(cosines.values()), [one.test[-1] for one in progress.values()], "C0o-")
-    right.set(ylabel="final test accuracy, %", ylim=(0, None))
+    right.set(ylabel="final test accuracy, %")
     for axes in (left, right):
-        axes.set(xlabel="largest cosine of the system")
+        axes.set(xlabel="largest cosine of the system", ylim=(0, 1.05 * axes.get_ylim()[1]))
         axes.grid(alpha=0.3)
     return figure
 

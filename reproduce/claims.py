@@ -10,6 +10,10 @@ from lsc_continual.errors import unknown_name
 from reproduce.outcome import Outcome, Settings
 
 _MODULES = (
+    "vector_systems",
+    "dimensions",
+    "cross_entropy",
+    "largest_cosine",
     "decoding",
     "prediction_time",
     "new_classes",

@@ -92,8 +92,8 @@ class LatentPointCollapse(SupervisedPlugin, Resumable, supports_distributed=True
 
     The loss pushes an embedding away from 0 and the penalty pulls it there. Where the two balance,
     there is one point for each class, on which the embeddings of the class collapse: with logits
-    f = W z the point at which ‖W_y − Σ_c p_c W_c‖ = 2γ‖z‖/d. The embedding has to come from a linear
-    layer, as those of a `TargetClassifier` do.
+    f = W z the point at which ‖W_y − Σ_c p_c W_c‖ = 2γ‖z‖/d. The embedding has to come from a
+    linear layer, as those of a `TargetClassifier` do.
 
     The loss has to see the norm of the embedding. Use it with a head of `normalize=False` (the
     structured softmax on raw embeddings) or the Euclidean loss; targets have length 1 and do not

@@ -90,7 +90,8 @@ def test_the_penalty_joins_the_loss_of_every_step_and_reaches_the_encoder():
     strategy.train(make_blob_stream().train_stream[0])
     assert len(plugin.seen) == 10
     for added, expected in plugin.seen:
-        assert added == pytest.approx(expected) and added > 0
+        assert added == pytest.approx(expected)
+        assert added > 0
 
 
 def test_raw_embeddings_shrink_and_classes_stay_apart():

@@ -18,7 +18,6 @@ from reproduce.training import Recipe, accuracy, outputs, train
 _NEAR = 0.2
 """A coordinate lies in a mode if it is that near, in half the distance of the two modes."""
 _SAMPLE = 10_000
-"""Training images that collapse is measured on."""
 
 
 @dataclass(frozen=True)
@@ -76,27 +75,43 @@ class Plan:
     """How long and how fast. The published one is 800 epochs, as in the paper.
 
     Args:
-        speed: learning rate of the classifier by that of the rest.
         growth: share of the training in which γ goes through its schedule.
+        pace: the classifier's learning rate by that of the rest. While γ grows, the latent
+            vanishes unless the classifier's weights grow like √γ: near 0, the curvature of the
+            cross-entropy is of the order of their squares, that of the penalty is 2γ/d. Steps of
+            Adam are as large as the learning rate, so few steps have to be larger.
     """
 
     recipe: Recipe
     encoder: str
-    speed: float
+    options: dict[str, int]
     growth: float
+    pace: float
 
 
 def plan(settings: Settings) -> Plan:
     """The published course, or a short one between the same end points."""
     return settings.pick(
-        Plan(Recipe(6, 64, lr=1e-3, decay=5e-4, cosine=False), "mlp", speed=300, growth=0.7),
+        Plan(
+            Recipe(6, 64, lr=1e-3, decay=5e-4, cosine=False),
+            "mlp",
+            {"width": 128},
+            growth=0.6,
+            pace=300.0,
+        ),
         Plan(
             Recipe(800, 128, lr=4e-4, decay=5e-4, cosine=False),
             "resnet18-cifar",
-            speed=1,
+            {},
             growth=ICLR_2025.span / 800,
+            pace=1.0,
         ),
     )
+
+
+def _sample(data: Data) -> Part:
+    """Training images that the spread is measured on."""
+    return data.train.rows(torch.arange(min(_SAMPLE, len(data.train.labels))))
 
 
 @dataclass
@@ -108,22 +123,23 @@ class Trained:
 
 
 def trained(variant: Variant, data: Data, settings: Settings, seed: int) -> Trained:
-    """Train one variant on all training images."""
+    """Train one variant on the training images."""
     course = plan(settings)
     recipe = course.recipe
     classes = int(data.train.labels.max()) + 1
     torch.manual_seed(seed)
-    network = Network(make_encoder(course.encoder, data.shape), variant, classes)
+    network = Network(
+        make_encoder(course.encoder, data.shape, options=course.options), variant, classes
+    )
     network.to(settings.device)
-    fast = recipe.lr * course.speed
     optimizer = torch.optim.AdamW(
         [
             {"params": network.latent.parameters(), "weight_decay": recipe.decay},
-            # What weight decay takes off in a step is the product of both.
+            # What weight decay takes off in a step is its product with the learning rate.
             {
                 "params": network.classifier.parameters(),
-                "lr": fast,
-                "weight_decay": recipe.decay / course.speed,
+                "lr": recipe.lr * course.pace,
+                "weight_decay": recipe.decay / course.pace,
             },
         ],
         lr=recipe.lr,
@@ -136,15 +152,16 @@ def trained(variant: Variant, data: Data, settings: Settings, seed: int) -> Trai
         nonlocal done
         progress = done / steps
         done += 1
-        optimizer.param_groups[0]["lr"] = recipe.lr * decayed(progress)
+        optimizer.param_groups[0]["lr"] = recipe.lr * decayed(progress)  # not the classifier's
         result = F.cross_entropy(output, labels)
         if variant.penalised:
             assert network.features is not None
-            result = result + ICLR_2025(network.features, progress / course.growth * ICLR_2025.span)
+            position = progress / course.growth * ICLR_2025.span
+            result = result + ICLR_2025(network.features, position)
         return result
 
     rows: list[Row] = []
-    sample = data.train.rows(torch.arange(min(_SAMPLE, len(data.train.labels))))
+    sample = _sample(data)
     for epoch in train(network, loss, data.train, recipe, seed=seed, optimizer=optimizer):
         if epoch % max(1, recipe.epochs // 50) == 0 or epoch == recipe.epochs:
             spread = Spread.of(outputs(network.latent, sample.images), sample.labels)
@@ -174,7 +191,7 @@ class Spread:
         """FloatTensor[count, dim], LongTensor[count] -> their spread."""
         z = z.double()
         groups = [z[labels == label] for label in labels.unique()]
-        within = torch.stack([group.var(0).sum() for group in groups]).mean()
+        within = torch.stack([group.var(0, correction=0).sum() for group in groups]).mean()
         between = torch.stack([group.mean(0) for group in groups]).var(0, correction=0).sum()
         return cls(within.item(), (within / between).item())
 
@@ -204,17 +221,28 @@ def variation(z: Tensor) -> float:
     return (norms.std() / norms.mean()).item()
 
 
+@torch.no_grad()
 def figures_of(network: Network, data: Data) -> Row:
-    """All that is measured of a trained network."""
+    """All that is measured of a trained network.
+
+    The spread "by answer" takes what the network says for the class, as the authors' code does: a
+    training image that it gets wrong then counts where it lies.
+    """
     row: Row = {}
-    seen: Part = data.train.rows(torch.arange(min(_SAMPLE, len(data.train.labels))))
+    seen = _sample(data)
     for part, name in ((data.train, "training"), (data.test, "test")):
         row[f"{name} accuracy"] = accuracy(outputs(network, part.images).argmax(1), part.labels)
     z = outputs(network.latent, seen.images)
-    spread = Spread.of(z, seen.labels)
-    row |= {"within": spread.within, "within / between": spread.relative}
-    unseen = Spread.of(outputs(network.latent, data.test.images), data.test.labels)
-    row["test: within / between"] = unseen.relative
+    for part, latent, name in (
+        (seen, z, ""),
+        (data.test, outputs(network.latent, data.test.images), "test: "),
+    ):
+        by_label = Spread.of(latent, part.labels)
+        by_answer = Spread.of(latent, network.classifier(latent).argmax(1))
+        if not name:
+            row["within"] = by_label.within
+        row[f"{name}within / between"] = by_label.relative
+        row[f"{name}by answer"] = by_answer.relative
     row["in two modes, %"] = binarity(z)
     row["vertices"] = sign_patterns(z, seen.labels)
     row["variation of ‖z‖"] = variation(z)

@@ -22,7 +22,7 @@ def test_spread_is_the_trace_of_the_covariances():
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(30, 3, generator=generator)
     labels = torch.arange(30) % 2
-    covariances = [torch.cov(z[labels == label].T) for label in (0, 1)]
+    covariances = [torch.cov(z[labels == label].T, correction=0) for label in (0, 1)]
     means = torch.stack([z[labels == label].mean(0) for label in (0, 1)])
     between = ((means - means.mean(0)) ** 2).sum(1).mean()
     within = (covariances[0].trace() + covariances[1].trace()) / 2
@@ -61,7 +61,7 @@ def digits() -> Data:
 
 def test_the_penalty_collapses_a_small_network_and_leaves_its_answers(monkeypatch):
     plan = collapse.Plan(
-        collapse.Recipe(30, 50, lr=1e-3, decay=5e-4, cosine=False), "mlp", speed=500, growth=0.7
+        collapse.Recipe(30, 50, lr=1e-3, decay=5e-4, cosine=False), "mlp", {}, 0.7, pace=500
     )
     monkeypatch.setattr(collapse, "plan", lambda settings: plan)
     settings = Settings(say=lambda line: None)

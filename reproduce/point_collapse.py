@@ -216,14 +216,15 @@ of the rest falls along a cosine, as in the authors' newer code.
 
 What the quick setting changes is ours: a perceptron, six epochs, and γ goes from end point to end
 point in 3,400 steps instead of 148,000. The latent vanishes as γ grows (accuracy of chance) unless
-the classifier's weights grow as fast. They do so by steps of the size of the learning rate, so that
-of the classifier is 300 times that of the rest, for all variants, and its weight decay as much less.
+the classifier's weights grow as fast. They do so by steps of the size of the learning rate, so
+that of the classifier is 300 times that of the rest, for all variants, and its weight decay as much
+less.
 
 "Within" is the trace of the covariance within a class, of 10,000 training images at most, while the
 authors' code takes the mean of the matrix's elements: only ratios can be compared with the paper.
-As all of the latent shrinks, what the variance is by that between classes is judged beside it. There,
-training images that the network gets wrong count much; "by answer" are the same figures with what
-the network says for the class, as in the authors' code.
+As all of the latent shrinks, what the variance is by that between classes is judged beside it.
+There, training images that the network gets wrong count much; "by answer" are the same figures with
+what the network says for the class, as in the authors' code.
 """,
         measure,
     )

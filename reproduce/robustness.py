@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 from reproduce.claims import Claim
-from reproduce.collapse import trained, variants
-from reproduce.data import Data, Part, load
+from reproduce.collapse import load_images, trained, variants
+from reproduce.data import Data, Part
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 from reproduce.training import outputs
 
@@ -101,7 +101,7 @@ def measure(settings: Settings) -> Outcome:
     names |= settings.pick({}, {"split-cifar100": "CIFAR-100"})
     found: dict[str, dict[str, Distances]] = {}
     for scenario, title in names.items():
-        data = load(scenario, settings)
+        data = load_images(scenario, settings)
         everything: dict[str, list[Distances]] = {name: [] for name in _NETWORKS}
         for seed in range(settings.seeds):
             networks: dict[str, nn.Module] = {}

@@ -124,6 +124,18 @@ class Trained:
     course: list[Row]
 
 
+_KEPT: dict[tuple[str, str, int, bool], Trained] = {}
+"""Trained before in this process, by scenario, variant, seed and setting: claims share them."""
+
+
+def network_of(scenario: str, data: Data, name: str, seed: int, settings: Settings) -> Trained:
+    """The variant of this name, trained on the data of the scenario unless it has been before."""
+    key = scenario, name, seed, settings.full
+    if key not in _KEPT:
+        _KEPT[key] = trained(variants(settings)[name], data, settings, seed)
+    return _KEPT[key]
+
+
 def trained(variant: Variant, data: Data, settings: Settings, seed: int) -> Trained:
     """Train one variant on the training images."""
     course = plan(settings)

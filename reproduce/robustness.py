@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 from reproduce.claims import Claim
-from reproduce.collapse import load_images, trained, variants
+from reproduce.collapse import load_images, network_of
 from reproduce.data import Data, Part
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 from reproduce.training import outputs
@@ -107,7 +107,7 @@ def measure(settings: Settings) -> Outcome:
             networks: dict[str, nn.Module] = {}
             for name in _NETWORKS:
                 settings.say(f"{title}, {name}, seed {seed}: training")
-                networks[name] = trained(variants(settings)[name], data, settings, seed).network
+                networks[name] = network_of(scenario, data, name, seed, settings).network
             inputs = all_right(list(networks.values()), data)
             for name, network in networks.items():
                 settings.say(f"{title}, {name}, seed {seed}: attacks")

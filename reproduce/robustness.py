@@ -47,9 +47,7 @@ def attacked(network: nn.Module, inputs: Part, others: Tensor, seed: int, steps:
     # DeepFool follows gradients of the logits (as the paper does), HopSkipJump only asks for
     # answers, so that no gradient is too small, too large or too rough for it.
     deepfool = foolbox.attacks.L2DeepFoolAttack()
-    hopskipjump = foolbox.attacks.HopSkipJumpAttack(
-        steps=steps, max_gradient_eval_steps=300, tensorboard=None
-    )
+    hopskipjump = foolbox.attacks.HopSkipJumpAttack(steps=steps)
     torch.manual_seed(seed)
     criterion = foolbox.Misclassification(inputs.labels)
     starts = nearest_of_another_class(network, inputs, others)
@@ -112,7 +110,7 @@ def measure(settings: Settings) -> Outcome:
             for name, network in networks.items():
                 settings.say(f"{title}, {name}, seed {seed}: attacks")
                 some = attacked(
-                    network, inputs, data.test.images[:2000], seed, settings.pick(20, 64)
+                    network, inputs, data.test.images[:2000], seed, settings.pick(30, 64)
                 )
                 everything[name].append(some)
         found[title] = {

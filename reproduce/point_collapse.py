@@ -65,8 +65,8 @@ def _findings(results: dict[str, dict[str, Row]]) -> list[Finding]:
     pairs = having(*_PAIR).values()
     gains = [lpc["test accuracy"] - linear["test accuracy"] for lpc, linear in pairs]
 
-    def collapses(key: str) -> bool:
-        return all(10 * lpc[key] <= linear[key] for lpc, linear in pairs)
+    def collapse(*keys: str) -> Verdict:
+        return Verdict.of(*(10 * lpc[key] <= linear[key] for key in keys for lpc, linear in pairs))
 
     absolute = "{0[within]:.1e} against {1[within]:.1e}"
     relative = (
@@ -84,15 +84,13 @@ def _findings(results: dict[str, dict[str, Row]]) -> list[Finding]:
             "The penalty collapses the variance within a class: 3.2e-12 against 0.671 "
             "(CIFAR-100), 1.2e-12 against 6.9 (CIFAR-10).",
             each(absolute, "LPC", "linear"),
-            Verdict.of(collapses("within")),
+            collapse("within"),
         ),
         Finding(
             "It is not only that everything shrinks: divided by the variance between classes, the "
             "variance within falls, too (our test: at least tenfold).",
             each(relative, "LPC", "linear"),
-            Verdict.of(
-                *(collapses(key) for key in ("within / between", "by answer", "test: by answer"))
-            ),
+            collapse("within / between", "by answer", "test: by answer"),
         ),
         Finding(
             "That costs no accuracy (ours: no more than half a point).",

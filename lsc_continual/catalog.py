@@ -226,6 +226,20 @@ LOSSES = Catalog(
     },
 )
 
+_COLLAPSE = "lsc_continual.strategies.point_collapse:"
+
+COLLAPSES = Catalog(
+    "collapse penalty",
+    {
+        "iclr-2025": Entry(_COLLAPSE + "ICLR_2025", "γz², γ from 1e-2 × 1.05 an epoch to 1e6"),
+        "repository-2025": Entry(
+            _COLLAPSE + "REPOSITORY_2025",
+            "γz², γ from 1e-4 × 2 each 5 epochs to 1e3, then × 1.25 to 1e6",
+        ),
+        "exponential": Entry(_COLLAPSE + "EXPONENTIAL", "γ exp(z²), γ = 10: of the first version"),
+    },
+)
+
 _NOVELTY = "lsc_continual.novelty."
 
 SCORES = Catalog(

@@ -15,7 +15,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lsc_continual.catalog import ALLOCATIONS, LOSSES, PEERS, SCENARIOS, SCORES, STRATEGIES
+from lsc_continual.catalog import (
+    ALLOCATIONS,
+    COLLAPSES,
+    LOSSES,
+    PEERS,
+    SCENARIOS,
+    SCORES,
+    STRATEGIES,
+)
 from lsc_continual.errors import LSCError, unknown_name
 
 
@@ -69,6 +77,8 @@ class LossConfig:
     scale: float | None = None  # of the head; default: 16, or 4 ln(classes) if that is more
     unknown_prior: float | None = None  # ω, weight of the unowned targets; default 25/size
     normalize: bool = True  # compare directions only
+    collapse: str | None = None  # growing penalty on raw embeddings, for normalize=false or
+    # loss=euclidean (Latent Point Collapse): iclr-2025, repository-2025 or exponential
 
 
 @dataclass
@@ -414,6 +424,8 @@ def _check(config: DictConfig) -> None:
     ALLOCATIONS[config.allocation.name]
     LOSSES[config.loss.name]
     SCORES[config.novelty.score]
+    if config.loss.collapse is not None:
+        COLLAPSES[config.loss.collapse]
     for key, choices in _CHOICES.items():
         value = OmegaConf.select(config, key)
         if value not in choices:

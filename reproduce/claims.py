@@ -18,6 +18,9 @@ _MODULES = (
     "prediction_time",
     "new_classes",
     "scatterings",
+    "point_collapse",
+    "robustness",
+    "hypercube_classes",
     "class_encoding",
     "neural_collapse",
 )

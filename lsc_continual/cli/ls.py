@@ -13,7 +13,8 @@ def ls(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="scenarios, strategies, systems, allocations, encoders, losses or scores; "
+            help="scenarios, strategies, systems, allocations, encoders, losses, "
+            "collapses or scores; "
             "all by default."
         ),
     ] = None,
@@ -37,6 +38,7 @@ def ls(
         "allocations": catalog.ALLOCATIONS,
         "encoders": catalog.ENCODERS,
         "losses": catalog.LOSSES,
+        "collapses": catalog.COLLAPSES,
         "scores": catalog.SCORES,
     }
     if kind is not None and kind not in tables:

@@ -30,6 +30,7 @@ from lsc_continual.strategies import (
     CollapseMetrics,
     CosineDecay,
     EmbeddingReplay,
+    LatentPointCollapse,
     LSCAnalytic,
     NoveltyCalibration,
     StopOnDivergence,
@@ -100,6 +101,8 @@ def build_lsc(
         own.append(_replay(config.replay))
     if config.train.schedule == "cosine":
         own.append(CosineDecay())
+    if config.loss.collapse is not None:
+        own.append(LatentPointCollapse(config.loss.collapse))
     own.append(StopOnDivergence())  # last, when all parts of the loss are in
     return LSC(
         model=model,
@@ -131,6 +134,8 @@ def build_analytic(
             own.append(BatchAugmentation(augmentation))
         if config.train.schedule == "cosine":
             own.append(CosineDecay())
+        if config.loss.collapse is not None:
+            own.append(LatentPointCollapse(config.loss.collapse))
         own.append(StopOnDivergence())
     return LSCAnalytic(
         model=model,

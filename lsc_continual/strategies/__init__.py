@@ -7,6 +7,7 @@ from lsc_continual.strategies.collapse_metrics import CollapseMetrics
 from lsc_continual.strategies.divergence import DivergenceError, StopOnDivergence
 from lsc_continual.strategies.evaluation import LSCScores, OpenWorldEvaluation
 from lsc_continual.strategies.lsc import LSC
+from lsc_continual.strategies.point_collapse import LatentPointCollapse, PointPenalty, Stage
 from lsc_continual.strategies.replay import EmbeddingReplay
 from lsc_continual.strategies.schedule import CosineDecay
 
@@ -19,7 +20,10 @@ __all__ = [
     "EmbeddingReplay",
     "LSCAnalytic",
     "LSCScores",
+    "LatentPointCollapse",
     "NoveltyCalibration",
     "OpenWorldEvaluation",
+    "PointPenalty",
+    "Stage",
     "StopOnDivergence",
 ]

@@ -44,6 +44,7 @@ KINDS = {
     "adamw": [],
     "sgd": ["train.optimizer=sgd", "train.lr=0.05", "train.schedule=constant"],
     "affinity": ["allocation=affinity", "metrics.neural_collapse=true"],
+    "collapse": ["loss.collapse=iclr-2025", "loss.normalize=false"],
 }
 
 

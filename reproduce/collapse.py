@@ -1,0 +1,262 @@
+"""Networks with a penalty on their latent: variants, training, and what is measured of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lsc_continual import make_encoder
+from lsc_continual.strategies.point_collapse import ICLR_2025
+from reproduce.data import Data, Part, load
+from reproduce.outcome import Row, Settings
+from reproduce.training import Recipe, accuracy, outputs, train
+
+_NEAR = 0.2
+"""A coordinate lies in a mode if it is that near, in half the distance of the two modes."""
+_SAMPLE = 10_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What comes between the encoder and the classifier.
+
+    Args:
+        width: of the penultimate layer; None: there is none, and the latent is the encoder's.
+        linear: whether that layer is, else it ends in a SiLU.
+        penalised: whether the latent is.
+    """
+
+    width: int | None
+    linear: bool = True
+    penalised: bool = False
+
+
+def variants(settings: Settings) -> dict[str, Variant]:
+    """Those of the paper, by name."""
+    middle, wide, narrow = settings.pick((64, 256, 8), (64, 2048, 8))
+    return {
+        "LPC": Variant(middle, penalised=True),
+        "LPC, wide": Variant(wide, penalised=True),
+        "LPC, narrow": Variant(narrow, penalised=True),
+        "LPC, not linear": Variant(middle, linear=False, penalised=True),
+        "linear": Variant(middle),
+        "not linear": Variant(middle, linear=False),
+        "no penultimate": Variant(None),
+    }
+
+
+class Network(nn.Module):
+    """encoder → penultimate layer → classifier; `features` is the latest latent."""
+
+    def __init__(self, encoder: nn.Module, variant: Variant, classes: int) -> None:
+        super().__init__()
+        width: int = encoder.num_features  # type: ignore[assignment]
+        layers: list[nn.Module] = [encoder, nn.Flatten()]
+        if variant.width is not None:
+            layers.append(nn.Linear(width, variant.width))
+            width = variant.width
+            if not variant.linear:
+                layers.append(nn.SiLU())
+        self.latent = nn.Sequential(*layers)
+        self.classifier = nn.Linear(width, classes, bias=False)
+        self.features: Tensor | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.features = self.latent(images)
+        return self.classifier(self.features)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast. γ and the learning rate take the paper's course whatever the length.
+
+    Args:
+        pace: the classifier's learning rate by that of the rest. The latent vanishes as γ grows
+            unless the classifier's weights grow like √γ: near 0, the curvature of the cross-entropy
+            is of the order of their squares, that of the penalty is 2γ/d. Steps of Adam are as
+            large as the learning rate, so few steps have to be larger.
+    """
+
+    recipe: Recipe
+    encoder: str
+    options: dict[str, int]
+    pace: float
+
+
+_PUBLISHED_EPOCHS = 800
+
+
+def plan(settings: Settings) -> Plan:
+    """The published length, or a short one."""
+    return settings.pick(
+        Plan(Recipe(12, 64, lr=1e-3, decay=5e-4, cosine=False), "mlp", {"width": 128}, 150.0),
+        Plan(
+            Recipe(_PUBLISHED_EPOCHS, 128, lr=4e-4, decay=5e-4, cosine=False),
+            "resnet18-cifar",
+            {},
+            pace=1.0,
+        ),
+    )
+
+
+def load_images(scenario: str, settings: Settings) -> Data:
+    """The data of a scenario; in the quick setting with half the rows and columns."""
+    data = load(scenario, settings)
+    if settings.full:
+        return data
+    return Data(*(Part(F.avg_pool2d(part.images, 2), part.labels) for part in data))
+
+
+def _sample(data: Data) -> Part:
+    """Training images that the spread is measured on."""
+    return data.train.rows(torch.arange(min(_SAMPLE, len(data.train.labels))))
+
+
+@dataclass
+class Trained:
+    """A network, and how it came there: a row an epoch."""
+
+    network: Network
+    course: list[Row]
+
+
+_KEPT: dict[tuple[str, str, int, bool], Trained] = {}
+"""Trained before in this process, by scenario, variant, seed and setting: claims share them."""
+
+
+def network_of(scenario: str, data: Data, name: str, seed: int, settings: Settings) -> Trained:
+    """The variant of this name, trained on the data of the scenario unless it has been before."""
+    key = scenario, name, seed, settings.full
+    if key not in _KEPT:
+        _KEPT[key] = trained(variants(settings)[name], data, settings, seed)
+    return _KEPT[key]
+
+
+def trained(variant: Variant, data: Data, settings: Settings, seed: int) -> Trained:
+    """Train one variant on the training images."""
+    course = plan(settings)
+    recipe = course.recipe
+    classes = int(data.train.labels.max()) + 1
+    torch.manual_seed(seed)
+    network = Network(
+        make_encoder(course.encoder, data.shape, options=course.options), variant, classes
+    )
+    network.to(settings.device)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": network.latent.parameters(), "weight_decay": recipe.decay},
+            # What weight decay takes off in a step is its product with the learning rate.
+            {
+                "params": network.classifier.parameters(),
+                "lr": recipe.lr * course.pace,
+                "weight_decay": recipe.decay / course.pace,
+            },
+        ],
+        lr=recipe.lr,
+        fused=True,
+    )
+    steps = recipe.epochs * -(-len(data.train.labels) // recipe.batch_size)
+    done = 0
+
+    def loss(output: Tensor, labels: Tensor) -> Tensor:
+        nonlocal done
+        progress = done / steps
+        done += 1
+        optimizer.param_groups[0]["lr"] = recipe.lr * decayed(progress)  # not the classifier's
+        result = F.cross_entropy(output, labels)
+        if variant.penalised:
+            assert network.features is not None
+            result = result + ICLR_2025(network.features, _PUBLISHED_EPOCHS * progress)
+        return result
+
+    rows: list[Row] = []
+    sample = _sample(data)
+    for epoch in train(network, loss, data.train, recipe, seed=seed, optimizer=optimizer):
+        if epoch % max(1, recipe.epochs // 50) == 0 or epoch == recipe.epochs:
+            spread = Spread.of(outputs(network.latent, sample.images), sample.labels)
+            rows.append({"progress": epoch / recipe.epochs, **vars(spread)})
+    return Trained(network, rows)
+
+
+def decayed(progress: float) -> float:
+    """Factor of the learning rate: constant for a fifth of the training, then along a cosine."""
+    return (1 + cos(pi * max(0.0, (progress - 0.2) / 0.8))) / 2
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of the latents of labelled images.
+
+    Args:
+        within: trace of the covariance within a class, mean over classes.
+        relative: the same by the trace of the covariance of the class means.
+    """
+
+    within: float
+    relative: float
+
+    @classmethod
+    def of(cls, z: Tensor, labels: Tensor) -> Spread:
+        """FloatTensor[count, dim], LongTensor[count] -> their spread."""
+        z = z.double()
+        groups = [z[labels == label] for label in labels.unique()]
+        within = torch.stack([group.var(0, correction=0).sum() for group in groups]).mean()
+        between = torch.stack([group.mean(0) for group in groups]).var(0, correction=0).sum()
+        return cls(within.item(), (within / between).item())
+
+
+def binarity(z: Tensor) -> float:
+    """Share, in percent, of the coordinates that lie in one of their dimension's two modes.
+
+    The modes are the means of the dimension's positive and of its negative values; a vertex of a
+    hypercube has all its coordinates in modes. Gaussian coordinates give 19 %.
+    """
+    positive = z > 0
+    upper = (z * positive).sum(0) / positive.sum(0).clamp_min(1)
+    lower = (z * ~positive).sum(0) / (~positive).sum(0).clamp_min(1)
+    distance = (z - torch.where(positive, upper, lower)).abs()
+    return 100 * (distance <= _NEAR * (upper - lower) / 2).double().mean().item()
+
+
+def sign_patterns(z: Tensor, labels: Tensor) -> int:
+    """How many vertices the class means are nearest to, among all 2^dim."""
+    means = torch.stack([z[labels == label].mean(0) for label in labels.unique()])
+    return len((means > 0).unique(dim=0))
+
+
+def variation(z: Tensor) -> float:
+    """Coefficient of variation of ‖z‖."""
+    norms = z.double().norm(dim=1)
+    return (norms.std() / norms.mean()).item()
+
+
+@torch.no_grad()
+def figures_of(network: Network, data: Data) -> Row:
+    """All that is measured of a trained network.
+
+    The spread "by answer" takes what the network says for the class, as the authors' code does: a
+    training image that it gets wrong then counts where it lies.
+    """
+    row: Row = {}
+    seen = _sample(data)
+    for part, name in ((data.train, "training"), (data.test, "test")):
+        row[f"{name} accuracy"] = accuracy(outputs(network, part.images).argmax(1), part.labels)
+    z = outputs(network.latent, seen.images)
+    for part, latent, name in (
+        (seen, z, ""),
+        (data.test, outputs(network.latent, data.test.images), "test: "),
+    ):
+        by_label = Spread.of(latent, part.labels)
+        by_answer = Spread.of(latent, network.classifier(latent).argmax(1))
+        if not name:
+            row["within"] = by_label.within
+        row[f"{name}within / between"] = by_label.relative
+        row[f"{name}by answer"] = by_answer.relative
+    row["in two modes, %"] = binarity(z)
+    row["vertices"] = sign_patterns(z, seen.labels)
+    row["variation of ‖z‖"] = variation(z)
+    return row

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from reproduce.claims import Claim
-from reproduce.collapse import figures_of, load_images, network_of, variants
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
+from reproduce.penalised_networks import figures_of, load_images, network_of, variants
 from reproduce.training import outputs
 
 _ALLOWED = 0.5

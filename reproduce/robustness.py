@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 from reproduce.claims import Claim
-from reproduce.collapse import load_images, network_of
 from reproduce.data import Data, Part
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
+from reproduce.penalised_networks import load_images, network_of
 from reproduce.training import outputs
 
 _NETWORKS = ("LPC", "linear", "no penultimate")

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 
 from lsc_continual import distributed
 from lsc_continual.classifier import TargetClassifier
-from lsc_continual.collapse import NeuralCollapse, neural_collapse
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import classes_in_training
 from lsc_continual.heads import TargetHead
+from lsc_continual.neural_collapse import NeuralCollapse, neural_collapse
 from lsc_continual.strategies.resumable import Resumable, State
 
 

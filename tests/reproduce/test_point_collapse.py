@@ -10,9 +10,16 @@ from torch import nn
 from lsc_continual.errors import LSCError
 from lsc_continual.strategies import PointPenalty, Stage
 from reproduce import claims, collapse, robustness
-from reproduce.collapse import Network, Spread, Variant, binarity, sign_patterns, variation
 from reproduce.data import Data, Part
 from reproduce.outcome import Settings
+from reproduce.penalised_networks import (
+    Network,
+    Spread,
+    Variant,
+    binarity,
+    sign_patterns,
+    variation,
+)
 
 
 def test_the_claims_of_the_paper_are_listed():

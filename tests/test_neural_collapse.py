@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lsc_continual import LSCError, make_system
-from lsc_continual.collapse import neural_collapse
+from lsc_continual.neural_collapse import neural_collapse
 
 
 def a_cloud(seed: int = 0, counts=(7, 30, 11, 19), dim: int = 9):

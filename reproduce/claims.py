@@ -9,7 +9,7 @@ from importlib import import_module
 from lsc_continual.errors import unknown_name
 from reproduce.outcome import Outcome, Settings
 
-_MODULES = ("class_encoding",)
+_MODULES = ("any_number_of_classes", "class_encoding")
 """In the order of the page: that of the papers."""
 
 

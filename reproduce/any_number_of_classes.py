@@ -15,7 +15,7 @@ from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 
 _MILLION = 1_281_167
 """As many as ImageNet-1K has images to train on."""
-_EPOCHS = {10: (4, 100), 1_000: (10, 100), 10_000: (5, 100), _MILLION: (12, 30)}
+_EPOCHS = {10: (4, 100), 1_000: (10, 100), 10_000: (8, 100), _MILLION: (12, 30)}
 """By number of classes: in the quick setting and in the full one, where every image is a class."""
 _FEW = 1_000
 """Images in an epoch at least, classes where variants are compared, and in the quick setting the
@@ -55,11 +55,12 @@ def measure(settings: Settings) -> Outcome:
 def _run(trials: Iterable[Trial], settings: Settings) -> list[Result]:
     results = []
     for trial in trials:
+        results.append(result := trial.run(settings))
         settings.say(
-            f"{trial.network}, {trial.loss}, {trial.targets}: {trial.classes:,} classes of "
-            f"{type(trial.data).__name__}, {trial.shown:,} of them shown"
+            f"{trial.network}, {trial.loss}, {trial.targets}, {trial.classes:,} classes of "
+            f"{type(trial.data).__name__}: training {result.training:.1f} %, test "
+            f"{result.test:.1f} %"
         )
-        results.append(trial.run(settings))
     return results
 
 
@@ -71,7 +72,7 @@ def _every_image(settings: Settings) -> list[Trial]:
     data = EveryImage(load("split-fashion-mnist", settings).train.images)
 
     def trial(classes: int, targets: str, loss: str = "cosine", network: str = "CNN") -> Trial:
-        epochs = settings.pick(*_EPOCHS[classes]) * (2 if network == "ViT" else 1)
+        epochs = settings.pick(*_EPOCHS[classes]) * (3 if network == "ViT" else 1)
         shown = _shown(classes, settings)
         return Trial(data, classes, shown, epochs, _FEW, network, targets, loss)
 

@@ -75,6 +75,7 @@ class EmbeddingPenalty(nn.Module):
 _LOSSES: dict[str, Loss] = {
     "cosine": CosineLoss(),
     "Euclidean": EuclideanLoss(),
+    "Euclidean, long start": EuclideanLoss(),
     "cosine + L2": EmbeddingPenalty(CosineLoss(), _L2),
     "structured softmax": StructuredSoftmaxLoss(),
 }
@@ -124,7 +125,13 @@ class Trial:
         else:
             options = {"width": settings.pick(8, 64), "pool": 7}
             encoder = make_encoder("resnet-small", self.data.shape, options=options)
-        return TargetClassifier(encoder, head, standardize=True).to(settings.device)
+        model = TargetClassifier(encoder, head, standardize=True)
+        if self.loss == "Euclidean":
+            # torch draws weights of variance 1/(3·features), by which embeddings of standardised
+            # features begin √(dim/3) long. Now they begin as long as the vectors.
+            with torch.no_grad():
+                model.projection.weight.mul_((3 / _DIM) ** 0.5)
+        return model.to(settings.device)
 
     def run(self, settings: Settings) -> Result:
         """Train and test, as often as there are seeds."""

@@ -290,20 +290,21 @@ def _draw(own: list[Result], written: list[Result]) -> Figure:
     for axes, shown in ((left, lines), (right, {"CNN, cosine": _chosen(written)})):
         for number, (name, results) in enumerate(shown.items()):
             complete = _complete(results)
-            for own, line, dotted in (
+            for some, line, dotted in (
                 (complete, "o-", "o:"),
                 ([r for r in results if r not in complete], "*", "*"),
             ):
-                places = [r.trial.classes for r in own]
-                colour, label = f"C{number}", name if own is complete else None
-                axes.plot(places, [r.training for r in own], colour + line, label=label)
-                axes.plot(places, [r.test for r in own], colour + dotted, fillstyle="none")
+                places = [r.trial.classes for r in some]
+                colour, label = f"C{number}", name if some is complete else None
+                axes.plot(places, [r.training for r in some], colour + line, label=label)
+                axes.plot(places, [r.test for r in some], colour + dotted, fillstyle="none")
         axes.set(xscale="log", xlabel="classes (star: only some of them shown)", ylim=(0, 103))
         axes.grid(alpha=0.3)
     left.axhspan(*_PAPER, color="0.9", zorder=0, label="the paper, training")
     left.set(title="every image its own class", ylabel="accuracy, % (dotted: test)")
     right.set(title="pairs of characters")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    labels = left.get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=5, fontsize="small")
     return figure
 
 
@@ -332,9 +333,9 @@ a cosine and a weight decay of 0.01, epochs, the weight of the L2 term (10⁻³ 
 norm), the perturbation (noise of a quarter of the vectors' length), and what interpolated A_n is
 (A_n with the midpoints of neighbouring roots). A_n has 147,072 vectors in 384 dimensions, so 1.28
 million classes take the interpolated one, or V21 with its 28 million. "Shuffled" is a random choice
-of vectors; those of V21 are given out by a formula, without a table. The Euclidean loss is squared, and the
-projection's first weights are scaled so that embeddings begin as long as the vectors: from torch's
-weights, eleven times as long, it gets nowhere in this time.
+of vectors; those of V21 are given out by a formula, without a table. The Euclidean loss is
+squared, and the projection's first weights are scaled so that embeddings begin as long as the
+vectors; torch's make them eleven times as long, which a trial of its own is about.
 The paper's data (Cinic-10, ImageNet) are replaced, so its percentages are a guide.
 """,
         measure,

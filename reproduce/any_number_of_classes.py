@@ -8,31 +8,30 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from reproduce.claims import Claim
-from reproduce.data import load
 from reproduce.embedding_trial import Result, Trial
-from reproduce.many_classes import EveryImage, Pairs
+from reproduce.number_trials import (
+    FEW,
+    LARGE,
+    MILLION,
+    NETWORKS,
+    PERTURBED,
+    ROOTS,
+    every_image,
+    pairs,
+)
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 
-_MILLION = 1_281_167
-"""As many as ImageNet-1K has images to train on."""
-_EPOCHS = {10: (4, 100), 1_000: (10, 100), 10_000: (8, 100), _MILLION: (12, 30)}
-"""By number of classes: in the quick setting and in the full one, where every image is a class."""
-_FEW = 1_000
-"""Images in an epoch at least, classes where variants are compared, and in the quick setting the
-classes of 1.28 million that are shown."""
 _PAPER = 87, 99
 """Training accuracies, in percent: from the least to the best one that the paper reports."""
 _CLOSE = 5
 """Points between training and test accuracy that count as hardly a difference."""
 _MEMORY = 4 * 2**30
-_ROOTS, _LARGE = "A_n, shuffled", "V21"
-_NETWORKS = "CNN", "ViT"
 
 
 def measure(settings: Settings) -> Outcome:
     """Train on sets of 10 to 1.28 million classes, with several losses, targets and networks."""
-    own = _run(_every_image(settings), settings)
-    written = _run(_pairs(settings), settings)
+    own = _run(every_image(settings), settings)
+    written = _run(pairs(settings), settings)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Outcome(
         [
@@ -65,59 +64,12 @@ def _run(trials: Iterable[Trial], settings: Settings) -> list[Result]:
     return results
 
 
-def _shown(classes: int, settings: Settings) -> int:
-    return settings.pick(_FEW, classes) if classes == _MILLION else classes
-
-
-def _every_image(settings: Settings) -> list[Trial]:
-    data = EveryImage(load("split-fashion-mnist", settings).train.images)
-
-    def trial(classes: int, targets: str, loss: str = "cosine", network: str = "CNN") -> Trial:
-        epochs = settings.pick(*_EPOCHS[classes])
-        if network == "ViT":
-            epochs *= settings.pick(3, 1)  # it begins slowly
-        shown = _shown(classes, settings)
-        return Trial(data, classes, shown, epochs, _FEW, network, targets, loss)
-
-    def roots(classes: int) -> str:
-        # The exact search among owned vectors of interpolated A_n is slow: one trial has it.
-        return _LARGE if classes == _MILLION else _ROOTS
-
-    numbers = [number for number in _EPOCHS if settings.full or number != 10_000]
-    return [
-        *(trial(number, _ROOTS) for number in _EPOCHS),
-        *(trial(number, _LARGE) for number in (_FEW, _MILLION)),
-        *(trial(number, roots(number), "Euclidean") for number in _EPOCHS),
-        *(trial(number, roots(number), network="ViT") for number in numbers),
-        *(trial(number, _LARGE, "structured softmax") for number in numbers),
-        trial(_FEW, _ROOTS, "Euclidean, long start"),
-        trial(_FEW, _ROOTS, "cosine + L2"),
-        trial(_FEW, "A_n, perturbed"),
-    ]
-
-
-def _pairs(settings: Settings) -> list[Trial]:
-    data = Pairs(load("split-omniglot", settings))
-    numbers = [number for number in _EPOCHS if settings.full or number != 10_000]
-    return [
-        Trial(
-            data,
-            number,
-            _shown(number, settings),
-            settings.pick(5 if number == 10 else 20, 60),
-            _FEW,
-            targets=_LARGE if number == _MILLION else _ROOTS,
-        )
-        for number in numbers
-    ]
-
-
 def _chosen(results: list[Result], loss: str = "cosine", network: str = "CNN") -> list[Result]:
     """A line of the figure: targets of A_n as far as they go, or the only ones there are."""
     own = [r for r in results if r.trial.loss == loss and r.trial.network == network]
-    plain = [r for r in own if r.trial.targets == _ROOTS]
+    plain = [r for r in own if r.trial.targets == ROOTS]
     reached = {r.trial.classes for r in plain}
-    return plain + [r for r in own if r.trial.targets == _LARGE and r.trial.classes not in reached]
+    return plain + [r for r in own if r.trial.targets == LARGE and r.trial.classes not in reached]
 
 
 def _complete(results: list[Result]) -> list[Result]:
@@ -135,7 +87,7 @@ def _reach(results: list[Result]) -> list[bool]:
 
 def _size_finding(results: list[Result]) -> Finding:
     measured, same = [], []
-    for network in _NETWORKS:
+    for network in NETWORKS:
         own = _chosen(results, network=network)
         sizes = sorted({(int(r.parameters), int(r.state_bytes)) for r in own})
         numbers = [r.trial.classes for r in own]
@@ -150,9 +102,9 @@ def _size_finding(results: list[Result]) -> Finding:
 
 
 def _accuracy_findings(results: list[Result]) -> list[Finding]:
-    networks = {network: _chosen(results, network=network) for network in _NETWORKS}
+    networks = {network: _chosen(results, network=network) for network in NETWORKS}
     complete = {network: _complete(own) for network, own in networks.items()}
-    large = [r for own in networks.values() for r in own if r.trial.classes == _MILLION]
+    large = [r for own in networks.values() for r in own if r.trial.classes == MILLION]
     partial = [r for r in large if r not in _complete(large)]
     return [
         Finding(
@@ -175,11 +127,11 @@ def _accuracy_findings(results: list[Result]) -> list[Finding]:
 
 
 def _memory_finding(results: list[Result], peak: int) -> Finding:
-    large = [r for r in results if r.trial.classes == _MILLION]
+    large = [r for r in results if r.trial.classes == MILLION]
     return Finding(
         "So many classes need no large machine (judged: 1.28 million train and predict within 4 "
         "GiB of resident memory).",
-        f"{len(large)} networks with {_MILLION:,} classes, {large[0].trial.shown:,} of them shown; "
+        f"{len(large)} networks with {MILLION:,} classes, {large[0].trial.shown:,} of them shown; "
         f"peak of the whole process {peak / 2**30:.2f} GiB",
         Verdict.of(peak <= _MEMORY),
     )
@@ -191,8 +143,8 @@ def _variant_findings(results: list[Result]) -> list[Finding]:
     variants = [
         r
         for r in results
-        if r.trial.classes == _FEW
-        and (r.trial.loss == "cosine + L2" or r.trial.targets in ("A_n, perturbed", _LARGE))
+        if r.trial.classes == FEW
+        and (r.trial.loss == "cosine + L2" or r.trial.targets in (PERTURBED, LARGE))
         and r.trial.loss != "structured softmax"
     ]
     ours = _complete(_chosen(results, "structured softmax"))
@@ -207,7 +159,7 @@ def _variant_findings(results: list[Result]) -> list[Finding]:
         ),
         Finding(
             f"An L2 term on the embeddings, perturbed vectors, another system (judged: each trains "
-            f"{_FEW:,} classes to at least {_PAPER[0]} %).",
+            f"{FEW:,} classes to at least {_PAPER[0]} %).",
             "; ".join(f"{r.trial.loss}, {r.trial.targets}: {r.training:.1f} %" for r in variants),
             Verdict.of(*_reach(variants)),
         ),
@@ -257,7 +209,7 @@ def _sizes(results: list[Result]) -> list[Row]:
             "parameters of a linear layer instead": int(r.features + 1) * r.trial.classes,
             "images/s in training": r.rate,
         }
-        for network in _NETWORKS
+        for network in NETWORKS
         for r in _chosen(results, network=network)
     ]
 
@@ -270,7 +222,7 @@ def _accuracies(results: list[Result]) -> list[Row]:
             "loss": r.trial.loss,
             "classes": r.trial.classes,
             "shown in training": r.trial.shown,
-            "epochs": r.trial.epochs * -(-_FEW // r.trial.shown),
+            "epochs": r.trial.epochs * -(-FEW // r.trial.shown),
             "training, %": r.training,
             "test, %": r.test,
         }

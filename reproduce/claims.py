@@ -10,6 +10,7 @@ from lsc_continual.errors import unknown_name
 from reproduce.outcome import Outcome, Settings
 
 _MODULES = (
+    "any_number_of_classes",
     "vector_systems",
     "dimensions",
     "cross_entropy",

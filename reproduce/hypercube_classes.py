@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from statistics import mean, stdev
 
 from matplotlib.figure import Figure
@@ -59,7 +60,9 @@ def measured(overrides: list[str], settings: Settings, seed: int) -> dict[str, f
                 f"run.dir={folder}/run",
             ]
         )
-        written = run(config, Console(quiet=True)) / "metrics.json"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No loggers specified")  # runs record by themselves
+            written = run(config, Console(quiet=True)) / "metrics.json"
         final = json.loads(written.read_text(encoding="utf-8"))["final"]
     return {name: 100 * final[name] for name in _FIGURES}
 

@@ -121,7 +121,7 @@ def test_attacks_find_the_distance_to_a_linear_boundary():
     assert torch.allclose(found.deepfool, exact, rtol=0.05)
     assert torch.allclose(found.ddn, exact, rtol=0.1)
     assert (found.hopskipjump >= exact).all()
-    assert torch.allclose(found.hopskipjump, exact, rtol=0.3)
+    assert torch.allclose(found.hopskipjump, exact, rtol=0.5)  # begun 6 and 2.7 times as far
     assert found.least.tolist() == [min(pair) for pair in zip(*(each.tolist() for each in found))]
 
 

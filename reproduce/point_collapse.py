@@ -71,9 +71,10 @@ def _findings(results: dict[str, dict[str, Row]]) -> list[Finding]:
         "{1[test: by answer]:.1e} on test images"
     )
     accuracies = "{0[test accuracy]:.2f} % against {1[test accuracy]:.2f} %"
-    training = "{0[training accuracy]:.1f} % against {1[training accuracy]:.1f} % with"
+    training = "{0[training accuracy]:.1f} % against {1[training accuracy]:.1f} %"
     modes = (
-        "{0[in two modes, %]:.0f} % against {1[in two modes, %]:.0f} %, {0[vertices]:g} vertices"
+        "{0[in two modes, %]:.0f} % against {1[in two modes, %]:.0f} %, "
+        "class means at {0[vertices]:g} vertices"
     )
     return [
         Finding(
@@ -119,9 +120,8 @@ def _findings(results: dict[str, dict[str, Row]]) -> list[Finding]:
         Finding(
             "After a non-linear penultimate layer the strong penalty stops training from "
             "converging.",
-            "training accuracy after a SiLU "
-            + each(training, "LPC, not linear", "LPC")
-            + " a linear layer",
+            "training accuracy after a SiLU against that after a linear layer, "
+            + each(training, "LPC, not linear", "LPC"),
             Verdict.of(
                 *(
                     curved["training accuracy"] < linear["training accuracy"] - _ALLOWED

@@ -162,9 +162,9 @@ def _findings(found: dict[str, dict[str, Distances]]) -> list[Finding]:
         )
         # Beyond what tossing a coin for each input would give but once in forty times.
         gains.append(farther > 0.5 + len(lpc.least) ** -0.5)
-    excess = "; ".join(
-        f"{title}: {_mean(each['LPC'].deepfool) / _mean(each['LPC'].least):.1f} times "
-        f"(without the penalty {_mean(each['linear'].deepfool) / _mean(each['linear'].least):.1f})"
+    farthest = "; ".join(
+        f"{title}: {_mean(each['LPC'].deepfool) / _mean(each['LPC'].least):.1f} times with the "
+        f"penalty, {_mean(each['linear'].deepfool) / _mean(each['linear'].least):.1f} without"
         for title, each in found.items()
     )
     return [
@@ -182,26 +182,24 @@ def _findings(found: dict[str, dict[str, Distances]]) -> list[Finding]:
         Finding(
             "That is no effect of the gradients' size (our test): the smallest perturbation that "
             "any of three attacks finds is larger, too.",
-            "; ".join(tight) + f"; DeepFool goes as far as needed {excess}",
+            "; ".join(tight) + f". DeepFool's perturbations by the smallest, {farthest}",
             Verdict.of(*gains),
         ),
     ]
 
 
 def _draw(found: dict[str, dict[str, Distances]]) -> Figure:
-    figure = Figure(figsize=(4.2 * max(2, len(found)), 3.4), layout="constrained")
-    for axes, (title, each) in zip(
-        figure.subplots(1, max(2, len(found)), squeeze=False)[0], found.items()
-    ):
-        for number, (name, distances) in enumerate(each.items()):
-            for style, attack in (("--", "deepfool"), ("-", "least")):
-                ordered = getattr(distances, attack).sort().values
-                shares = 100 * torch.arange(1, len(ordered) + 1) / len(ordered)
-                label = f"{name}, {attack}"
-                axes.plot(ordered.numpy(), shares.numpy(), f"C{number}{style}", label=label)
-        axes.set(title=title, xlabel="‖perturbation‖ / ‖input‖", ylabel="inputs that err, %")
-        axes.legend(fontsize="x-small")
-        axes.grid(alpha=0.3)
+    figure = Figure(figsize=(8.4, 3.2 * len(found)), layout="constrained")
+    for row, (title, each) in zip(figure.subplots(len(found), 2, squeeze=False), found.items()):
+        for axes, attack in zip(row, ("DeepFool", "smallest of three attacks")):
+            for name, distances in each.items():
+                some = distances.deepfool if attack == "DeepFool" else distances.least
+                shares = 100 * torch.arange(1, len(some) + 1) / len(some)
+                axes.plot(some.sort().values.numpy(), shares.numpy(), label=name)
+            axes.set(title=f"{title}: {attack}", xscale="log", xlabel="‖perturbation‖ / ‖input‖")
+            axes.grid(alpha=0.3)
+        row[0].set(ylabel="inputs that err, %")
+        row[0].legend(fontsize="small")
     return figure
 
 

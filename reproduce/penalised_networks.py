@@ -256,7 +256,8 @@ def figures_of(network: Network, data: Data) -> Row:
             row["within"] = by_label.within
         row[f"{name}within / between"] = by_label.relative
         row[f"{name}by answer"] = by_answer.relative
-    row["in two modes, %"] = binarity(z)
-    row["vertices"] = sign_patterns(z, seen.labels)
     row["variation of ‖z‖"] = variation(z)
+    row["vertices"] = sign_patterns(z, seen.labels)
+    if isinstance(network.latent[-1], nn.Linear):  # others have a mode at 0 anyway
+        row["in two modes, %"] = binarity(z)
     return row

@@ -55,7 +55,7 @@ class PointPenalty:
         start = self.start
         for stage in self.stages:
             if epoch < (span := stage.span(start)):
-                return float(min(start * stage.factor ** (epoch // stage.every), stage.limit))
+                return min(start * stage.factor ** int(epoch // stage.every), stage.limit)
             start, epoch = stage.limit, epoch - span
         return start
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from lsc_continual.errors import LSCError
 from lsc_continual.strategies import PointPenalty, Stage
-from reproduce import claims, collapse, robustness
+from reproduce import claims, penalised_networks, robustness
 from reproduce.data import Data, Part
 from reproduce.outcome import Settings
 from reproduce.penalised_networks import (
@@ -68,16 +68,17 @@ def digits() -> Data:
 
 
 def test_the_penalty_collapses_a_small_network_and_leaves_its_answers(monkeypatch):
-    recipe = collapse.Recipe(30, 50, lr=3e-3, decay=5e-4, cosine=False)
-    plan = collapse.Plan(recipe, "mlp", {"width": 64}, pace=30.0)
-    monkeypatch.setattr(collapse, "plan", lambda settings: plan)
+    recipe = penalised_networks.Recipe(30, 50, lr=3e-3, decay=5e-4, cosine=False)
+    plan = penalised_networks.Plan(recipe, "mlp", {"width": 64}, pace=30.0)
+    monkeypatch.setattr(penalised_networks, "plan", lambda settings: plan)
     # γ up to 1e6 takes thousands of steps.
-    monkeypatch.setattr(collapse, "ICLR_2025", PointPenalty(1e-2, (Stage(1.05, 1, 1e2),)))
+    monkeypatch.setattr(penalised_networks, "ICLR_2025", PointPenalty(1e-2, (Stage(1.05, 1, 1e2),)))
     settings = Settings(say=lambda line: None)
     data = digits()
     rows = [
-        collapse.figures_of(
-            collapse.trained(Variant(8, penalised=penalised), data, settings, 0).network, data
+        penalised_networks.figures_of(
+            penalised_networks.trained(Variant(8, penalised=penalised), data, settings, 0).network,
+            data,
         )
         for penalised in (True, False)
     ]
@@ -98,9 +99,9 @@ def test_variants_put_a_layer_before_the_classifier():
 
 
 def test_the_learning_rate_waits_and_falls_to_zero():
-    assert [collapse.decayed(x) for x in (0.0, 0.2)] == [1, 1]
-    assert collapse.decayed(0.6) == pytest.approx(0.5)
-    assert collapse.decayed(1.0) == pytest.approx(0)
+    assert [penalised_networks.decayed(x) for x in (0.0, 0.2)] == [1, 1]
+    assert penalised_networks.decayed(0.6) == pytest.approx(0.5)
+    assert penalised_networks.decayed(1.0) == pytest.approx(0)
 
 
 def test_distances_are_relative_and_infinite_where_nothing_changed():
@@ -126,9 +127,10 @@ def test_attacks_find_the_distance_to_a_linear_boundary():
     found = robustness.attacked(network, inputs, others, seed=0, steps=10)
     exact = torch.tensor([0.2, 0.6]) / 2**0.5 / images.flatten(1).norm(dim=1)
     assert torch.allclose(found.deepfool, exact, rtol=0.05)
+    assert torch.allclose(found.ddn, exact, rtol=0.1)
     assert (found.hopskipjump >= exact).all()
-    assert torch.allclose(found.hopskipjump, exact, rtol=0.3)
-    assert torch.equal(found.least, torch.minimum(*found))
+    assert torch.allclose(found.hopskipjump, exact, rtol=0.5)  # begun 6 and 2.7 times as far
+    assert found.least.tolist() == [min(pair) for pair in zip(*(each.tolist() for each in found))]
 
 
 def test_without_foolbox_the_extra_is_named(monkeypatch):

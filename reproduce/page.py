@@ -9,6 +9,7 @@ from typing import Any
 from lsc_continual.bench.tables import text
 from lsc_continual.errors import LSCError
 from reproduce.claims import Claim, claims
+from reproduce.outcome import Verdict
 
 _HEAD = """\
 # The source papers, reproduced and judged
@@ -33,26 +34,50 @@ def write_page(path: Path, results: Path) -> None:
             f"there are no results of {', '.join(missing)} in {results}: run "
             f"python -m reproduce {' '.join(missing)}"
         )
+    contents = {
+        name: json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+        for name in claims()
+    }
+    parts.append(_overview(contents))
     paper = ""
     for claim in claims().values():
         if claim.paper != paper:
             parts.append(f"## {claim.paper}\n")
             paper = claim.paper
-        content = json.loads((results / f"{claim.name}.json").read_text(encoding="utf-8"))
-        parts.append(_section(claim, content))
+        parts.append(_section(claim, contents[claim.name]))
     path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _overview(contents: dict[str, Any]) -> str:
+    """How many statements of each claim got which verdict."""
+    lines = [f"| claim | paper | {' | '.join(Verdict)} |", "|---|---|" + "---|" * len(Verdict)]
+    for claim in claims().values():
+        verdicts = [finding["verdict"] for finding in contents[claim.name]["findings"]]
+        counts = [str(verdicts.count(verdict) or "") for verdict in Verdict]
+        lines.append(
+            f"| [{claim.title}]({_anchor(claim)}) | {claim.paper} | {' | '.join(counts)} |"
+        )
+    return "Statements by verdict, those of the papers and our own:\n\n" + "\n".join(lines) + "\n"
+
+
+def _anchor(claim: Claim) -> str:
+    """Where its heading is, as GitHub names it."""
+    kept = "".join(c for c in claim.title.lower() if c.isalnum() or c in " -_")
+    return "#" + kept.replace(" ", "-")
 
 
 def _section(claim: Claim, content: dict[str, Any]) -> str:
     option = " --full" if content["setting"] == "full" else ""
     option += f" --seeds {content['seeds']}" if content["seeds"] > 1 else ""
     environment = content["environment"]
+    threads = environment["cpu_threads"]
     lines = [
         f"### {claim.title}\n",
         claim.about.strip() + "\n",
         f"```bash\npython -m reproduce {claim.name}{option}\n```\n",
-        f"{environment['processor']}, {environment['device']}, {environment['cpu_threads']} "
-        f"threads, torch {environment['torch']}; {content['seconds'] / 60:.1f} minutes.\n",
+        f"{environment['processor']}, {environment['device']}, {threads} "
+        f"thread{'s' * (threads > 1)}, torch {environment['torch']}; "
+        f"{content['seconds'] / 60:.1f} minutes.\n",
         "| the paper says | measured here | verdict |",
         "|---|---|---|",
     ]

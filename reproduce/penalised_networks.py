@@ -230,7 +230,7 @@ def sign_patterns(z: Tensor, labels: Tensor) -> int:
 
 def variation(z: Tensor) -> float:
     """Coefficient of variation of ‖z‖."""
-    norms = z.double().norm(dim=1)
+    norms: Tensor = z.double().norm(dim=1)
     return (norms.std() / norms.mean()).item()
 
 

@@ -46,7 +46,7 @@ def test_lists_name_everything_with_a_line():
 
 def test_every_name_in_the_catalogue_can_be_loaded():
     tables = [v for v in vars(catalog).values() if isinstance(v, catalog.Catalog)]
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         for name in table:
             assert callable(table.load(name))

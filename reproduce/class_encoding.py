@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lsc_continual import make_encoder, make_system
 from reproduce.claims import Claim
-from reproduce.data import load
+from reproduce.data import Data, load
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict
 from reproduce.training import Recipe, accuracy, outputs, train
 
@@ -120,6 +120,7 @@ def encodings(classes: int) -> dict[str, Tensor]:
 
 def measure(settings: Settings) -> Outcome:
     """The unrestricted-feature model, other encodings in it, and a real network."""
+    data = load("split-fashion-mnist", settings)  # rather missed now than after all the rest
     steps = settings.pick(6_000, 60_000)
     rows: list[Row] = []
     for name, labels in encodings(_CLASSES).items():
@@ -134,7 +135,7 @@ def measure(settings: Settings) -> Outcome:
                 row["formula"] = formula(_CLASSES, _SHRINKAGE, bias_penalty)
             shift = (bias @ centre / centre.square().sum()).item() if centre.norm() > 1e-6 else None
             rows.append(row | {"bias / mean of the labels": shift})
-    network = _network(settings)
+    network = _network(data, settings)
     return Outcome(
         [*_findings(rows), _network_finding(network)],
         [
@@ -148,9 +149,8 @@ def measure(settings: Settings) -> Outcome:
     )
 
 
-def _network(settings: Settings) -> list[Row]:
+def _network(data: Data, settings: Settings) -> list[Row]:
     """A perceptron trained with the model's loss; its last layer's features are unrestricted."""
-    data = load("split-fashion-mnist", settings)
     part = data.train.first(settings.pick(500, 6_000))
     classes, width = 10, 64
     penalty = _SHRINKAGE / classes

@@ -149,11 +149,12 @@ def build_analytic(
 
 def _training(config: DictConfig, device: torch.device) -> dict[str, Any]:
     """Arguments that strategies have in common."""
+    metrics = [CollapseMetrics()] if config.metrics.neural_collapse else []
     return {
         "criterion": LOSSES.load(config.loss.name)(),
         "train_mb_size": config.train.batch_size,
         "device": device,
-        "evaluator": EvaluationPlugin(*[CollapseMetrics()] * config.metrics.neural_collapse),
+        "evaluator": EvaluationPlugin(*metrics),
         "loading": make_loading(config, device),
         "precision": pick_precision(config.train.precision, device),
         "compile": config.train.compile,

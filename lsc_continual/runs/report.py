@@ -130,7 +130,8 @@ def line_chart(
         up = (y - low) / (high - low)
         return left + 12 + (right - left - 24) * across, bottom - (bottom - top) * up
 
-    step = next(s for s in (0.1, 0.2, 1.0) if high - low < 6.001 * s)
+    widest = math.ceil((high - low) / 6)
+    step = next((s for s in (0.1, 0.2) if high - low < 6.001 * s), widest)
     levels = [high - k * step for k in range(math.floor((high - low) / step + 1.001))]
     parts = [rule.format("grid", left, right, y=at(0, y)[1]) for y in levels]
     parts += [text(left - 6, at(0, y)[1] + 4, format(y, spec), "end") for y in levels]

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from lsc_continual.runs.report import heat_map, line_chart, mean, render_report, stroke
+from lsc_continual.runs.report import (
+    collapse_chart,
+    heat_map,
+    line_chart,
+    mean,
+    render_report,
+    stroke,
+)
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
 FETCHING = {"src", "srcset", "href", "xlink:href", "poster", "data", "action", "background"}
@@ -227,3 +234,11 @@ def test_the_page_fetches_nothing(metrics: dict[str, Any]) -> None:
     assert "@import" not in html
     assert not [(tag, a) for tag, a in page.tags if FETCHING & a.keys()]
     assert not {"script", "link", "iframe", "img"} & {tag for tag, _ in page.tags}
+
+
+@pytest.mark.parametrize("variability", [1e-9, 0.5, 3e5, 1e40])
+def test_neural_collapse_of_any_size_is_drawn(variability):
+    epoch = {"within_class_variability": variability, "equinorm": 0.1, "equiangularity": None}
+    chart = collapse_chart([{"neural_collapse": {"epochs": [epoch, None, epoch]}}])
+    assert chart is not None
+    assert chart[1].count("<path") > 3

@@ -14,6 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
 
+HIDDEN_UNITS = 1024
+"""Of the hidden layer behind a narrow encoder; chosen by measurement (docs/defaults.md)."""
+
 
 class Standardization(nn.BatchNorm1d):
     """Features with mean 0 and variance 1: batch normalisation (arXiv 1502.03167), no parameters.
@@ -34,23 +37,18 @@ class Standardization(nn.BatchNorm1d):
         return super().forward(input)
 
 
-class LazyStandardization(nn.LazyBatchNorm1d):
-    """A `Standardization` that reads the number of features from the first batch."""
-
-    cls_to_become = Standardization  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__(affine=False)
-
-
 class TargetClassifier(nn.Module):
-    """encoder → flatten → standardisation → linear projection → `TargetHead`.
+    """encoder → flatten → hidden layer → standardisation → linear projection → `TargetHead`.
 
     Features after a rectifier are all positive, so without standardisation all embeddings would
     lean towards the projection of their mean, away from most targets. It is batch normalisation
     without parameters of its own. By default it follows encoders that normalise batches themselves;
     the features of others do not depend on what else is in a batch, and should not begin to when
     the mix of classes changes from experience to experience.
+
+    The linear image of fewer features than the system has dimensions is a subspace, which most
+    targets lie far from. There a layer of rectified units, more of them than dimensions, goes
+    between: standardised features → linear → max(0, ·). (Our choice; measured in docs/defaults.md.)
 
     The width of the encoder's features is read from `encoder.num_features`, or from the first
     batch where the encoder has no such attribute.
@@ -63,36 +61,55 @@ class TargetClassifier(nn.Module):
         head: where the embeddings go.
         standardize: whether the features are standardised; by default, if the encoder has batch
             normalisation.
+        hidden: units of the hidden layer, 0 for none; by default `HIDDEN_UNITS` where standardised
+            features are fewer than the system's dimensions, else none.
     """
 
+    hidden: nn.Module
+    standardization: nn.Module
+    projection: nn.Linear
+
     def __init__(
-        self, encoder: nn.Module, head: TargetHead, standardize: bool | None = None
+        self,
+        encoder: nn.Module,
+        head: TargetHead,
+        standardize: bool | None = None,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
-        width = getattr(encoder, "num_features", None)
-        self.standardization: nn.Module
-        self.projection: nn.Linear
-        if isinstance(width, int):
-            self.standardization = Standardization(width)
-            self.projection = nn.Linear(width, head.system.dim)
-        else:
-            self.standardization = LazyStandardization()
-            self.projection = nn.LazyLinear(head.system.dim)
         if standardize is None:
             standardize = any(isinstance(module, _BatchNorm) for module in encoder.modules())
-        if not standardize:
-            self.standardization = nn.Identity()
+        self.encoder = encoder
         self.head = head
         self.features: Tensor | None = None
         self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._standardize, self._units = standardize, hidden
+        width = getattr(encoder, "num_features", None)
+        if isinstance(width, int):
+            self._complete(width)
+
+    def _complete(self, width: int) -> None:
+        """Add what lies between `width` features and the head."""
+        norm = Standardization if self._standardize else nn.Identity
+        dim, units = self.head.system.dim, self._units
+        if units is None:
+            units = HIDDEN_UNITS if self._standardize and width < dim else 0
+        self.hidden = (
+            nn.Sequential(norm(width), nn.Linear(width, units), nn.ReLU())
+            if units
+            else nn.Identity()
+        )
+        self.standardization = norm(units or width)
+        self.projection = nn.Linear(units or width, dim)
 
     def embed(self, x: Tensor) -> Tensor:
         """Inputs -> embeddings, FloatTensor[batch, dim]."""
+        if not self.is_settled:
+            self.settle(x)
         return (self._compiled or self._embed)(x)
 
     def _embed(self, x: Tensor) -> Tensor:
-        features = self.standardization(self.encoder(x).flatten(1))
+        features = self.standardization(self.hidden(self.encoder(x).flatten(1)))
         return self.projection(features)  # type: ignore[no-any-return]
 
     def compile_embedding(self) -> None:
@@ -106,31 +123,34 @@ class TargetClassifier(nn.Module):
 
     def frozen_embedder(self) -> nn.Module:
         """A copy of all below the head as it is now, in evaluation mode, not trained."""
-        encoder, *rest = copy.deepcopy([self.encoder, self.standardization, self.projection])
+        layers = [self.encoder, self.hidden, self.standardization, self.projection]
+        encoder, *rest = copy.deepcopy(layers)
         return nn.Sequential(encoder, nn.Flatten(), *rest).eval().requires_grad_(False)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the projection knows the width of the encoder's features."""
-        return not isinstance(self.projection, nn.LazyLinear)
+        """Whether the width of the encoder's features is known, and all layers are there."""
+        return hasattr(self, "projection")
 
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:
-        """Fix the projection's input width by one forward pass. Call it while that is open.
+        """Learn the width of the encoder's features from a batch. Call it while that is open.
 
         Raises:
             LSCError: the encoder does not accept the input.
         """
-        training = self.training
-        self.eval()
+        training = self.encoder.training
+        self.encoder.eval()
         try:
-            self.embed(x)
+            width = self.encoder(x).flatten(1).shape[1]
         except RuntimeError as error:
             raise LSCError(
                 f"the encoder does not accept input of shape {tuple(x.shape)}: {first_line(error)}"
             ) from error
         finally:
-            self.train(training)
+            self.encoder.train(training)
+        self._complete(width)
+        self.to(x.device)
 
     def __getstate__(self) -> dict[str, Any]:
         # A graph tensor cannot be deep-copied, and strategies copy models.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.resources import files
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -24,7 +25,7 @@ from lsc_continual.catalog import (
     SCORES,
     STRATEGIES,
 )
-from lsc_continual.errors import LSCError, unknown_name
+from lsc_continual.errors import LSCError, first_line, unknown_name
 
 
 @dataclass
@@ -86,6 +87,8 @@ class EncoderConfig:
     name: str = "resnet-small"
     weights: str | None = None  # DEFAULT, … of a torchvision model; or a file, or a run
     standardize: bool | None = None  # features; default: if the encoder has batch normalisation
+    hidden: int | None = None  # units behind the features, 0: none; default: 1024 where these are
+    # standardised and fewer than system.dim
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -190,6 +193,7 @@ _OF_LSC_ALONE = (
     "allocation",
     "loss",
     "encoder.standardize",
+    "encoder.hidden",
     "metrics",
     "replay.distillation",
     "replay.balanced",
@@ -220,6 +224,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "system.dim": (1, None),
     "loss.scale": (1e-6, 600),
     "loss.unknown_prior": (0, 1),
+    "encoder.hidden": (0, 100_000),
     "augment.rotate": (0, 180),
     "augment.translate": (0, 1),
     "augment.zoom": (0, 0.99),
@@ -309,11 +314,29 @@ def _complete_strategy(config: DictConfig) -> None:
 
 def _check_of_peer(name: str, given: dict[str, Any]) -> None:
     for key in given:
-        if any(key == own or key.startswith(f"{own}.") for own in _OF_LSC_ALONE):
+        if not matters_to(name, key):
             raise LSCError(
                 f"{key} is for strategy=lsc and means nothing to {name}: leave it out (or, for "
                 f"lsc-cl compare, write lsc.{key}=…)"
             )
+
+
+def matters_to(strategy: str, key: str) -> bool:
+    """Whether a setting means anything to a strategy."""
+    alone = any(key == own or key.startswith(f"{own}.") for own in _OF_LSC_ALONE)
+    return not (alone and strategy in PEERS)
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """The content of an earlier run's configuration file, for `reopen`.
+
+    Raises:
+        LSCError: it cannot be read.
+    """
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+    except Exception as error:  # YAML and OmegaConf raise classes of their own
+        raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def reopen(stored: dict[str, Any], overrides: Sequence[str] = ()) -> DictConfig:

@@ -11,8 +11,16 @@ from typing import NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from lsc_continual.catalog import STRATEGIES
-from lsc_continual.config import CHANGEABLE, differences, is_setting, resolve
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.config import (
+    CHANGEABLE,
+    differences,
+    is_setting,
+    matters_to,
+    read_stored,
+    reopen,
+    resolve,
+)
+from lsc_continual.errors import LSCError
 from lsc_continual.runs.folder import CONFIG, REPORT
 
 DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
@@ -52,14 +60,16 @@ class Case(NamedTuple):
         """
         if not self.started:
             return
-        try:
-            stored = OmegaConf.to_container(OmegaConf.load(self.folder / CONFIG))
-        except Exception as error:  # YAML and OmegaConf raise classes of their own
-            raise LSCError(f"{self.folder / CONFIG} cannot be read: {first_line(error)}") from error
+        # Settings that an earlier version did not have are at their defaults.
+        stored = reopen(read_stored(self.folder / CONFIG))
         config = self.config()
         given = {key for key in _FILLED_IN if OmegaConf.select(config, key) is not None}
         ignored = CHANGEABLE | (set(_FILLED_IN) - given)
-        changed = differences(stored, OmegaConf.to_container(config)) - ignored
+        changed = {
+            key
+            for key in differences(OmegaConf.to_container(stored), OmegaConf.to_container(config))
+            if key not in ignored and matters_to(self.strategy, key)
+        }
         if changed:
             raise LSCError(
                 f"{self.folder} was run with other settings (it differs in "

@@ -70,6 +70,7 @@ def model_spec(config: DictConfig, stream: Stream) -> ModelSpec:
             else {}
         ),
         standardize=config.encoder.standardize if config.strategy.name == "lsc" else False,
+        hidden=config.encoder.hidden if config.strategy.name == "lsc" else 0,
     )
 
 

@@ -26,9 +26,10 @@ from lsc_continual.runs.sealed import read_folder
 from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
-_FORMAT = 6
-_READABLE = (3, 4, 5, 6)
-# 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones.
+_FORMAT = 7
+_READABLE = (3, 4, 5, 6, 7)
+# 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
+# hidden layer.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
@@ -55,6 +56,8 @@ class ModelSpec:
     """Options of the `RandomFeatures` between encoder and projection; empty for none."""
     standardize: bool | None = False  # models before format 6 do not say
     """Whether features are standardised, as in `TargetClassifier`."""
+    hidden: int | None = 0  # models before format 7 do not say
+    """Units between features and projection, as in `TargetClassifier`."""
 
     def build(self, weights: str | None = None) -> TargetClassifier:
         """The untrained classifier."""
@@ -71,7 +74,7 @@ class ModelSpec:
                 width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
             encoder = RandomFeatures(encoder, width=width, **self.random_features)
         head = TargetHead(make_system(self.system, self.dim), **self.head)
-        model = TargetClassifier(encoder, head, standardize=self.standardize)
+        model = TargetClassifier(encoder, head, self.standardize, self.hidden)
         if not model.is_settled:
             model.settle(torch.zeros(1, *self.input_shape))
         return model

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lsc_continual import distributed
 from lsc_continual.catalog import PEERS
-from lsc_continual.config import CHANGEABLE, differences, reopen
+from lsc_continual.config import CHANGEABLE, differences, read_stored, reopen
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.runs.checkpointing import Checkpointing
@@ -159,10 +159,7 @@ def _stored_config(folder: RunFolder, state: State | None) -> dict[str, Any]:
     """The configuration of a run that is to go on: that of the checkpoint, if there is one."""
     stored = None
     if distributed.rank() == 0:
-        try:
-            stored = OmegaConf.to_container(OmegaConf.load(folder.path / CONFIG))
-        except Exception as error:  # YAML and OmegaConf raise classes of their own
-            raise LSCError(f"{folder.path / CONFIG} cannot be read: {first_line(error)}") from error
+        stored = read_stored(folder.path / CONFIG)
         if state is not None:
             changed = differences(state["config"], stored) - CHANGEABLE
             if changed:

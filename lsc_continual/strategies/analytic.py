@@ -195,7 +195,7 @@ class LSCAnalytic(LSC):
     @torch.no_grad()
     def _learn(self) -> None:
         # In full precision, as the network is used later.
-        x = self.model.encoder(self.mb_x).flatten(1).float()
+        x = self.model.hidden(self.model.encoder(self.mb_x).flatten(1)).float()
         self.ridge.update(x, self.model.head.targets.of_labels(self.mb_y, x)[0])
 
     def _begin_pass(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -123,6 +124,22 @@ def test_other_settings_are_refused(finished):
     assert isinstance(result.exception, LSCError)
     message = str(result.exception)
     assert "lsc-seed0 was run with other settings (it differs in train.batch_size)" in message
+
+
+def test_runs_of_a_version_with_fewer_settings_are_read(finished):
+    folder, _ = finished
+    path = folder / "replay-seed0" / "config.yaml"
+    before, stored = path.read_text(encoding="utf-8"), OmegaConf.load(path)
+    del stored["metrics"]
+    stored["encoder"]["standardize"] = True  # replay has no such thing
+    OmegaConf.save(stored, path)
+    try:
+        arguments = ["strategies=lsc,replay", "seeds=1", "replay.train.lr=0.005"]
+        result = compare(*settings(folder), *arguments)
+        assert result.exit_code == 0, result.output
+        assert "2 of 2 runs are there already" in result.output
+    finally:
+        path.write_text(before, encoding="utf-8")
 
 
 def test_a_run_that_fails_leaves_the_others_alone(tmp_path):

@@ -183,7 +183,11 @@ class Background(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """The values; raises what they raised."""
         while True:
-            value, error = self._queue.get()
+            try:
+                # A wait without end would not notice a signal that came just before it.
+                value, error = self._queue.get(timeout=_PAUSE)
+            except queue.Empty:
+                continue
             if error is not None:
                 raise error
             if value is None:

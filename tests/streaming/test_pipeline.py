@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import random
+import signal
 import threading
 import time
 
@@ -156,3 +157,20 @@ def test_what_the_source_raises_reaches_the_caller():
 
     with ReadAhead(source(), prepare, 1) as ahead, pytest.raises(RuntimeError, match="no more"):
         list(ahead.batches())
+
+
+def test_a_signal_that_wakes_nobody_is_noticed():
+    came = threading.Event()
+
+    def values():
+        # To this thread, as if it came just before the main thread begins to wait.
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        yield came.wait(10)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: came.set())
+    try:
+        with Background(values()) as background:
+            assert list(background) == [True]
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -16,68 +16,44 @@ import numpy as np
 
 from lsc_continual.kernels.compiler import jit
 from lsc_continual.kernels.ranks import rank_of
-from lsc_continual.kernels.vectors import LANES, best_below, order
+from lsc_continual.kernels.vectors import LANES, best_below, lanes, order
 
 _LANE_BITS = np.int32(LANES - 1)
-_MOST = np.int32(2**31 - 1)
-_NONE, _ALL = np.int32(0), np.int32(-1)
 
 
-@jit(fastmath={"nnan", "nsz", "reassoc", "contract"})
-def _lanes(z, r, highest, lowest):  # type: ignore[no-untyped-def]
-    """Maximum and minimum of each lane of a row; returns its squared norm."""
+@jit(fastmath={"nnan", "nsz", "reassoc", "contract"}, forceinline=True)
+def _lanes(z, r, highest, deepest):  # type: ignore[no-untyped-def]
+    """Maximum and negative minimum of each lane of a row; returns its squared norm."""
     n = z.shape[1]
     full = n // LANES
-    if full == 0:
-        for i in range(LANES):
-            highest[i], lowest[i] = -np.inf, np.inf
-        done = 0
-    elif full < 3:
-        for i in range(LANES):
-            highest[i] = lowest[i] = z[r, i]
-        done = 1
-    else:
-        for i in range(LANES):
-            a, b, c = z[r, i], z[r, LANES + i], z[r, 2 * LANES + i]
-            highest[i] = max(max(a, b), c)
-            lowest[i] = min(min(a, b), c)
-        done = 3
-    while done + 3 <= full:  # three at a time: stores are what costs
-        at = done * LANES
-        for i in range(LANES):
-            a, b, c = z[r, at + i], z[r, at + LANES + i], z[r, at + 2 * LANES + i]
-            highest[i] = max(highest[i], max(max(a, b), c))
-            lowest[i] = min(lowest[i], min(min(a, b), c))
-        done += 3
-    for k in range(done, full):
-        for i in range(LANES):
-            highest[i] = max(highest[i], z[r, k * LANES + i])
-            lowest[i] = min(lowest[i], z[r, k * LANES + i])
+    total = lanes(z, r, full, highest, deepest)
     for i in range(n - full * LANES):
-        highest[i] = max(highest[i], z[r, full * LANES + i])
-        lowest[i] = min(lowest[i], z[r, full * LANES + i])
-    total = np.float32(0)
-    for i in range(n):
-        total += z[r, i] * z[r, i]
+        here = z[r, full * LANES + i]
+        highest[i] = max(highest[i], here)
+        deepest[i] = max(deepest[i], -here)
+        total += here * here
     return total
 
 
 @jit(forceinline=True)
-def _best(  # type: ignore[no-untyped-def]
-    z, r, sign, flip, lanes, lane_bits, beyond, beyond_bits, exact, packed, best, place
-):
-    """The places of the best coordinates, and in `beyond[0]` the next best value.
+def _best(z, r, sign, values, packed, best, place):  # type: ignore[no-untyped-def]
+    """The places of the best coordinates, the next best value, and whether that is certain.
 
-    Returns whether that is certain: ties and near ties are not.
+    Ties and near ties are not. With `sign` −1 the smallest coordinates are the best, and values
+    are negative ones.
+
+    Args:
+        values: float32[64], the best of each lane.
+        packed, best: int32[64], int32[at least as many as places], for use herein.
+        place: int64[count], where the places go.
     """
     n, count = z.shape[1], len(place)
-    order(lane_bits, flip, exact, packed)
-    last = _MOST
+    last = order(values, packed)
     for a in range(count):
-        last = best[a] = best_below(packed, packed, last)
-    rest = best_below(exact, packed, last) ^ flip
-    beyond_bits[0] = rest if rest >= 0 else (rest - np.int32(1)) ^ _MOST
-    after = sign * beyond[0]
+        best[a] = last
+        if a < count - 1:
+            last = best_below(packed, packed, last)
+    after = best_below(values, packed, last)
     sure, before = True, np.float32(np.inf)
     for a in range(count):
         # The best of the lane, as a rule its only one that counts, and the best of the others.
@@ -90,21 +66,20 @@ def _best(  # type: ignore[no-untyped-def]
         sure &= bool(value < before)
         before = value
         place[a] = found
-    beyond[0] = sign * after
-    return sure and after < before
+    return sure and after < before, sign * after
 
 
 @jit
-def _look_through(z, r, sign, lanes, place, taken):  # type: ignore[no-untyped-def]
+def _look_through(z, r, sign, values, place, taken):  # type: ignore[no-untyped-def]
     """The places of the best coordinates, the lower one of equals first; those in `taken` are out.
 
-    Returns the next best value.
+    Returns the next best value. `values` are the best of each lane, as for `_best`.
     """
     count, size = len(place), 0
     beyond = worst = np.float32(-np.inf)
     latest = 0  # the last of the places, and `worst` its value
     for lane in range(LANES):
-        if size == count and sign * lanes[lane] < beyond:
+        if size == count and values[lane] < beyond:
             continue
         for p in range(lane, z.shape[1], LANES):
             here = sign * z[r, p]
@@ -141,14 +116,14 @@ def _look_through(z, r, sign, lanes, place, taken):  # type: ignore[no-untyped-d
 @jit(forceinline=True)
 def _finish(  # type: ignore[no-untyped-def]
     z, r, square, top, bottom, floor, ceiling,
-    values, counts, radices, binomials, place, address, score, gap,
+    norm, values, counts, radices, binomials, place, address, score, gap,
 ):  # fmt: skip
     """Address, score and gap from the places of the best coordinates."""
     one, zero = np.float32(1), np.float32(0)
     above, count = len(top), len(values) - 2
     # Sum and least loss of an exchange along the sorted coordinates, without those that meet zero
     # but for the first and the last.
-    total, norm, loss, before = zero, zero, np.float32(np.inf), zero
+    total, loss, before = zero, np.float32(np.inf), zero
     for a in range(count + 2):
         if a < above:
             place[a] = top[a]
@@ -161,7 +136,6 @@ def _finish(  # type: ignore[no-untyped-def]
             place[a - 2] = bottom[count + 1 - a]
             here = z[r, place[a - 2]]
         total += values[a] * here
-        norm += values[a] * values[a]
         if a > 0 and values[a - 1] > values[a]:
             loss = min(loss, (values[a - 1] - values[a]) * (before - here))
         before = here
@@ -195,37 +169,30 @@ def decode_rows(  # type: ignore[no-untyped-def]
         address, score, gap: where results go, as in `Decoded`.
     """
     one = np.float32(1)
-    count = len(values) - 2
-    highest, lowest = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    highest_bits, lowest_bits = highest.view(np.int32), lowest.view(np.int32)
-    floor, ceiling = np.empty(1, np.float32), np.empty(1, np.float32)
-    floor_bits, ceiling_bits = floor.view(np.int32), ceiling.view(np.int32)
-    exact, packed = np.empty(LANES, np.int32), np.empty(LANES, np.int32)
-    best = np.empty(count, np.int32)
+    count, norm = len(values) - 2, np.float32(0)  # squared, of the base vector
+    for value in values:
+        norm += value * value
+    highest, deepest = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    packed, best = np.empty(LANES, np.int32), np.empty(count, np.int32)
     top, bottom = np.empty(above, np.int64), np.empty(count - above, np.int64)
     nothing = np.empty(0, np.int64)
     place = np.empty(count, np.int64)
     for r in range(start, stop):
-        square = _lanes(z, r, highest, lowest)
-        sure = _best(
-            z, r, one, _NONE, highest, highest_bits, floor, floor_bits, exact, packed, best, top
-        )
-        sure &= _best(
-            z, r, -one, _ALL, lowest, lowest_bits, ceiling, ceiling_bits, exact, packed, best,
-            bottom
-        )  # fmt: skip
+        square = _lanes(z, r, highest, deepest)
+        sure, floor = _best(z, r, one, highest, packed, best, top)
+        surely, ceiling = _best(z, r, -one, deepest, packed, best, bottom)
         _finish(
-            z, r, square, top, bottom, floor[0], ceiling[0],
-            values, counts, radices, binomials, place, address, score, gap,
+            z, r, square, top, bottom, floor, ceiling,
+            norm, values, counts, radices, binomials, place, address, score, gap,
         )  # fmt: skip
-        if not sure:
+        if not (sure and surely):
             address[r] = -1
     for r in range(start, stop):  # apart, as what is seldom needed would slow the loop above
         if address[r] < 0:
-            square = _lanes(z, r, highest, lowest)
-            floor[0] = _look_through(z, r, one, highest, top, nothing)
-            ceiling[0] = _look_through(z, r, -one, lowest, bottom, top)
+            square = _lanes(z, r, highest, deepest)
+            floor = _look_through(z, r, one, highest, top, nothing)
+            ceiling = _look_through(z, r, -one, deepest, bottom, top)
             _finish(
-                z, r, square, top, bottom, floor[0], ceiling[0],
-                values, counts, radices, binomials, place, address, score, gap,
+                z, r, square, top, bottom, floor, ceiling,
+                norm, values, counts, radices, binomials, place, address, score, gap,
             )  # fmt: skip

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from lsc_continual.bench.tables import show
+from lsc_continual.cli.running import console_for_tables
 from lsc_continual.errors import LSCError
 from lsc_continual.runs.build import pick_device
 from lsc_continual.runs.environment import describe_environment
@@ -24,7 +25,7 @@ from reproduce.page import write_page
 
 def main() -> None:
     arguments = _parser().parse_args()
-    console = Console()
+    console = console_for_tables()
     try:
         _run(arguments, console)
     except LSCError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +12,7 @@ from rich.console import Console
 
 from lsc_continual.bench import parts_named
 from lsc_continual.cli.options import Device
-from lsc_continual.cli.running import show_own_warning
-
-_WIDE = 160
+from lsc_continual.cli.running import console_for_tables, show_own_warning
 
 
 def bench(
@@ -96,8 +93,7 @@ def bench(
             turns=turns,
             quick=quick,
         )
-        # A table in a file or a pipe is not wrapped to the width of a terminal.
-        output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        output = console_for_tables()
         run.bench(parts, request, json, plots, output, progress)
     except KeyboardInterrupt:
         kept = f"; the finished rows are in {json}" if json and json.exists() else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lsc_continual.cli.running import show_own_warning
-
-_WIDE = 200
+from lsc_continual.cli.running import console_for_tables, show_own_warning
 
 
 def compare(
@@ -57,8 +54,7 @@ def compare(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = show_own_warning  # type: ignore[assignment]
     progress = Console(stderr=True)
-    # A table in a file or a pipe is not wrapped to the width of a terminal.
-    output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    output = console_for_tables()
     try:
         with progress.status("loading libraries"):
             from lsc_continual.compare import command

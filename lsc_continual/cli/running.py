@@ -1,8 +1,9 @@
-"""What `run` and `resume` have in common."""
+"""What several commands have in common."""
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import Any
 
 import typer
 from rich.console import Console
+
+_WIDE = 200
+
+
+def console_for_tables() -> Console:
+    """Standard output. A table in a file or a pipe is not wrapped to the width of a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:

@@ -125,7 +125,7 @@ class Trial:
         else:
             options = {"width": settings.pick(8, 64), "pool": 7}
             encoder = make_encoder("resnet-small", self.data.shape, options=options)
-        model = TargetClassifier(encoder, head, standardize=True)
+        model = TargetClassifier(encoder, head, standardize=True, hidden=0)
         if self.loss == "Euclidean":
             # torch draws weights of variance 1/(3·features), by which embeddings of standardised
             # features begin √(dim/3) long. Now they begin as long as the vectors.

@@ -91,7 +91,7 @@ def build(learner: Learner, encoder: nn.Module, classes: int, dense: int) -> tup
     )
     targets.add_classes(range(classes))
     loss = CosineLoss() if learner.loss == "cosine" else StructuredSoftmaxLoss()
-    return TargetClassifier(encoder, targets, standardize=True), loss
+    return TargetClassifier(encoder, targets, standardize=True, hidden=0), loss
 
 
 def learn(

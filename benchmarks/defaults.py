@@ -55,7 +55,9 @@ VARIANTS = {
     "frequencies not told": ["replay.balanced=false"],
     "neither": ["replay.balanced=false", "replay.distillation=0"],
     "features not standardised": ["encoder.standardize=false"],
-    "none of the three": [
+    "no hidden layer": ["encoder.hidden=0"],
+    "hidden layer of 384": ["encoder.hidden=384"],
+    "none of these": [
         "replay.balanced=false",
         "replay.distillation=0",
         "encoder.standardize=false",

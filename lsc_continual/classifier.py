@@ -17,6 +17,9 @@ from lsc_continual.heads import TargetHead
 HIDDEN_UNITS = 1024
 """Of the hidden layer behind a narrow encoder; chosen by measurement (docs/defaults.md)."""
 
+FEATURES_PER_CLASS = 4
+"""With as many or more features for each expected class, there is no hidden layer by default."""
+
 
 class Standardization(nn.BatchNorm1d):
     """Features with mean 0 and variance 1: batch normalisation (arXiv 1502.03167), no parameters.
@@ -47,8 +50,9 @@ class TargetClassifier(nn.Module):
     the mix of classes changes from experience to experience.
 
     The linear image of fewer features than the system has dimensions is a subspace, which most
-    targets lie far from. There a layer of rectified units, more of them than dimensions, goes
-    between: standardised features → linear → max(0, ·). (Our choice; measured in docs/defaults.md.)
+    targets lie far from. If many classes are to be told apart by such features, a layer of
+    rectified units, more of them than dimensions, goes between: standardised features → linear →
+    max(0, ·). For few classes it is not worth its forgetting. (Our choice; docs/defaults.md.)
 
     The width of the encoder's features is read from `encoder.num_features`, or from the first
     batch where the encoder has no such attribute.
@@ -62,7 +66,10 @@ class TargetClassifier(nn.Module):
         standardize: whether the features are standardised; by default, if the encoder has batch
             normalisation.
         hidden: units of the hidden layer, 0 for none; by default `HIDDEN_UNITS` where standardised
-            features are fewer than the system's dimensions, else none.
+            features are fewer than dimensions, and fewer than `FEATURES_PER_CLASS` for each class
+            expected; else none.
+        expected_classes: how many there will be at least, as far as is known. It only decides on
+            the hidden layer.
     """
 
     hidden: nn.Module
@@ -75,6 +82,7 @@ class TargetClassifier(nn.Module):
         head: TargetHead,
         standardize: bool | None = None,
         hidden: int | None = None,
+        expected_classes: int = 0,
     ) -> None:
         super().__init__()
         if standardize is None:
@@ -83,7 +91,7 @@ class TargetClassifier(nn.Module):
         self.head = head
         self.features: Tensor | None = None
         self._compiled: Callable[[Tensor], Tensor] | None = None
-        self._standardize, self._units = standardize, hidden
+        self._standardize, self._units, self._expected = standardize, hidden, expected_classes
         width = getattr(encoder, "num_features", None)
         if isinstance(width, int):
             self._complete(width)
@@ -93,7 +101,8 @@ class TargetClassifier(nn.Module):
         norm = Standardization if self._standardize else nn.Identity
         dim, units = self.head.system.dim, self._units
         if units is None:
-            units = HIDDEN_UNITS if self._standardize and width < dim else 0
+            narrow = width < min(dim, self._expected * FEATURES_PER_CLASS)
+            units = HIDDEN_UNITS if self._standardize and narrow else 0
         self.hidden = (
             nn.Sequential(norm(width), nn.Linear(width, units), nn.ReLU())
             if units

@@ -53,11 +53,13 @@ def units_of(model: TargetClassifier) -> int:
     return 0 if isinstance(model.hidden, nn.Identity) else model.projection.in_features
 
 
-def test_a_hidden_layer_follows_standardised_features_that_cannot_span_the_targets():
-    assert units_of(classifier(standardize=True)) == HIDDEN_UNITS
-    assert units_of(classifier(standardize=True, dim=6)) == 0
-    assert units_of(classifier(standardize=False)) == 0
-    assert units_of(classifier(standardize=True, hidden=0)) == 0
+def test_a_hidden_layer_follows_standardised_features_that_are_few_for_the_classes():
+    assert units_of(classifier(standardize=True, expected_classes=2)) == HIDDEN_UNITS
+    assert units_of(classifier(standardize=True, expected_classes=1)) == 0
+    assert units_of(classifier(standardize=True)) == 0
+    assert units_of(classifier(standardize=True, expected_classes=2, dim=6)) == 0
+    assert units_of(classifier(standardize=False, expected_classes=2)) == 0
+    assert units_of(classifier(standardize=True, expected_classes=2, hidden=0)) == 0
     assert units_of(classifier(standardize=False, hidden=20)) == 20
 
 

@@ -74,7 +74,8 @@ class ModelSpec:
                 width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
             encoder = RandomFeatures(encoder, width=width, **self.random_features)
         head = TargetHead(make_system(self.system, self.dim), **self.head)
-        model = TargetClassifier(encoder, head, self.standardize, self.hidden)
+        classes = len(self.class_names)
+        model = TargetClassifier(encoder, head, self.standardize, self.hidden, classes)
         if not model.is_settled:
             model.settle(torch.zeros(1, *self.input_shape))
         return model

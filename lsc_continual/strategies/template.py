@@ -202,7 +202,7 @@ class TrainingTemplate(SupervisedTemplate):
         latest one.
         """
         position, loader = None, self.dataloader
-        if isinstance(loader, BatchLoader):
+        if self.is_training and isinstance(loader, BatchLoader):  # evaluation has one of its own
             position = {"seed": loader.plan.seed, "epoch": loader.epoch, "done": loader.done}
         return {
             "model": self.model.state_dict(),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import random
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from io import StringIO
@@ -22,8 +24,10 @@ from lsc_continual import LSCError
 from lsc_continual.config import resolve
 from lsc_continual.runs import run as runs
 from lsc_continual.runs import sealed
+from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.folder import RunFolder
+from lsc_continual.runs.interruption import InterruptedRunError
 from tests.scenarios.layouts import classes
 
 QUICK = [
@@ -280,6 +284,28 @@ def test_a_folder_where_another_is_at_work_is_refused(halfway):
     working = RunFolder.open(halfway)
     refused(halfway, "another process is at work in .*: wait for it or stop it first")
     del working
+
+
+@pytest.mark.parametrize("batch", [0, 7])
+def test_it_goes_on_to_the_bit_after_an_evaluation_that_was_interrupted(
+    batch, references, tmp_path, monkeypatch
+):
+    seen = itertools.count()
+
+    def interrupt(self: Checkpointing, strategy: Any, **kwargs: Any) -> None:
+        if next(seen) == batch:
+            self.interruption.number = signal.SIGTERM
+        original(self, strategy, **kwargs)
+
+    original = Checkpointing.after_eval_iteration
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointing, "after_eval_iteration", interrupt)
+        with pytest.raises(InterruptedRunError):
+            run(tmp_path / "r")
+    console = quiet()
+    runs.resume(tmp_path / "r", [], console)
+    assert "which is trained, with its evaluation" in said(console)
+    assert outcome(tmp_path / "r") == outcome(references("adamw")[0])
 
 
 def test_a_checkpoint_of_another_format_is_refused(halfway, monkeypatch):

@@ -55,8 +55,7 @@ VARIANTS = {
     "frequencies not told": ["replay.balanced=false"],
     "neither": ["replay.balanced=false", "replay.distillation=0"],
     "features not standardised": ["encoder.standardize=false"],
-    "no hidden layer": ["encoder.hidden=0"],
-    "hidden layer of 384": ["encoder.hidden=384"],
+    "hidden layer": ["encoder.hidden=1024"],
     "none of these": [
         "replay.balanced=false",
         "replay.distillation=0",

@@ -19,6 +19,7 @@ from lsc_continual.kernels.ranks import rank_of
 from lsc_continual.kernels.vectors import LANES, best_below, lanes, order
 
 _LANE_BITS = np.int32(LANES - 1)
+_MOST = np.int32(2**31 - 1)
 
 
 @jit(fastmath={"nnan", "nsz", "reassoc", "contract"}, forceinline=True)
@@ -48,11 +49,9 @@ def _best(z, r, sign, values, packed, best, place):  # type: ignore[no-untyped-d
         place: int64[count], where the places go.
     """
     n, count = z.shape[1], len(place)
-    last = order(values, packed)
+    first, last = order(values, packed), _MOST
     for a in range(count):
-        best[a] = last
-        if a < count - 1:
-            last = best_below(packed, packed, last)
+        last = best[a] = best_below(packed, packed, last) if a else first
     after = best_below(values, packed, last)
     sure, before = True, np.float32(np.inf)
     for a in range(count):

@@ -17,9 +17,6 @@ from lsc_continual.heads import TargetHead
 HIDDEN_UNITS = 1024
 """Of the hidden layer behind a narrow encoder; chosen by measurement (docs/defaults.md)."""
 
-FEATURES_PER_CLASS = 4
-"""With as many or more features for each expected class, there is no hidden layer by default."""
-
 
 class Standardization(nn.BatchNorm1d):
     """Features with mean 0 and variance 1: batch normalisation (arXiv 1502.03167), no parameters.
@@ -50,9 +47,9 @@ class TargetClassifier(nn.Module):
     the mix of classes changes from experience to experience.
 
     The linear image of fewer features than the system has dimensions is a subspace, which most
-    targets lie far from. If many classes are to be told apart by such features, a layer of
-    rectified units, more of them than dimensions, goes between: standardised features → linear →
-    max(0, ·). For few classes it is not worth its forgetting. (Our choice; docs/defaults.md.)
+    targets lie far from. If more classes than features are to be told apart, a layer of rectified
+    units, more of them than dimensions, goes between: standardised features → linear → max(0, ·).
+    For few classes it is not worth its size. (Our choice; measured in docs/defaults.md.)
 
     The width of the encoder's features is read from `encoder.num_features`, or from the first
     batch where the encoder has no such attribute.
@@ -66,8 +63,7 @@ class TargetClassifier(nn.Module):
         standardize: whether the features are standardised; by default, if the encoder has batch
             normalisation.
         hidden: units of the hidden layer, 0 for none; by default `HIDDEN_UNITS` where standardised
-            features are fewer than dimensions, and fewer than `FEATURES_PER_CLASS` for each class
-            expected; else none.
+            features are fewer than dimensions and than the classes expected, else none.
         expected_classes: how many there will be at least, as far as is known. It only decides on
             the hidden layer.
     """
@@ -101,7 +97,7 @@ class TargetClassifier(nn.Module):
         norm = Standardization if self._standardize else nn.Identity
         dim, units = self.head.system.dim, self._units
         if units is None:
-            narrow = width < min(dim, self._expected * FEATURES_PER_CLASS)
+            narrow = width < min(dim, self._expected)
             units = HIDDEN_UNITS if self._standardize and narrow else 0
         self.hidden = (
             nn.Sequential(norm(width), nn.Linear(width, units), nn.ReLU())

@@ -15,7 +15,10 @@ from lsc_continual.errors import LSCError, first_line
 from lsc_continual.heads import TargetHead
 
 HIDDEN_UNITS = 1024
-"""Of the hidden layer behind a narrow encoder; chosen by measurement (docs/defaults.md)."""
+"""Of the hidden layer for many classes; chosen by measurement (docs/defaults.md)."""
+
+CLASSES_PER_FEATURE = 2
+"""With more classes expected for each feature, there is a hidden layer by default."""
 
 
 class Standardization(nn.BatchNorm1d):
@@ -46,10 +49,10 @@ class TargetClassifier(nn.Module):
     the features of others do not depend on what else is in a batch, and should not begin to when
     the mix of classes changes from experience to experience.
 
-    The linear image of fewer features than the system has dimensions is a subspace, which most
-    targets lie far from. If more classes than features are to be told apart, a layer of rectified
-    units, more of them than dimensions, goes between: standardised features → linear → max(0, ·).
-    For few classes it is not worth its size. (Our choice; measured in docs/defaults.md.)
+    Targets have nothing to do with one another, and a linear projection of few features does not
+    meet many of them. There a layer of rectified units goes between: standardised features →
+    linear → max(0, ·). For few classes it is not worth its size. (Our choice; measured in
+    docs/defaults.md.)
 
     The width of the encoder's features is read from `encoder.num_features`, or from the first
     batch where the encoder has no such attribute.
@@ -62,8 +65,9 @@ class TargetClassifier(nn.Module):
         head: where the embeddings go.
         standardize: whether the features are standardised; by default, if the encoder has batch
             normalisation.
-        hidden: units of the hidden layer, 0 for none; by default `HIDDEN_UNITS` where standardised
-            features are fewer than dimensions and than the classes expected, else none.
+        hidden: units of the hidden layer, 0 for none; by default `HIDDEN_UNITS` where features are
+            standardised and more than `CLASSES_PER_FEATURE` classes are expected for each of them,
+            else none.
         expected_classes: how many there will be at least, as far as is known. It only decides on
             the hidden layer.
     """
@@ -95,17 +99,17 @@ class TargetClassifier(nn.Module):
     def _complete(self, width: int) -> None:
         """Add what lies between `width` features and the head."""
         norm = Standardization if self._standardize else nn.Identity
-        dim, units = self.head.system.dim, self._units
+        units = self._units
         if units is None:
-            narrow = width < min(dim, self._expected)
-            units = HIDDEN_UNITS if self._standardize and narrow else 0
+            many = self._expected > CLASSES_PER_FEATURE * width
+            units = HIDDEN_UNITS if self._standardize and many else 0
         self.hidden = (
             nn.Sequential(norm(width), nn.Linear(width, units), nn.ReLU())
             if units
             else nn.Identity()
         )
         self.standardization = norm(units or width)
-        self.projection = nn.Linear(units or width, dim)
+        self.projection = nn.Linear(units or width, self.head.system.dim)
 
     def embed(self, x: Tensor) -> Tensor:
         """Inputs -> embeddings, FloatTensor[batch, dim]."""

@@ -88,7 +88,7 @@ class EncoderConfig:
     weights: str | None = None  # DEFAULT, … of a torchvision model; or a file, or a run
     standardize: bool | None = None  # features; default: if the encoder has batch normalisation
     hidden: int | None = None  # units behind the features, 0: none; default: 1024 where these are
-    # standardised, and fewer than system.dim and than the stream's classes
+    # standardised and the stream has more than two classes for each
     options: dict[str, Any] = field(default_factory=dict)
 
 

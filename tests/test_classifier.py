@@ -54,12 +54,11 @@ def units_of(model: TargetClassifier) -> int:
 
 
 def test_a_hidden_layer_follows_standardised_features_that_are_few_for_the_classes():
-    assert units_of(classifier(standardize=True, expected_classes=7)) == HIDDEN_UNITS
-    assert units_of(classifier(standardize=True, expected_classes=6)) == 0
+    assert units_of(classifier(standardize=True, expected_classes=13)) == HIDDEN_UNITS
+    assert units_of(classifier(standardize=True, expected_classes=12)) == 0
     assert units_of(classifier(standardize=True)) == 0
-    assert units_of(classifier(standardize=True, expected_classes=7, dim=6)) == 0
-    assert units_of(classifier(standardize=False, expected_classes=7)) == 0
-    assert units_of(classifier(standardize=True, expected_classes=7, hidden=0)) == 0
+    assert units_of(classifier(standardize=False, expected_classes=13)) == 0
+    assert units_of(classifier(standardize=True, expected_classes=13, hidden=0)) == 0
     assert units_of(classifier(standardize=False, hidden=20)) == 20
 
 

@@ -27,18 +27,22 @@ def main() -> None:
     arguments = _parser().parse_args()
     console = console_for_tables()
     try:
-        _run(arguments, console)
+        failures = _run(arguments, console)
     except LSCError as error:
         if arguments.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        failures = [str(error)]
     except KeyboardInterrupt:
         print(f"stopped; finished claims are in {arguments.results}", file=sys.stderr)
         sys.exit(130)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    if failures:
+        sys.exit(2)
 
 
-def _run(arguments: argparse.Namespace, console: Console) -> None:
+def _run(arguments: argparse.Namespace, console: Console) -> list[str]:
+    """Measure what was asked for; returns what was wrong with claims that could not be measured."""
     if not arguments.claims and not arguments.page:
         _list(console)
     settings = Settings(
@@ -49,15 +53,23 @@ def _run(arguments: argparse.Namespace, console: Console) -> None:
         seeds=arguments.seeds,
         say=lambda line: console.print(line, style="dim", highlight=False),
     )
+    failures = []
     for claim in chosen(arguments.claims):
         console.rule(f"{claim.title} ({claim.paper})", align="left")
         start = time.perf_counter()
-        outcome = claim.measure(settings)
+        try:
+            outcome = claim.measure(settings)
+        except LSCError as error:  # the other claims do not need what this one lacks
+            if arguments.debug:
+                raise
+            failures.append(f"{claim.name} was not measured: {error}")
+            continue
         _keep(claim, outcome, settings, time.perf_counter() - start, arguments)
         _show(console, outcome)
-    if arguments.page:
+    if arguments.page and not failures:
         write_page(arguments.page, arguments.results)
         console.print(f"{arguments.page} is written from the results in {arguments.results}")
+    return failures
 
 
 def _keep(

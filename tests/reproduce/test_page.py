@@ -54,6 +54,23 @@ def test_a_claim_is_measured_kept_and_written_into_the_page(toy, tmp_path, monke
     assert f"torch {torch.__version__}" in written
 
 
+def test_a_claim_that_lacks_something_does_not_stop_the_others(toy, tmp_path, monkeypatch, capsys):
+    def fail(settings: Settings) -> Outcome:
+        raise LSCError("it needs a cake: bake one")
+
+    broken = Claim("broken", "arXiv 0000.00001", "Broken", "About it.", fail)
+    for module in (claims, page, command):
+        monkeypatch.setattr(module, "claims", lambda: {"broken": broken, "toy": toy})
+    folders = ["--results", str(tmp_path / "r"), "--figures", str(tmp_path / "f")]
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, "all", *folders, "--page", str(tmp_path / "page.md"))
+    assert caught.value.code == 2
+    said = capsys.readouterr()
+    assert said.err == "error: broken was not measured: it needs a cake: bake one\n"
+    assert (tmp_path / "r" / "toy.json").exists()
+    assert not (tmp_path / "page.md").exists()
+
+
 def test_a_page_without_all_results_is_refused(toy, tmp_path):
     with pytest.raises(LSCError, match=r"no results of toy .*python -m reproduce toy"):
         page.write_page(tmp_path / "page.md", tmp_path)

@@ -57,7 +57,11 @@ def _overview(contents: dict[str, Any]) -> str:
         lines.append(
             f"| [{claim.title}]({_anchor(claim)}) | {claim.paper} | {' | '.join(counts)} |"
         )
-    return "Statements by verdict, those of the papers and our own:\n\n" + "\n".join(lines) + "\n"
+    minutes = sum(content["seconds"] for content in contents.values()) / 60
+    return (
+        f"Measuring them took {minutes:.0f} minutes altogether. Statements by verdict, those of the "
+        "papers and our own:\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 def _anchor(claim: Claim) -> str:

@@ -49,6 +49,7 @@ def test_a_claim_is_measured_kept_and_written_into_the_page(toy, tmp_path, monke
     written = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert "| It is fast. | 2 s | **holds** |" in written
     assert "| [Fast, cheap: a toy](#fast-cheap-a-toy) | arXiv 0000.00000 | 1 |  | 1 |  |" in written
+    assert "took 0 minutes altogether" in written
     assert "| 1 | 2.50 |" in written
     assert "| 2 | – |" in written
     assert f"torch {torch.__version__}" in written

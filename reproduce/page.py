@@ -59,8 +59,8 @@ def _overview(contents: dict[str, Any]) -> str:
         )
     minutes = sum(content["seconds"] for content in contents.values()) / 60
     return (
-        f"Measuring them took {minutes:.0f} minutes altogether. Statements by verdict, those of the "
-        "papers and our own:\n\n" + "\n".join(lines) + "\n"
+        f"Measuring them took {minutes:.0f} minutes altogether. Statements by verdict, those of "
+        "the papers and our own:\n\n" + "\n".join(lines) + "\n"
     )
 
 

@@ -54,8 +54,8 @@ class TargetClassifier(nn.Module):
     linear → max(0, ·). For few classes it is not worth its size. (Our choice; measured in
     docs/defaults.md.)
 
-    The width of the encoder's features is read from `encoder.num_features`, or from the first
-    batch where the encoder has no such attribute.
+    The width of the encoder's features is read from `encoder.num_features`, or from a batch by
+    `settle` where the encoder has no such attribute; `LSC` does that by itself.
 
     `features` is the embedding of the latest forward pass, where Avalanche's feature plugins look
     for it.
@@ -112,8 +112,17 @@ class TargetClassifier(nn.Module):
         self.projection = nn.Linear(units or width, self.head.system.dim)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Inputs -> embeddings, FloatTensor[batch, dim]."""
+        """Inputs -> embeddings, FloatTensor[batch, dim].
+
+        Raises:
+            LSCError: it is to be trained, and not all of its parameters are there.
+        """
         if not self.is_settled:
+            if self.training:
+                raise LSCError(
+                    "the encoder does not say how many features it has: give it an attribute "
+                    "num_features, or call settle(batch) before you make the optimizer"
+                )
             self.settle(x)
         return (self._compiled or self._embed)(x)
 
@@ -140,6 +149,11 @@ class TargetClassifier(nn.Module):
     def is_settled(self) -> bool:
         """Whether the width of the encoder's features is known, and all layers are there."""
         return hasattr(self, "projection")
+
+    @property
+    def hidden_units(self) -> int:
+        """Of the hidden layer, 0 for none."""
+        return 0 if isinstance(self.hidden, nn.Identity) else self.projection.in_features
 
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:

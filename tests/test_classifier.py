@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lsc_continual import TargetHead, make_system
+from lsc_continual import LSCError, TargetHead, make_system
 from lsc_continual.classifier import HIDDEN_UNITS, Standardization, TargetClassifier
 
 
@@ -48,18 +48,13 @@ def test_a_single_sample_trains_and_leaves_the_statistics_alone():
     assert torch.allclose(trained, model.eval().embed(single))
 
 
-def units_of(model: TargetClassifier) -> int:
-    """Units of the hidden layer."""
-    return 0 if isinstance(model.hidden, nn.Identity) else model.projection.in_features
-
-
 def test_a_hidden_layer_follows_standardised_features_that_are_few_for_the_classes():
-    assert units_of(classifier(standardize=True, expected_classes=13)) == HIDDEN_UNITS
-    assert units_of(classifier(standardize=True, expected_classes=12)) == 0
-    assert units_of(classifier(standardize=True)) == 0
-    assert units_of(classifier(standardize=False, expected_classes=13)) == 0
-    assert units_of(classifier(standardize=True, expected_classes=13, hidden=0)) == 0
-    assert units_of(classifier(standardize=False, hidden=20)) == 20
+    assert classifier(standardize=True, expected_classes=13).hidden_units == HIDDEN_UNITS
+    assert classifier(standardize=True, expected_classes=12).hidden_units == 0
+    assert classifier(standardize=True).hidden_units == 0
+    assert classifier(standardize=False, expected_classes=13).hidden_units == 0
+    assert classifier(standardize=True, expected_classes=13, hidden=0).hidden_units == 0
+    assert classifier(standardize=False, hidden=20).hidden_units == 20
 
 
 def test_behind_a_hidden_layer_embeddings_reach_targets_outside_the_features_span():
@@ -84,6 +79,8 @@ def test_behind_a_hidden_layer_embeddings_reach_targets_outside_the_features_spa
 def test_the_width_is_read_from_the_first_batch(hidden):
     model = classifier(width=None, standardize=True, hidden=hidden)
     assert not model.is_settled
+    with pytest.raises(LSCError, match="num_features, or call settle"):
+        model(torch.randn(3, 6))
     model.settle(torch.randn(3, 6))
     assert model.is_settled
     assert isinstance(model.standardization, Standardization)

@@ -88,7 +88,8 @@ def model_files(
     the detector was calibrated on; large target maps are in a file of their own."""
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     targets, tables = _without_tables(model.head.targets.to_dict())
-    description = {"format": _FORMAT, "spec": asdict(spec), "targets": targets}
+    built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
+    description = {"format": _FORMAT, "spec": built, "targets": targets}
     calibration = {}
     if detector is not None and detector.known is not None and detector.reference is not None:
         description["detector"] = {

@@ -171,10 +171,11 @@ def test_the_hidden_layer_follows_the_stream_and_comes_back(tmp_path, classes, u
     spec = ModelSpec("resnet-small", (1, 8, 8), names, {"width": 8}, dim=384)
     spec.standardize = spec.hidden = None
     model = spec.build().eval()
-    assert model.projection.in_features == (units or 128)
+    assert model.hidden_units == units
     model.head.add_classes(range(classes))
     write_folder(tmp_path / "model", model_files(model, spec))
-    loaded, _ = load_model(tmp_path / "model")
+    loaded, written = load_model(tmp_path / "model")
+    assert written.hidden == units
     x = torch.rand(4, 1, 8, 8)
     assert torch.equal(loaded.embed(x), model.embed(x))
 
@@ -189,4 +190,4 @@ def test_models_that_say_nothing_of_a_hidden_layer_have_none(tmp_path):
     description["format"] = 6
     del description["spec"]["hidden"]
     write_folder(tmp_path / "m", {**files, "model.json": json.dumps(description).encode()})
-    assert load_model(tmp_path / "m")[0].projection.in_features == 128
+    assert load_model(tmp_path / "m")[0].hidden_units == 0

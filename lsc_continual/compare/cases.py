@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from lsc_continual.catalog import STRATEGIES
 from lsc_continual.config import (
-    CHANGEABLE,
     differences,
     is_setting,
     matters_to,
@@ -22,6 +21,7 @@ from lsc_continual.config import (
 )
 from lsc_continual.errors import LSCError
 from lsc_continual.runs.folder import CONFIG, REPORT
+from lsc_continual.settings import CHANGEABLE
 
 DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
 _FILLED_IN = ("scenario.class_order", "loss.unknown_prior")  # by a run, where nobody gave them

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lsc_continual import distributed
 from lsc_continual.catalog import PEERS
-from lsc_continual.config import CHANGEABLE, differences, read_stored, reopen
+from lsc_continual.config import differences, read_stored, reopen
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.runs.checkpointing import Checkpointing
@@ -22,6 +22,7 @@ from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.runs.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.recorder import Recorder
 from lsc_continual.runs.trial import Trial, prepare
+from lsc_continual.settings import CHANGEABLE
 from lsc_continual.strategies.resumable import State
 
 

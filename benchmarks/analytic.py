@@ -37,9 +37,9 @@ from torch import Tensor, nn
 from lsc_continual import LSCAnalytic, TargetHead, make_system
 from lsc_continual.config import resolve
 from lsc_continual.encoders.random_features import RandomFeatures
-from lsc_continual.images import StoredImages
-from lsc_continual.ridge import RecursiveRidge
-from lsc_continual.runs.environment import describe_environment
+from lsc_continual.inputs import StoredImages
+from lsc_continual.machine.environment import describe_environment
+from lsc_continual.network.ridge import RecursiveRidge
 from lsc_continual.runs.trial import prepare
 
 DIMS = (64, 128, 256, 384)

@@ -29,7 +29,7 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.strategies.parallel import replicate
 
 SHAPE, BATCH = (3, 32, 32), 16

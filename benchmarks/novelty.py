@@ -39,15 +39,15 @@ from torch import nn
 
 from lsc_continual.config import resolve
 from lsc_continual.encoders import make_encoder
+from lsc_continual.machine.environment import describe_environment
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.build import make_augmentation, make_optimizer
-from lsc_continual.runs.environment import describe_environment
 from lsc_continual.runs.stream import load_others
 from lsc_continual.runs.trial import Trial, prepare
 from lsc_continual.strategies import BatchAugmentation, CosineDecay, OpenWorldEvaluation
-from lsc_continual.strategies.baselines import BaselineScores
 from lsc_continual.strategies.calibration import embeddings
 from lsc_continual.strategies.evaluation import OpenWorldResult
+from lsc_continual.strategies.peers.ood_scores import BaselineScores
 
 COMMON = ["train.batch_size=64", "train.device=cpu"]
 EXPERIENCES = 5  # of the incremental mode

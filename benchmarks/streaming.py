@@ -35,9 +35,9 @@ from torch import nn
 
 from lsc_continual import NoveltyDetector, StreamClassifier, TargetClassifier, make_system
 from lsc_continual.bench.tables import show
-from lsc_continual.heads import TargetHead
-from lsc_continual.runs.environment import describe_environment
-from lsc_continual.runs.model import ModelSpec
+from lsc_continual.classifier.folder import ModelSpec
+from lsc_continual.machine.environment import describe_environment
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.streaming.command import StreamOptions, answer_all
 from lsc_continual.streaming.lines import read_inputs
 

@@ -32,11 +32,11 @@ from torchvision.transforms import v2
 
 from lsc_continual import LSC, EmbeddingReplay, TargetClassifier, make_encoder, make_system
 from lsc_continual.bench.tables import show
-from lsc_continual.heads import TargetHead
-from lsc_continual.images import StoredImages
-from lsc_continual.images.geometry import RandomGeometry
-from lsc_continual.losses import StructuredSoftmaxLoss
-from lsc_continual.runs.environment import describe_environment
+from lsc_continual.inputs import StoredImages
+from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.machine.environment import describe_environment
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.losses import StructuredSoftmaxLoss
 from lsc_continual.strategies import BatchAugmentation
 
 BATCH, CLASSES, SHAPE, EPOCHS = 128, 10, (1, 28, 28), 4

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lsc_continual.classifier import TargetClassifier
+    from lsc_continual.classifier.folder import load_model
     from lsc_continual.encoders import make_encoder
     from lsc_continual.errors import LSCError
-    from lsc_continual.heads import TargetHead
-    from lsc_continual.losses import CosineLoss, EuclideanLoss, StructuredSoftmaxLoss
+    from lsc_continual.network.heads import TargetHead
+    from lsc_continual.network.losses import CosineLoss, EuclideanLoss, StructuredSoftmaxLoss
+    from lsc_continual.network.target_classifier import TargetClassifier
     from lsc_continual.novelty import NoveltyDetector
-    from lsc_continual.runs.model import load_model
     from lsc_continual.scenarios import make_benchmark
     from lsc_continual.strategies import LSC, EmbeddingReplay, LSCAnalytic
     from lsc_continual.streaming import StreamClassifier
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "LSC": "strategies",
     "LSCAnalytic": "strategies",
-    "CosineLoss": "losses",
+    "CosineLoss": "network.losses",
     "EmbeddingReplay": "strategies",
-    "EuclideanLoss": "losses",
+    "EuclideanLoss": "network.losses",
     "LSCError": "errors",
     "NoveltyDetector": "novelty",
     "StreamClassifier": "streaming",
-    "StructuredSoftmaxLoss": "losses",
-    "TargetClassifier": "classifier",
-    "TargetHead": "heads",
+    "StructuredSoftmaxLoss": "network.losses",
+    "TargetClassifier": "network.target_classifier",
+    "TargetHead": "network.heads",
     "Targets": "targets",
     "VectorSystem": "systems",
-    "load_model": "runs.model",
+    "load_model": "classifier.folder",
     "make_benchmark": "scenarios",
     "make_encoder": "encoders",
     "make_system": "systems",

@@ -218,11 +218,13 @@ LOSSES = Catalog(
     "loss",
     {
         "softmax": Entry(
-            "lsc_continual.losses:StructuredSoftmaxLoss",
+            "lsc_continual.network.losses:StructuredSoftmaxLoss",
             "cross-entropy against the whole system, with unknown prior ω",
         ),
-        "cosine": Entry("lsc_continual.losses:CosineLoss", "1 − cosine to the target"),
-        "euclidean": Entry("lsc_continual.losses:EuclideanLoss", "squared distance to the target"),
+        "cosine": Entry("lsc_continual.network.losses:CosineLoss", "1 − cosine to the target"),
+        "euclidean": Entry(
+            "lsc_continual.network.losses:EuclideanLoss", "squared distance to the target"
+        ),
     },
 )
 

@@ -15,8 +15,8 @@ from rich.table import Table as RichTable
 from lsc_continual.bench.tables import show
 from lsc_continual.cli.running import console_for_tables
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.build import pick_device
-from lsc_continual.runs.environment import describe_environment
+from lsc_continual.machine.devices import pick_device
+from lsc_continual.machine.environment import describe_environment
 from reproduce import __doc__ as about
 from reproduce.claims import Claim, chosen, claims
 from reproduce.outcome import Outcome, Settings

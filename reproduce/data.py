@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lsc_continual.catalog import SCENARIOS
-from lsc_continual.images import StoredImages
-from lsc_continual.images.stored import as_unit_range
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs import StoredImages
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.stored import as_unit_range
 from reproduce.outcome import Settings
 
 

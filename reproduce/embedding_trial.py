@@ -21,8 +21,8 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
-from lsc_continual.classifier import TargetClassifier
-from lsc_continual.heads import origin_of
+from lsc_continual.network.heads import origin_of
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.systems import PermutationSystem, VectorSystem
 from reproduce.data import Part
 from reproduce.many_classes import ManyClasses

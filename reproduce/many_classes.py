@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsc_continual.images.geometry import RandomGeometry, grid
+from lsc_continual.inputs.geometry import RandomGeometry, grid
 from lsc_continual.systems.numbering import Numbering
 from reproduce.data import Data, Part
 

@@ -18,7 +18,7 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
-from lsc_continual.neural_collapse import NeuralCollapse, neural_collapse
+from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
 from reproduce.claims import Claim
 from reproduce.data import Data, load
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict

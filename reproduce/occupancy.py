@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lsc_continual import TargetHead, VectorSystem, make_encoder, make_system, min_dim
-from lsc_continual.classifier import Standardization
-from lsc_continual.images.geometry import RandomGeometry
-from lsc_continual.losses import CosineLoss, StructuredSoftmaxLoss, TargetLoss
+from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.network.losses import CosineLoss, StructuredSoftmaxLoss, TargetLoss
+from lsc_continual.network.target_classifier import Standardization
 from reproduce.data import Data, load
 from reproduce.outcome import Row, Settings
 from reproduce.training import Recipe, outputs, train

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lsc_continual import TargetHead, make_system
-from lsc_continual.classifier import Standardization, TargetClassifier
-from lsc_continual.losses import CosineLoss, StructuredSoftmaxLoss
+from lsc_continual.network.losses import CosineLoss, StructuredSoftmaxLoss
+from lsc_continual.network.target_classifier import Standardization, TargetClassifier
 from reproduce.data import Data, Part
 from reproduce.training import Loss, Recipe, accuracy, outputs, train
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsc_continual.images.geometry import RandomGeometry, grid
+from lsc_continual.inputs.geometry import RandomGeometry, grid
 
 _DRAWS = 9  # that `RandomGeometry.maps` takes
 _PLASTIC = 1.2207440846057596

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lsc_continual.bench.losses import (
+from lsc_continual.bench.heads import (
     HEADS,
     Head,
     LinearHead,

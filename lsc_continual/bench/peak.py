@@ -9,7 +9,7 @@ import sys
 
 import torch
 
-from lsc_continual.bench.losses import make_batch, make_head
+from lsc_continual.bench.heads import make_batch, make_head
 from lsc_continual.bench.memory import Peak
 from lsc_continual.systems import make_system
 

@@ -19,8 +19,8 @@ from lsc_continual.bench import decode, loss, nearest, train
 from lsc_continual.bench.settings import Request, Settings, resolve
 from lsc_continual.bench.tables import show
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.runs.environment import describe_environment
-from lsc_continual.runs.sealed import write_file
+from lsc_continual.machine.environment import describe_environment
+from lsc_continual.storage.folders import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

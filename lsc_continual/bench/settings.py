@@ -10,7 +10,7 @@ import torch
 
 from lsc_continual.bench.memory import available_bytes
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.build import pick_device
+from lsc_continual.machine.devices import pick_device
 from lsc_continual.systems import PermutationSystem, make_system
 
 GIB = 2**30

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from lsc_continual.runs.doctor import Finding
+    from lsc_continual.doctor import Finding
 
 _STYLES = {"ok": "green", "note": "yellow", "missing": "magenta", "broken": "bold red"}
 
@@ -38,7 +38,7 @@ def doctor(
 
     - `lsc-cl doctor --json`
     """
-    from lsc_continual.runs.doctor import examine
+    from lsc_continual.doctor import examine
 
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal that knows ASCII only gets ? for →
         sys.stdout.reconfigure(errors="replace")

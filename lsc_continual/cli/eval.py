@@ -15,7 +15,7 @@ from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
 from lsc_continual.cli.running import show_own_warning
 
 if TYPE_CHECKING:
-    from lsc_continual.streaming.labelled import Figures
+    from lsc_continual.streaming.evaluating import Figures
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
     try:
         with console.status("loading libraries"):
             from lsc_continual.streaming.classifier import StreamClassifier
-            from lsc_continual.streaming.labelled import evaluate_folder
+            from lsc_continual.streaming.evaluating import evaluate_folder
         classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)
         figures = evaluate_folder(classifier, folder, console, batch_size, workers)
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
     warnings.showwarning = show_own_warning if first else lambda *_: None  # type: ignore[assignment]
     try:
         with console.status("loading libraries"):
-            from lsc_continual import distributed
+            from lsc_continual.machine import distributed
             from lsc_continual.runs import run as runs
         try:
             folder = action(runs, console)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
 from lsc_continual.cli.running import show_own_warning
-from lsc_continual.runs.interruption import Interruption
+from lsc_continual.machine.interruption import Interruption
 
 _BROKEN_PIPE = 128 + 13  # as shells count
 

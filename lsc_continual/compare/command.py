@@ -17,7 +17,7 @@ from lsc_continual.compare.plot import FORMATS, draw
 from lsc_continual.compare.summary import read_metrics, summarize, table_of
 from lsc_continual.compare.workers import Ended, carry_out
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.sealed import write_file
+from lsc_continual.storage.folders import write_file
 
 COMPARISON, PLOT = "comparison.json", "comparison.png"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
 from lsc_continual.novelty.fitted import KNearest, Mahalanobis
 from lsc_continual.novelty.scores import Doubt, MaxCosine

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsc_continual.catalog import SCORES
 from lsc_continual.errors import NotTractableError
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.systems.base import Decoded, as_float
 from lsc_continual.targets.nearest import Nearest
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import Placed, make_score
 
 _NOT_CALIBRATED = "the detector has no threshold yet: call calibrate() first"

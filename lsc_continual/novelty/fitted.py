@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
 
 T = TypeVar("T")

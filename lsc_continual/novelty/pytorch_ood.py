@@ -8,7 +8,7 @@ from pytorch_ood.utils import extract_features, is_known
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lsc_continual.classifier import TargetClassifier
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty.detector import NoveltyDetector
 
 

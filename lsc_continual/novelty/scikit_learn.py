@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.detector import NoveltyDetector
 
 

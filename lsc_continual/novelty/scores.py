@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.errors import NotTractableError
-from lsc_continual.heads import TargetHead
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
 
 _LONGEST_WALK = 128

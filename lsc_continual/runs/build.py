@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from lsc_continual import distributed
 from lsc_continual.catalog import LOSSES
+from lsc_continual.classifier.folder import ModelSpec
 from lsc_continual.errors import LSCError
-from lsc_continual.heads import default_unknown_prior
-from lsc_continual.images.geometry import RandomGeometry
-from lsc_continual.images.loader import Loading
+from lsc_continual.experiences.loader import Loading
+from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.machine.devices import pick_precision, pick_workers
+from lsc_continual.network.heads import default_unknown_prior
+from lsc_continual.network.ridge import PENALTIES
 from lsc_continual.novelty import NoveltyDetector
-from lsc_continual.ridge import PENALTIES
-from lsc_continual.runs.model import ModelSpec
 from lsc_continual.runs.stream import Stream
 from lsc_continual.strategies import (
     LSC,
@@ -208,45 +207,3 @@ def make_augmentation(config: DictConfig, in_memory: bool) -> RandomGeometry:
         flip=augment.flip,
         crop_scale=augment.crop_scale if in_memory else None,
     )
-
-
-def pick_device(name: str, setting: str = "train.device=") -> torch.device:
-    """The device of `train.device`; "auto" is this process's GPU if there is one.
-
-    Args:
-        setting: how the user chooses it, for errors.
-
-    Raises:
-        LSCError: no such device here.
-    """
-    if name == "auto":
-        available = torch.cuda.is_available()
-        return torch.device("cuda", distributed.local_rank()) if available else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise LSCError(f"{setting}{name} is not available here: use auto or cpu") from error
-    if device.type not in ("cpu", "cuda"):
-        raise LSCError(f"{setting}{name} cannot be used: use auto, cpu or cuda")
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
-
-
-def pick_precision(name: str, device: torch.device) -> str:
-    """The precision of `train.precision`; "auto" is bf16 on GPUs that compute in it."""
-    if name == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else "fp32"
-    return name
-
-
-def pick_workers(number: int | None, device: torch.device) -> int:
-    """The processes of `train.workers` that read files; by default most of the cores.
-
-    On a CPU two fewer, because training needs cores too.
-    """
-    if number is not None:
-        return number
-    cores = len(os.sched_getaffinity(0)) // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    return min(16, cores - 1) if device.type == "cuda" else max(0, cores - 2)

@@ -9,10 +9,10 @@ from typing import Any
 
 from avalanche.core import SupervisedPlugin
 
-from lsc_continual import distributed
 from lsc_continual.errors import LSCError
+from lsc_continual.machine import distributed
+from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.checkpoints import Checkpoints
-from lsc_continual.runs.interruption import InterruptedRunError, Interruption
 from lsc_continual.strategies.resumable import State
 
 _EVERY = 10  # steps between two agreements of several processes

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lsc_continual.codec import decode, encode
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.runs.sealed import DamagedError, read_folder, write_folder
+from lsc_continual.storage.folders import DamagedError, read_folder, write_folder
+from lsc_continual.storage.packing import pack, unpack
 
 _FORMAT = 2
 _STRUCTURE, _TENSORS = "state.json", "tensors.safetensors"
@@ -35,7 +35,7 @@ class Checkpoints:
         Raises:
             OSError: it cannot be written, on a full disk for example; earlier ones are untouched.
         """
-        structure, tensors = encode({"format": _FORMAT, "state": state})
+        structure, tensors = pack({"format": _FORMAT, "state": state})
         folder = self.path / f"step-{step:09d}"
         write_folder(folder, {_STRUCTURE: structure, _TENSORS: tensors})
         written = self._newest_first()
@@ -71,7 +71,7 @@ class Checkpoints:
 def _read(folder: Path) -> Any:
     files = read_folder(folder)
     try:
-        content = decode(files[_STRUCTURE], files[_TENSORS])
+        content = unpack(files[_STRUCTURE], files[_TENSORS])
         version, state = content["format"], content["state"]
     except Exception as error:  # a sealed folder of somebody else's
         raise DamagedError(f"{folder} is no checkpoint ({first_line(error)})") from error

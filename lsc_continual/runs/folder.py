@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.sealed import sweep, write_file, write_folder
+from lsc_continual.storage.folders import sweep, write_file, write_folder
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 REPORT = "report.html"

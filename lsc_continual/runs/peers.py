@@ -8,23 +8,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from lsc_continual import distributed
 from lsc_continual.catalog import PEERS
 from lsc_continual.encoders import make_encoder
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.machine import distributed
+from lsc_continual.machine.devices import pick_precision
 from lsc_continual.runs.build import (
     make_augmentation,
     make_loading,
     make_optimizer,
     model_spec,
-    pick_precision,
 )
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.stream import Stream
 from lsc_continual.strategies.peers.batches import forwarded
+from lsc_continual.strategies.peers.masking import LogitScores, MaskUnseen
 from lsc_continual.strategies.peers.network import Features
 from lsc_continual.strategies.peers.setup import Peer, Setup
-from lsc_continual.strategies.peers.unseen import LogitScores, MaskUnseen
 
 
 def build_peer(
@@ -95,7 +95,7 @@ def add_scores(peer: Peer) -> tuple[Any, str]:
     mask = MaskUnseen()
     peer.strategy.plugins.append(mask)
     try:
-        from lsc_continual.strategies.baselines import BaselineScores
+        from lsc_continual.strategies.peers.ood_scores import BaselineScores
     except ModuleNotFoundError:
         return LogitScores(mask), "msp"
     scores = BaselineScores(peer.features, peer.classifier, peer.memory)

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from lsc_continual.images.loader import batch_labels
+from lsc_continual.experiences.loader import batch_labels
 from lsc_continual.runs.report import abbreviate
 from lsc_continual.strategies.evaluation import OpenWorldResult
 from lsc_continual.strategies.resumable import Resumable, State

@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from lsc_continual import distributed
-from lsc_continual.runs.environment import describe_environment
+from lsc_continual.classifier.folder import model_files
+from lsc_continual.machine import distributed
+from lsc_continual.machine.environment import describe_environment
 from lsc_continual.runs.folder import CONFIG, REPORT, STREAM, RunFolder
-from lsc_continual.runs.model import model_files
 from lsc_continual.runs.progress import (
     TrainingProgress,
     experience_line,

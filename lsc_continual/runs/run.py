@@ -10,16 +10,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lsc_continual import distributed
 from lsc_continual.catalog import PEERS
 from lsc_continual.config import differences, read_stored, reopen
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.experiences import arriving_classes
+from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.machine import distributed
+from lsc_continual.machine.environment import describe_environment
+from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
-from lsc_continual.runs.environment import describe_environment
 from lsc_continual.runs.folder import CONFIG, RunFolder
-from lsc_continual.runs.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.recorder import Recorder
 from lsc_continual.runs.trial import Trial, prepare
 from lsc_continual.settings import CHANGEABLE

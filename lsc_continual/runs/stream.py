@@ -13,8 +13,9 @@ from avalanche.benchmarks.utils import AvalancheDataset, as_classification_datas
 from omegaconf import DictConfig
 
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences import arriving_classes
-from lsc_continual.images import Images, StoredImages
+from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.inputs import Images, StoredImages
+from lsc_continual.inputs.selection import hold_out
 from lsc_continual.scenarios import (
     Source,
     class_order,
@@ -24,7 +25,6 @@ from lsc_continual.scenarios import (
 )
 from lsc_continual.scenarios.others import load_other
 from lsc_continual.scenarios.python import load_benchmark, validation
-from lsc_continual.scenarios.selection import hold_out
 from lsc_continual.strategies.evaluation import FLAGGED
 
 

@@ -12,14 +12,15 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from omegaconf import DictConfig
 from rich.console import Console
 
-from lsc_continual import distributed
 from lsc_continual.catalog import PEERS, STRATEGIES
+from lsc_continual.classifier.folder import ModelSpec
 from lsc_continual.errors import CapacityError
-from lsc_continual.images.loader import Feeds
+from lsc_continual.experiences.loader import Feeds
+from lsc_continual.machine import distributed
+from lsc_continual.machine.devices import pick_device
+from lsc_continual.machine.randomness import seed_everything
 from lsc_continual.novelty import NoveltyDetector
-from lsc_continual.randomness import seed_everything
-from lsc_continual.runs.build import attach_detector, model_spec, pick_device
-from lsc_continual.runs.model import ModelSpec
+from lsc_continual.runs.build import attach_detector, model_spec
 from lsc_continual.runs.peers import add_scores, build_peer
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.stream import Stream, load_others, open_stream

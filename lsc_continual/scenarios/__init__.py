@@ -9,10 +9,10 @@ from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 
 from lsc_continual.catalog import SCENARIOS
 from lsc_continual.errors import LSCError
-from lsc_continual.images import ImageData, StoredImages
-from lsc_continual.scenarios.selection import keep_classes
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.stream import class_order, experience_sizes, make_stream
+from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.selection import keep_classes
+from lsc_continual.inputs.source import Source
+from lsc_continual.scenarios.class_incremental import class_order, experience_sizes, make_stream
 
 __all__ = [
     "ImageData",

@@ -11,7 +11,7 @@ from pathlib import Path
 from torchvision.datasets.utils import download_url, extract_archive
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs.source import Source
 
 
 @dataclass(frozen=True)

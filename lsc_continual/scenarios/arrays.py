@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.images import ImageData, StoredImages
-from lsc_continual.scenarios.pixels import as_images
-from lsc_continual.scenarios.selection import held_out
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.pixels import as_images
+from lsc_continual.inputs.selection import held_out
+from lsc_continual.inputs.source import Source
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from lsc_continual.images import ImageData, StoredImages
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.source import Source
 from lsc_continual.scenarios.torchvision_data import open_parts
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lsc_continual.images import ImageData
+from lsc_continual.inputs import ImageData
+from lsc_continual.inputs.reading import read_files
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import image_paths, subfolders
 from lsc_continual.scenarios.archives import Archive
-from lsc_continual.scenarios.reading import read_files
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import image_paths, subfolders
 
 _ARCHIVE = Archive(
     "CORe50",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images import ImageData
+from lsc_continual.inputs import ImageData
+from lsc_continual.inputs.reading import read_files
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import ClassFiles
 from lsc_continual.scenarios.archives import Archive
 from lsc_continual.scenarios.listings import read_pairs
-from lsc_continual.scenarios.reading import read_files
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import ClassFiles
 
 _ARCHIVE = Archive(
     "CUB-200-2011",

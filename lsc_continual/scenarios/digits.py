@@ -6,8 +6,8 @@ import torch
 from sklearn.datasets import load_digits as sklearn_digits
 from sklearn.model_selection import train_test_split
 
-from lsc_continual.images import ImageData, StoredImages
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.source import Source
 
 _SPLIT_SEED = 0  # the data set comes without a split; ours is the same in every run
 

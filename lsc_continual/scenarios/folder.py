@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images import ImageData
-from lsc_continual.scenarios.reading import read_files
-from lsc_continual.scenarios.selection import held_out, select_classes
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import ClassFiles, class_files
+from lsc_continual.inputs import ImageData
+from lsc_continual.inputs.reading import read_files
+from lsc_continual.inputs.selection import held_out, select_classes
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import ClassFiles, class_files
 
 _TEST = ("test", "val", "valid", "validation")  # the first that is there counts
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images import ImageData
+from lsc_continual.inputs import ImageData
+from lsc_continual.inputs.reading import read_files
+from lsc_continual.inputs.selection import select_classes
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import ClassFiles, image_paths, subfolders
 from lsc_continual.scenarios.imagenet_labels import validation_labels
-from lsc_continual.scenarios.reading import read_files
-from lsc_continual.scenarios.selection import select_classes
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import ClassFiles, image_paths, subfolders
 
 _PLACES = ("", "imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC")
 _ORDER_SEED = 1993  # of the class order in the literature, since arXiv 1611.07725

@@ -6,8 +6,8 @@ from typing import Any
 
 from torchvision.datasets import MNIST, FashionMNIST
 
-from lsc_continual.images import ImageData, StoredImages
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.source import Source
 from lsc_continual.scenarios.torchvision_data import open_parts
 
 

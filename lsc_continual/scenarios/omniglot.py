@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 
 from torchvision.datasets import Omniglot
 
-from lsc_continual.images import ImageData, Images, StoredImages
+from lsc_continual.inputs import ImageData, Images, StoredImages
+from lsc_continual.inputs.reading import read_files
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import ClassFiles, image_paths, subfolders
 from lsc_continual.scenarios.archives import Archive
-from lsc_continual.scenarios.reading import read_files
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import ClassFiles, image_paths, subfolders
 
 _PARTS = {"images_background": "Greek", "images_evaluation": "Angelic"}  # an alphabet of each
 _LAST_TRAINING_DRAWER = 15  # of 20

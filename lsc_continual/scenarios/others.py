@@ -12,12 +12,12 @@ from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 
 from lsc_continual.catalog import SCENARIOS
 from lsc_continual.errors import LSCError
-from lsc_continual.images import Images, StoredImages
-from lsc_continual.images.files import ImageFiles
-from lsc_continual.scenarios.decoding import decode_all
-from lsc_continual.scenarios.pixels import as_images
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import image_paths
+from lsc_continual.inputs import Images, StoredImages
+from lsc_continual.inputs.files import ImageFiles
+from lsc_continual.inputs.pixels import as_images
+from lsc_continual.inputs.reading import read_all
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import image_paths
 
 _KEYS = ("x_test", "x", "x_train")
 _MOST = 10_000  # images of a larger set are taken at equal distances
@@ -66,7 +66,7 @@ def _some(images: Images, source: Source) -> StoredImages:
     if len(images) > _MOST:
         images = images.subset(torch.linspace(0, len(images) - 1, _MOST).long())
     if isinstance(images, ImageFiles):
-        return decode_all(images, skip=source.on_error == "skip")[0]
+        return read_all(images, skip=source.on_error == "skip")[0]
     assert isinstance(images, StoredImages)
     return images
 

@@ -10,10 +10,10 @@ from avalanche.benchmarks import benchmark_with_validation_stream
 from avalanche.benchmarks.utils import AvalancheDataset
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.experiences import arriving_classes
-from lsc_continual.images.located import integers
+from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.experiences.located import integers
 from lsc_continual.importing import import_callable
-from lsc_continual.scenarios.selection import share_of_each
+from lsc_continual.inputs.selection import share_of_each
 
 
 def load_benchmark(name: str) -> Any:

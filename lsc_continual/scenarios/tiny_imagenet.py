@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lsc_continual.images import ImageData
+from lsc_continual.inputs import ImageData
+from lsc_continual.inputs.reading import read_files
+from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.trees import ClassFiles, image_paths
 from lsc_continual.scenarios.archives import Archive
 from lsc_continual.scenarios.listings import read_lines, read_pairs
-from lsc_continual.scenarios.reading import read_files
-from lsc_continual.scenarios.source import Source
-from lsc_continual.scenarios.trees import ClassFiles, image_paths
 
 _ARCHIVE = Archive(
     "Tiny ImageNet",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.scenarios.source import Source
+from lsc_continual.inputs.source import Source
 
 
 def open_parts(dataset: type[Any], folder: Path, source: Source) -> list[Any]:

@@ -10,14 +10,14 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from lsc_continual import distributed
-from lsc_continual.classifier import TargetClassifier
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError
-from lsc_continual.heads import TargetHead
-from lsc_continual.images.loader import BatchLoader
-from lsc_continual.images.plan import Plan
-from lsc_continual.ridge import PENALTIES, RecursiveRidge
+from lsc_continual.experiences.loader import BatchLoader
+from lsc_continual.experiences.plan import Plan
+from lsc_continual.machine import distributed
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.ridge import PENALTIES, RecursiveRidge
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.resumable import State
 from lsc_continual.systems import VectorSystem

@@ -9,9 +9,9 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from lsc_continual.images.geometry import RandomGeometry
-from lsc_continual.images.loader import Step
-from lsc_continual.images.plan import batch_seed
+from lsc_continual.experiences.loader import Step
+from lsc_continual.experiences.plan import batch_seed
+from lsc_continual.inputs.geometry import RandomGeometry
 
 _TOGETHER = 8  # images that share one draw of a torchvision transform
 

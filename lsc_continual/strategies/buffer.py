@@ -9,7 +9,7 @@ import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 
-from lsc_continual.images.located import integers
+from lsc_continual.experiences.located import integers
 
 
 class ReservoirBuffer(ExemplarsBuffer):

@@ -10,8 +10,8 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from lsc_continual import distributed
 from lsc_continual.errors import LSCError
+from lsc_continual.machine import distributed
 from lsc_continual.novelty.detector import NoveltyDetector
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.resumable import Resumable, State

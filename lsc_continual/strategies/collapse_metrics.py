@@ -13,12 +13,12 @@ from avalanche.evaluation.metric_utils import get_metric_name
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lsc_continual import distributed
-from lsc_continual.classifier import TargetClassifier
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences import classes_in_training
-from lsc_continual.heads import TargetHead
-from lsc_continual.neural_collapse import NeuralCollapse, neural_collapse
+from lsc_continual.experiences.classes import classes_in_training
+from lsc_continual.machine import distributed
+from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.strategies.resumable import Resumable, State
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lsc_continual import distributed
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences import classes_in_training
-from lsc_continual.heads import TargetHead, origin_of
+from lsc_continual.experiences.classes import classes_in_training
+from lsc_continual.machine import distributed
+from lsc_continual.network.heads import TargetHead, origin_of
 from lsc_continual.novelty.base import NoveltyScore, Placed, available_scores
 from lsc_continual.novelty.detector import NoveltyDetector
 from lsc_continual.novelty.metrics import novelty_metrics
@@ -107,7 +107,7 @@ class OpenWorldEvaluation(SupervisedPlugin, Resumable, supports_distributed=True
     Args:
         scores: (inputs, model's output) -> novelty scores by name, each FloatTensor[batch], higher
             = more novel. By default those of a `TargetHead`; for other networks see
-            `lsc_continual.strategies.baselines`. Called with gradients off.
+            `lsc_continual.strategies.peers.ood_scores`. Called with gradients off.
         others: data sets of unknown inputs, by name, such as "kmnist".
     """
 

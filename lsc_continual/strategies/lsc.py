@@ -12,13 +12,13 @@ from avalanche.training.plugins.evaluation import default_evaluator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lsc_continual import distributed
-from lsc_continual.classifier import TargetClassifier
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences import arriving_classes
-from lsc_continual.heads import TargetHead
-from lsc_continual.images.loader import Loading
-from lsc_continual.losses import StructuredSoftmaxLoss
+from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.experiences.loader import Loading
+from lsc_continual.machine import distributed
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.losses import StructuredSoftmaxLoss
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.strategies.resumable import State
 from lsc_continual.strategies.template import TrainingTemplate
 from lsc_continual.systems import VectorSystem

@@ -12,10 +12,10 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lsc_continual import distributed
 from lsc_continual.catalog import COLLAPSES
 from lsc_continual.errors import LSCError
-from lsc_continual.images.loader import batch_labels
+from lsc_continual.experiences.loader import batch_labels
+from lsc_continual.machine import distributed
 from lsc_continual.strategies.resumable import Resumable, State
 from lsc_continual.systems.base import as_float
 

@@ -10,11 +10,11 @@ from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
 
-from lsc_continual import distributed
-from lsc_continual.experiences import arriving_classes
-from lsc_continual.heads import TargetHead
-from lsc_continual.images.loader import batch_labels
-from lsc_continual.losses import SoftmaxDivergence
+from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.experiences.loader import batch_labels
+from lsc_continual.machine import distributed
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.losses import SoftmaxDivergence
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.resumable import Resumable
 

@@ -14,11 +14,11 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from lsc_continual import distributed
 from lsc_continual.errors import LSCError
-from lsc_continual.images.loader import BatchLoader, Feeds, Loading, Step
-from lsc_continual.images.plan import Plan
-from lsc_continual.randomness import random_state, restore_random_state
+from lsc_continual.experiences.loader import BatchLoader, Feeds, Loading, Step
+from lsc_continual.experiences.plan import Plan
+from lsc_continual.machine import distributed
+from lsc_continual.machine.randomness import random_state, restore_random_state
 from lsc_continual.strategies.parallel import replicate
 from lsc_continual.strategies.resumable import Resumable, State
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lsc_continual.classifier import TargetClassifier
+from lsc_continual.classifier.folder import ModelSpec, SavedModel
 from lsc_continual.errors import LSCError, NotCalibratedError
-from lsc_continual.images.stored import as_unit_range
+from lsc_continual.inputs.stored import as_unit_range
+from lsc_continual.machine.devices import pick_device
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import Placed
-from lsc_continual.runs.build import pick_device
-from lsc_continual.runs.model import ModelSpec, SavedModel
 from lsc_continual.streaming.inputs import Content, Input, Preparation
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
 from lsc_continual.targets.nearest import Nearest

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.images.files import UnreadableImageError, centre, read_image
-from lsc_continual.scenarios.pixels import pixel_values
+from lsc_continual.inputs.files import UnreadableImageError, centre, read_image
+from lsc_continual.inputs.pixels import pixel_values
 
 Stop = Callable[[], bool]
 """Whether sources should end now."""

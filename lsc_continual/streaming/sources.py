@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios.trees import found_images
+from lsc_continual.inputs.trees import found_images
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.lines import read_inputs
 from lsc_continual.streaming.npz import NpzImages

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images.stored import as_unit_range
-from lsc_continual.runs.sealed import write_file
+from lsc_continual.inputs.stored import as_unit_range
+from lsc_continual.storage.folders import write_file
 from lsc_continual.streaming.inputs import Content, Preparation
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lsc_continual.scenarios.trees import found_images
+from lsc_continual.inputs.trees import found_images
 from lsc_continual.streaming.inputs import Input, Stop, never
 
 _PAUSE = 0.1  # seconds between two looks at `stop`

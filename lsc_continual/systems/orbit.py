@@ -13,7 +13,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
-from lsc_continual.kernels.trial import Trial
+from lsc_continual.kernels.selfcheck import CheckedKernel
 from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     INT64_MAX,
@@ -174,12 +174,14 @@ class Orbit(VectorSystem):
         )
 
     @cached_property
-    def _on_gpu(self) -> Trial:
+    def _on_gpu(self) -> CheckedKernel:
         from lsc_continual.kernels.triton_decode import TritonDecoder
 
         assert self._loop_arguments is not None
         decoder = TritonDecoder(self.norm, *self._loop_arguments)
-        return Trial("decodes", decoder, self._decode_numbered_plain, self._sample, tolerance=1e-3)
+        return CheckedKernel(
+            "decodes", decoder, self._decode_numbered_plain, self._sample, tolerance=1e-3
+        )
 
     def _decode_numbered_plain(
         self, z: Tensor, numbering: Numbering | None = None, count: int = 0

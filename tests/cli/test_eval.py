@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lsc_continual import StreamClassifier
 from lsc_continual.cli.main import app
 from lsc_continual.errors import LSCError
-from lsc_continual.streaming.labelled import _class_of
+from lsc_continual.streaming.evaluating import _class_of
 
 
 def evaluated(*arguments: object) -> dict:

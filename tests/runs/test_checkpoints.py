@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.test_codec import same
 
 from lsc_continual import LSCError
-from lsc_continual.codec import encode
 from lsc_continual.runs.checkpoints import Checkpoints
-from lsc_continual.runs.sealed import (
+from lsc_continual.storage.folders import (
     SEAL,
     DamagedError,
     read_folder,
@@ -28,8 +28,8 @@ from lsc_continual.runs.sealed import (
     write_file,
     write_folder,
 )
+from lsc_continual.storage.packing import pack
 from tests.runs.damage import damage
-from tests.test_codec import same
 
 
 def state(step: int) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_what_is_written_after_a_damaged_one_is_not_dropped_in_its_favour(tmp_pa
 
 def test_another_format_is_refused_with_what_to_do(tmp_path):
     kept = checkpoints(tmp_path)
-    structure, tensors = encode({"format": 99, "state": state(30)})
+    structure, tensors = pack({"format": 99, "state": state(30)})
     write_folder(
         tmp_path / "step-000000030", {"state.json": structure, "tensors.safetensors": tensors}
     )
@@ -144,7 +144,7 @@ def test_a_folder_of_somebody_elses_is_passed_over(tmp_path, kind):
     elif kind == "sealed":
         write_folder(foreign, {"readme.txt": b"hello"})
     else:
-        structure, tensors = encode([1])
+        structure, tensors = pack([1])
         write_folder(foreign, {"state.json": structure, "tensors.safetensors": tensors})
     with pytest.warns(UserWarning, match="step-thirty"):
         assert same(kept.latest(), state(20))

@@ -22,12 +22,12 @@ from rich.console import Console
 
 from lsc_continual import LSCError
 from lsc_continual.config import resolve
+from lsc_continual.machine.interruption import InterruptedRunError
 from lsc_continual.runs import run as runs
 from lsc_continual.runs import sealed
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.folder import RunFolder
-from lsc_continual.runs.interruption import InterruptedRunError
 from tests.scenarios.layouts import classes
 
 QUICK = [

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from lsc_continual import LSCError, load_model
 from lsc_continual.catalog import SCORES
+from lsc_continual.classifier.folder import load_detector
 from lsc_continual.cli.main import app
-from lsc_continual.runs.model import load_detector
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.scenarios import Source
 from lsc_continual.scenarios.digits import load_digits

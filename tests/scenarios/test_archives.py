@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images.files import read_image
+from lsc_continual.inputs.files import read_image
 from lsc_continual.scenarios import Source, load_images
 from lsc_continual.scenarios.archives import Archive
 from tests.scenarios import layouts

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images import ImageFiles, StoredImages
+from lsc_continual.inputs import ImageFiles, StoredImages
+from lsc_continual.inputs.trees import class_files
 from lsc_continual.scenarios import Source, load_images
-from lsc_continual.scenarios.trees import class_files
 from tests.scenarios.layouts import broken, classes, photo, put
 
 

@@ -9,9 +9,9 @@ import torch
 from avalanche.benchmarks import benchmark_with_validation_stream
 
 from lsc_continual import LSCError
-from lsc_continual.images.located import integers
+from lsc_continual.experiences.located import integers
+from lsc_continual.inputs.selection import share_of_each
 from lsc_continual.scenarios.python import load_benchmark, validation
-from lsc_continual.scenarios.selection import share_of_each
 from tests.conftest import make_blob_stream
 
 

@@ -16,7 +16,7 @@ from torch.optim import Adam
 
 from lsc_continual import LSC, make_system
 from lsc_continual.config import resolve
-from lsc_continual.neural_collapse import neural_collapse
+from lsc_continual.network.collapse import neural_collapse
 from lsc_continual.runs.run import run
 from lsc_continual.strategies import CollapseMetrics
 from tests.conftest import make_blob_stream, make_encoder

@@ -16,11 +16,11 @@ from torch.optim import Adam
 
 from lsc_continual import LSC, EmbeddingReplay, NoveltyDetector, make_system
 from lsc_continual.catalog import SCORES
-from lsc_continual.images import StoredImages
+from lsc_continual.inputs import StoredImages
 from lsc_continual.strategies import LSCScores, NoveltyCalibration, OpenWorldEvaluation
-from lsc_continual.strategies.baselines import BaselineScores
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.calibration import embeddings
+from lsc_continual.strategies.peers.ood_scores import BaselineScores
 from tests.conftest import blobs, make_blob_stream, make_encoder
 
 

@@ -17,10 +17,10 @@ from torch import nn
 from lsc_continual import LSCError, load_model
 from lsc_continual.catalog import PEERS
 from lsc_continual.config import resolve
-from lsc_continual.images.plan import Draws
+from lsc_continual.experiences.plan import Draws
 from lsc_continual.runs.run import resume, run
 from lsc_continual.runs.trial import Trial, prepare
-from lsc_continual.strategies.peers.unseen import LogitScores, MaskUnseen
+from lsc_continual.strategies.peers.masking import LogitScores, MaskUnseen
 
 QUICK = [
     "scenario=split-digits",

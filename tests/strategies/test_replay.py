@@ -18,7 +18,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch.optim import Adam
 
 from lsc_continual import LSC, EmbeddingReplay, make_system
-from lsc_continual.heads import origin_of
+from lsc_continual.network.heads import origin_of
 from tests.conftest import blobs, make_blob_stream, make_encoder
 
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from lsc_continual import StreamClassifier
+from lsc_continual.classifier.folder import load_model
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.model import load_model
 
 
 @pytest.fixture(scope="module")

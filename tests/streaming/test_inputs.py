@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images import ImageFiles
+from lsc_continual.inputs import ImageFiles
 from lsc_continual.streaming.inputs import Preparation
 
 

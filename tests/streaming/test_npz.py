@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios.pixels import as_images
+from lsc_continual.inputs.pixels import as_images
 from lsc_continual.streaming.inputs import Preparation
 from lsc_continual.streaming.npz import NpzImages
 

@@ -14,9 +14,9 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from lsc_continual.images.geometry import RandomGeometry
-from lsc_continual.images.loader import BatchLoader, Feeds, Loading
-from lsc_continual.images.plan import Draws, Plan
+from lsc_continual.experiences.loader import BatchLoader, Feeds, Loading
+from lsc_continual.experiences.plan import Draws, Plan
+from lsc_continual.inputs.geometry import RandomGeometry
 
 
 class Budget(NamedTuple):

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import CrossEntropyLoss
 
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences import arriving_classes
+from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.strategies.peers.batches import (
     AllData,
     EqualBatches,

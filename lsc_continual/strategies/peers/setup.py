@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lsc_continual.errors import LSCError
-from lsc_continual.images.geometry import RandomGeometry
-from lsc_continual.images.loader import Loading
+from lsc_continual.experiences.loader import Loading
+from lsc_continual.inputs.geometry import RandomGeometry
 from lsc_continual.strategies.augmentation import BatchAugmentation
 from lsc_continual.strategies.divergence import StopOnDivergence
 from lsc_continual.strategies.peers.batches import EqualBatches

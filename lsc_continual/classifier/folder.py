@@ -1,0 +1,237 @@
+"""A trained classifier on disk: safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from lsc_continual.encoders import make_encoder
+from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.errors import LSCError, NotCalibratedError, first_line
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.novelty import NoveltyDetector
+from lsc_continual.runs.folder import CONFIG
+from lsc_continual.storage.folders import read_folder
+from lsc_continual.storage.packing import mapped_tensors
+from lsc_continual.systems import make_system
+from lsc_continual.targets import Targets
+
+_FORMAT = 7
+_READABLE = (3, 4, 5, 6, 7)
+# 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
+# hidden layer.
+_DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+_CALIBRATION = "calibration.safetensors"
+_TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
+
+
+@dataclass
+class ModelSpec:
+    """Everything that is needed to build the network again."""
+
+    encoder: str
+    input_shape: tuple[int, int, int]
+    class_names: list[str]
+    """Name of each class label."""
+    encoder_options: dict[str, Any] = field(default_factory=dict)
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    system: str = "v21"
+    dim: int = 64
+    head: dict[str, Any] = field(default_factory=dict)
+    """Options of the `TargetHead`."""
+    inverted: bool = False
+    """Whether the network was trained on the negatives of image files."""
+    random_features: dict[str, Any] = field(default_factory=dict)
+    """Options of the `RandomFeatures` between encoder and projection; empty for none."""
+    standardize: bool | None = False  # models before format 6 do not say
+    """Whether features are standardised, as in `TargetClassifier`."""
+    hidden: int | None = 0  # models before format 7 do not say
+    """Units between features and projection, as in `TargetClassifier`."""
+
+    def build(self, weights: str | None = None) -> TargetClassifier:
+        """The untrained classifier."""
+        encoder = make_encoder(
+            self.encoder,
+            self.input_shape,
+            weights=weights,
+            options=self.encoder_options,
+            mean=self.mean,
+            std=self.std,
+        )
+        if self.random_features:
+            with torch.no_grad():
+                width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
+            encoder = RandomFeatures(encoder, width=width, **self.random_features)
+        head = TargetHead(make_system(self.system, self.dim), **self.head)
+        classes = len(self.class_names)
+        model = TargetClassifier(encoder, head, self.standardize, self.hidden, classes)
+        if not model.is_settled:
+            model.settle(torch.zeros(1, *self.input_shape))
+        return model
+
+
+def model_files(
+    model: TargetClassifier, spec: ModelSpec, detector: NoveltyDetector | None = None
+) -> dict[str, bytes]:
+    """The content of a `model/` folder: specification, targets, weights, and the embeddings that
+    the detector was calibrated on; large target maps are in a file of their own."""
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    targets, tables = _without_tables(model.head.targets.to_dict())
+    built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
+    description = {"format": _FORMAT, "spec": built, "targets": targets}
+    calibration = {}
+    if detector is not None and detector.known is not None and detector.reference is not None:
+        description["detector"] = {
+            "score": detector.score_name,
+            "fpr": detector.fpr,
+            "per_class": detector.per_class,
+        }
+        calibration = {"known": detector.known.cpu(), "reference": detector.reference.cpu()}
+    text = json.dumps(description, ensure_ascii=False)
+    files = {
+        _DESCRIPTION: text.encode(),
+        _WEIGHTS: save(weights),
+        _CALIBRATION: save(calibration),
+    }
+    return files | ({_TABLES: save(tables)} if tables else {})
+
+
+def _without_tables(targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `Targets.to_dict` said without the tensors in its parts, and these as "part.name"."""
+    kept, tables = dict(targets), {}
+    for part, content in targets.items():
+        if isinstance(content, dict):
+            kept[part] = {k: value for k, value in content.items() if not isinstance(value, Tensor)}
+            tables.update({f"{part}.{k}": content[k] for k in content if k not in kept[part]})
+    return kept, tables
+
+
+def _with_tables(targets: dict[str, Any], tables: dict[str, Tensor]) -> dict[str, Any]:
+    """The inverse."""
+    for path, tensor in tables.items():
+        part, name = path.split(".")
+        targets = targets | {part: targets[part] | {name: tensor}}
+    return targets
+
+
+class SavedModel(NamedTuple):
+    """The content of a `model/` folder, all of one moment, though a run may go on writing."""
+
+    folder: Path
+    description: dict[str, Any]
+    files: dict[str, Any]
+    """Bytes, the tables of targets as a map of the file."""
+
+    @classmethod
+    def read(cls, folder: str | Path) -> SavedModel:
+        """Read and verify a `model/` folder, or that of a run folder.
+
+        Raises:
+            LSCError: no model is there, it is damaged, or another version wrote it.
+        """
+        folder = Path(folder)
+        if (folder / "model").is_dir():
+            folder = folder / "model"
+        if not (folder / _DESCRIPTION).is_file():
+            hint = ": runs of strategy=lsc leave one after their first experience, others none"
+            hint = hint if (folder / CONFIG).is_file() else f": {_DESCRIPTION} is missing"
+            raise LSCError(f"{folder} holds no model{hint}")
+        files = read_folder(folder, mapped=[_TABLES])
+        with _damage_named(folder):
+            description = json.loads(files[_DESCRIPTION])
+            if description["format"] not in _READABLE:
+                raise LSCError(
+                    f"the model in {folder} has format {description['format']}, this version "
+                    f"reads {_READABLE[0]} to {_FORMAT}: use the version that wrote it"
+                )
+        return cls(folder, description, files)
+
+    def model(self) -> tuple[TargetClassifier, ModelSpec]:
+        """As `load_model`."""
+        with _damage_named(self.folder):
+            stored = self.description["spec"]
+            spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
+            model = spec.build()
+            model.load_state_dict(load(self.files[_WEIGHTS]))
+            tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
+            targets = _with_tables(self.description["targets"], tables)
+            model.head.restore(Targets.from_dict(targets))
+        return model.eval(), spec
+
+    def detector(
+        self, head: TargetHead, score: str | None = None, fpr: float | None = None
+    ) -> NoveltyDetector:
+        """As `load_detector`."""
+        if "detector" not in self.description:
+            raise NotCalibratedError(
+                f"{self.folder} holds no calibration, so nothing says where the unknown begins: "
+                "train with novelty.holdout above 0, on enough images"
+            )
+        with _damage_named(self.folder):
+            settings = dict(self.description["detector"])
+            settings["score"] = score or settings["score"]
+            settings["fpr"] = settings["fpr"] if fpr is None else fpr
+            tensors = load(self.files[_CALIBRATION])
+            detector = NoveltyDetector(head, **settings)
+            return detector.calibrate(tensors["known"], tensors["reference"])
+
+
+def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
+    """The classifier that a run left in its `model/` folder, in evaluation mode, and its data.
+
+    Args:
+        folder: a `model/` folder or a run folder.
+
+    Raises:
+        LSCError: no model is there, it is damaged, or another version wrote it.
+    """
+    return SavedModel.read(folder).model()
+
+
+def load_detector(
+    folder: str | Path, head: TargetHead, *, score: str | None = None, fpr: float | None = None
+) -> NoveltyDetector:
+    """The detector that a run calibrated for the model it left, ready to judge embeddings.
+
+    It is for embeddings on the CPU; see `NoveltyDetector.to`.
+
+    Args:
+        folder: a `model/` folder or a run folder.
+        head: of the model that `load_model` returned.
+        score: instead of the run's.
+        fpr: instead of the run's.
+
+    Raises:
+        NotCalibratedError: the run calibrated none.
+        LSCError: the files are damaged or another version's, or a wrong score or rate.
+    """
+    return SavedModel.read(folder).detector(head, score, fpr)
+
+
+@contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    """Says of files that do not hold what they should that they are damaged."""
+    try:
+        yield
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        if isinstance(error, LSCError):
+            raise
+        raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error

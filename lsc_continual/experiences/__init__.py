@@ -1,0 +1,1 @@
+"""Avalanche's experiences and data sets: their classes, the images behind them, their batches."""

@@ -1,0 +1,93 @@
+"""Some of the classes, and some of each class's images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsc_continual.errors import LSCError, unknown_name
+from lsc_continual.inputs import ImageData, Images
+
+
+def select_classes(names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    """The wanted class names, in their order; all with None.
+
+    Raises:
+        LSCError: an unknown name, one that comes twice, or none.
+    """
+    if wanted is None:
+        return list(names)
+    if not wanted:
+        raise LSCError("data.classes is empty: name the classes to keep, or set it to null")
+    known = set(names)
+    for name in wanted:
+        if name not in known:
+            raise unknown_name("class", name, names)
+    if len(set(wanted)) < len(wanted):
+        raise LSCError("data.classes names a class twice: name each once")
+    return list(wanted)
+
+
+def keep_classes(data: ImageData, wanted: Sequence[str] | None) -> ImageData:
+    """The images of the wanted classes, which are labelled 0, 1, … in that order."""
+    names = select_classes(data.class_names, wanted)
+    if names == data.class_names:
+        return data
+    labels = {data.class_names.index(name): label for label, name in enumerate(names)}
+
+    def part(images: Images) -> Images:
+        rows = [row for row, label in enumerate(images.targets) if label in labels]
+        kept = images.subset(torch.tensor(rows, dtype=torch.long))
+        kept.targets = [labels[label] for label in kept.targets]
+        return kept
+
+    return data._replace(train=part(data.train), test=part(data.test), class_names=names)
+
+
+def hold_out(data: ImageData, fraction: float, seed: int) -> tuple[ImageData, Images]:
+    """Data without some training images of each class, and these; the only image of a class stays.
+
+    Args:
+        fraction: share of each class.
+    """
+    out = share_of_each(torch.tensor(data.train.targets), fraction, seed)
+    kept, taken = (part.nonzero()[:, 0] for part in (~out, out))
+    return data._replace(train=data.train.subset(kept)), data.train.subset(taken)
+
+
+def share_of_each(labels: Tensor, fraction: float, seed: int) -> Tensor:
+    """A random share of every class, one at least and never all: LongTensor[n] -> BoolTensor[n]."""
+    if not fraction or not len(labels):
+        return torch.zeros(len(labels), dtype=torch.bool)
+    draws = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = draws.argsort()
+    order = order[labels[order].sort(stable=True).indices]  # by class, in random order
+    counts = labels.unique(return_counts=True)[1]
+    place = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    wanted = (fraction * counts).round().long().clamp_min(1).minimum(counts - 1)
+    taken = torch.zeros(len(labels), dtype=torch.bool)
+    taken[order] = place < wanted.repeat_interleave(counts)
+    return taken
+
+
+def held_out(name: str, count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which of a class's `count` images are for testing: `fraction` of them, at least one.
+
+    This depends on nothing else, so further classes leave a class's split as it is. The generator
+    is numpy's frozen one, which gives the same numbers in every version.
+
+    Raises:
+        LSCError: the class has a single image.
+    """
+    if count < 2:
+        raise LSCError(
+            f"class {name!r} has a single image, and training and testing need one each: add some "
+            "or remove the class"
+        )
+    wanted = min(max(round(fraction * count), 1), count - 1)
+    mask: NDArray[np.bool_] = np.random.RandomState(seed).permutation(count) < wanted
+    return mask

@@ -1,0 +1,1 @@
+"""The machine that code runs on: devices, processes, random generators, signals."""

@@ -1,0 +1,1 @@
+"""The network: what lies between an encoder's features and class probabilities, and its losses."""

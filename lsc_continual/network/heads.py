@@ -1,0 +1,339 @@
+"""The head: from embeddings to class log-probabilities, without a parameter."""
+
+from __future__ import annotations
+
+from math import log, log1p
+from typing import Any, NamedTuple
+
+import torch
+from avalanche.models import DynamicModule
+from torch import Tensor
+
+from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.systems import VectorSystem
+from lsc_continual.systems.base import as_float
+from lsc_continual.targets import AnyLabels, Labels, Targets
+
+DENSE_CLASSES = 10_000
+"""Up to this many classes the head's output has a column for each."""
+
+UNKNOWN_WEIGHT = 25.0
+"""ω · size of the default unknown prior; chosen by measurement (docs/defaults.md)."""
+
+LEAST_SCALE, SCALE_GROWTH = 16.0, 4.0
+"""Of the default scale of a head."""
+
+_LEAST_NORM = 1e-12  # by which an embedding is divided, as in `F.normalize`
+
+
+def default_unknown_prior(system: VectorSystem) -> float:
+    """ω such that the unowned vectors together count like a fixed number of classes."""
+    return min(1.0, UNKNOWN_WEIGHT / system.size) if system.has_log_partition else 0.0
+
+
+def default_scale(classes: int) -> float:
+    """s at which one of so many classes can be certain, while an embedding is far from its target.
+
+    To outweigh C classes of cosine 0 at cosine c takes s·c ≥ ln C; 4 ln C does it from cosine 0.25
+    on. Up to some fifty classes it is 16. Neither targets nor predictions move with the scale.
+    """
+    return max(LEAST_SCALE, SCALE_GROWTH * log(max(1, classes)))
+
+
+class Origin(NamedTuple):
+    """Where an output comes from; every output of a `TargetHead` carries it as `origin`."""
+
+    head: TargetHead
+    embedding: Tensor
+    """FloatTensor[batch, dim], with its graph."""
+
+
+def origin_of(output: Tensor) -> Origin:
+    """The head and the embedding that an output was computed from.
+
+    Raises:
+        LSCError: `output` is not what a `TargetHead` returned (a slice of it, for example).
+    """
+    origin = getattr(output, "origin", None)
+    if not isinstance(origin, Origin):
+        raise LSCError(
+            "this loss or score needs the untouched output of a TargetHead, which carries the "
+            "embedding it was computed from: pass the model's output as it is"
+        )
+    return origin
+
+
+class TrainingPrior(NamedTuple):
+    """That some classes are seen more often in training than the others."""
+
+    ordinals: Tensor
+    """Of the frequent classes, LongTensor[count]."""
+    ratio: float
+    """How many times as often, above 1."""
+
+
+class TargetHead(DynamicModule):
+    """Class log-probabilities from embeddings, by fixed targets instead of learned weights.
+
+    With logits per coordinate x = s·z/‖z‖ (x = s·z with `normalize=False`), ℓ_c = ⟨x, t_c⟩ for the
+    target t_c of class c, O = Σ_c e^{ℓ_c} over owned targets, and Z the sum of e^{⟨x, v⟩} over all
+    vectors v of the system, the head returns
+
+        log p(c) = ℓ_c − log(O + ω (Z − O)).
+
+    The unowned vectors together are the class "unknown", of probability ω(Z − O)/(O + ω(Z − O)).
+    ω = 1 is the softmax over the whole system, ω = 0 the softmax over the classes seen so far.
+
+    These are probabilities where all classes are equally frequent. Where training shows some of
+    them more often, `set_training_prior` says so, and in training mode the head answers for that
+    prior; see there.
+
+    It has neither parameters nor buffers, so the network's size does not depend on the number of
+    classes. Classes that arrive with an experience get targets in training mode only; in
+    evaluation mode labels without a target are given the least log-probability that the geometry
+    allows, as if their targets lay opposite the embedding.
+
+    Output: FloatTensor[batch, columns], column c for class label c. Beyond `dense_classes`
+    classes, predicted labels instead, LongTensor[batch]: by the nearest owned target in evaluation
+    mode, by decoding alone (−1 where nobody owns the address) in training mode. Either carries
+    its `Origin`, from which losses and novelty scores take the embedding.
+
+    Args:
+        system: where targets come from.
+        allocation: the rule for fresh targets.
+        seed: of the allocation.
+        scale: s, the inverse temperature; by default `default_scale` of the classes so far.
+        unknown_prior: ω, between 0 and 1; by default such that the unowned vectors together weigh
+            about as much as `UNKNOWN_WEIGHT` classes.
+        normalize: compare directions only.
+        capacity: number of columns; by default as many as the labels met so far need. A fixed
+            number is for plugins that store outputs and compare them later, such as DER.
+        dense_classes: largest number of classes with a column each.
+    """
+
+    def __init__(
+        self,
+        system: VectorSystem,
+        *,
+        allocation: str = "affine",
+        seed: int = 0,
+        scale: float | None = None,
+        unknown_prior: float | None = None,
+        normalize: bool = True,
+        capacity: int | None = None,
+        dense_classes: int = DENSE_CLASSES,
+    ) -> None:
+        super().__init__()
+        if unknown_prior is None:
+            unknown_prior = default_unknown_prior(system)
+        if not 0 <= unknown_prior <= 1:
+            raise LSCError(f"the unknown prior is between 0 and 1, not {unknown_prior}")
+        if scale is not None and not scale > 0:
+            raise LSCError(f"the scale of a head is positive, not {scale}")
+        if unknown_prior and not system.has_log_partition:
+            raise NotTractableError(
+                f"the sum over all vectors of {system.name!r} is not tractable: set "
+                "loss.unknown_prior=0 or choose another system"
+            )
+        self.targets = Targets(system, allocation, seed)
+        self._scale = scale
+        self.unknown_prior = unknown_prior
+        self.normalize = normalize
+        if capacity is not None and capacity < 1:
+            raise LSCError(f"the capacity of a head is 1 or more columns, not {capacity}")
+        self.capacity = capacity
+        self.dense_classes = dense_classes
+        self._columns = 0
+        self.training_prior: TrainingPrior | None = None
+
+    @property
+    def system(self) -> VectorSystem:
+        return self.targets.system
+
+    @property
+    def scale(self) -> float:
+        """s, the inverse temperature."""
+        if self._scale is not None:
+            return self._scale
+        return default_scale(len(self.targets) if self.normalize else 1)
+
+    def adaptation(self, experience: Any) -> None:
+        """Give targets to the classes of an arriving experience (in training mode)."""
+        classes = Labels.of(arriving_classes(experience))
+        if self.training:
+            self.add_classes(classes)
+        self._widen(classes)
+
+    def add_classes(self, classes: AnyLabels, embeddings: Tensor | None = None) -> None:
+        """Give a fresh target to each of the class labels that has none (see `Targets.add`).
+
+        Raises:
+            CapacityError: the system holds too few vectors.
+            LSCError: a label that is negative or beyond a fixed `capacity`.
+        """
+        labels = Labels.of(classes)
+        self._widen(labels)
+        self.targets.add(labels, embeddings)
+
+    def restore(self, targets: Targets) -> None:
+        """Take over a saved target map of the same vector system."""
+        if targets.system != self.system:
+            raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
+        self._widen(targets.labels)
+        self.targets = targets
+        self.set_training_prior()
+
+    def set_training_prior(self, labels: AnyLabels = (), ratio: float = 1.0) -> None:
+        """Say that training shows the classes `labels` `ratio` times as often as the others.
+
+        In training mode the head then returns, with F = Σ e^{ℓ_c} over these classes and the ratio
+        ρ,
+
+            log p(c) = ℓ_c + log ρ_c − log(O + ω (Z − O) + (ρ − 1) F),    ρ_c = ρ or 1,
+
+        the log-probability under that prior, so that the loss explains a class's frequency by the
+        prior and not by the embedding; in evaluation mode all classes are equal again. This is
+        logit adjustment (Menon et al., ICLR 2021, arXiv 2007.07314, eq. 10), also known as balanced
+        softmax (Ren et al., NeurIPS 2020, arXiv 2007.10740), for arriving classes beside replayed
+        ones. Without arguments, all classes are equally frequent.
+
+        Args:
+            labels: of classes that own targets.
+            ratio: ρ, 1 or more.
+
+        Raises:
+            UnknownLabelError: one of the classes owns no target.
+            LSCError: a ratio below 1.
+        """
+        if not ratio >= 1:
+            raise LSCError(f"the ratio of a training prior is 1 or more, not {ratio}")
+        listed = Labels.of(labels)
+        if ratio == 1 or not len(listed):
+            self.training_prior = None
+        else:
+            self.training_prior = TrainingPrior(self.targets.require_ordinals(listed), float(ratio))
+
+    def _widen(self, classes: AnyLabels) -> None:
+        """Make sure that every label has a column."""
+        labels = Labels.of(classes)
+        if not len(labels):
+            return
+        lowest, highest = labels.extremes
+        for label in (lowest, highest):
+            if label < 0 or (self.capacity is not None and label >= self.capacity):
+                raise LSCError(
+                    f"class label {label} has no column: labels run from 0"
+                    + (f" to {self.capacity - 1}; raise capacity" if self.capacity else "")
+                )
+        self._columns = max(self._columns, highest + 1)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the output has a column for each label up to the largest."""
+        return max(len(self.targets), self._columns) <= self.dense_classes
+
+    def logits_per_coordinate(self, z: Tensor) -> Tensor:
+        """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim]."""
+        z = as_float(z)
+        if not self.normalize:
+            return self.scale * z
+        norm: Tensor = z.norm(dim=-1, keepdim=True)
+        return z * (self.scale / norm.clamp_min(_LEAST_NORM))
+
+    def log_total(self, z: Tensor) -> Tensor:
+        """log Z over the whole system: [batch, dim] -> [batch]."""
+        return self.system.log_partition(z, self.scale, self.normalize)
+
+    def log_owned(self, z: Tensor) -> Tensor:
+        """log O over the owned targets: [batch, dim] -> [batch]."""
+        return self._log_owned(self.logits_per_coordinate(z))
+
+    def _log_owned(self, x: Tensor) -> Tensor:
+        if self.is_dense:
+            return self._logits(x).logsumexp(-1)
+        return self.targets.log_sum(x)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """ℓ of all classes in order of arrival: [batch, dim] -> [batch, classes]."""
+        return x @ self.targets.matrix(x).T
+
+    def _log_normalizer(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
+        """log(O + ω (Z − O) + (ρ − 1) F), without subtraction: (1 − ω) O + ω Z + (ρ − 1) F.
+
+        Args:
+            x: logits per coordinate.
+            logits: ℓ of all classes, where they are known.
+        """
+        terms = []
+        if self.unknown_prior < 1:
+            log_owned = self._log_owned(x) if logits is None else logits.logsumexp(-1)
+            terms.append(log_owned + log1p(-self.unknown_prior))
+        if self.unknown_prior > 0:
+            log_total = self.system.log_partition(x, normalize=False)
+            terms.append(log_total + log(self.unknown_prior))
+        if self.training and self.training_prior is not None:
+            ordinals, ratio = self.training_prior
+            if logits is None:
+                log_frequent = self.targets.log_sum(x, ordinals)
+            else:
+                log_frequent = logits[:, ordinals.to(x.device)].logsumexp(-1)
+            terms.append(log_frequent + log(ratio - 1))
+        return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
+
+    def _log_ratios(self, labels: Tensor, like: Tensor) -> Tensor | float:
+        """log ρ_c of labels, LongTensor[...] -> [...]; 0.0 where all are equal."""
+        if not self.training or self.training_prior is None:
+            return 0.0
+        frequent, ratio = self.training_prior
+        ordinals = self.targets.ordinals(labels)
+        return log(ratio) * torch.isin(ordinals, frequent.to(ordinals.device)).to(like)
+
+    def log_probs(self, z: Tensor) -> Tensor:
+        """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
+        x = self.logits_per_coordinate(z)
+        columns = self.capacity or self._columns
+        if not len(self.targets):  # Avalanche may evaluate before the first experience
+            return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
+        logits = self._logits(x)
+        normalizer = self._log_normalizer(x, logits).unsqueeze(-1)
+        labels = self.targets.label_tensor(z)
+        least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
+        logits = logits + self._log_ratios(labels, x)
+        return least.index_copy(-1, labels, logits) - normalizer
+
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
+
+        FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
+        """
+        x = self.logits_per_coordinate(z)
+        targets, owned = self.targets.of_labels(labels, x)
+        logit = (x * targets).sum(-1) + self._log_ratios(labels, x)
+        logit = logit if owned.all() else torch.where(owned, logit, self._opposite(x))
+        return logit - self._log_normalizer(x)
+
+    def _opposite(self, x: Tensor) -> Tensor:
+        """Below every ⟨x, v⟩ with a unit vector v, so that no label without target ever wins."""
+        norm: Tensor = x.norm(dim=-1)
+        return -norm - 1
+
+    def predict(self, z: Tensor) -> Tensor:
+        """Label of the nearest owned target: FloatTensor[batch, dim] -> LongTensor[batch]."""
+        return self.targets.labels_of(self.targets.nearest(z).ordinal)
+
+    def _decoded_labels(self, z: Tensor) -> Tensor:
+        _, owner = self.targets.allocation.decode(z)
+        return torch.where(owner >= 0, self.targets.labels_of(owner.clamp_min(0)), -1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            z = as_float(z)
+            if self.is_dense:
+                output = self.log_probs(z)
+            elif self.training:
+                output = self._decoded_labels(z.detach())
+            else:
+                output = self.predict(z)
+        output.origin = Origin(self, z)  # type: ignore[attr-defined]
+        return output

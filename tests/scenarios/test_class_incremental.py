@@ -1,0 +1,88 @@
+"""Splitting classes into experiences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lsc_continual.errors import LSCError
+from lsc_continual.scenarios import ImageData, StoredImages, experience_sizes, make_stream
+from lsc_continual.scenarios.class_incremental import class_order
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({"experiences": 5}, [2, 2, 2, 2, 2]),
+        ({"experiences": 3}, [4, 3, 3]),
+        ({"increment": 3}, [3, 3, 3, 1]),
+        ({"increment": 2, "base": 4}, [4, 2, 2, 2]),
+        ({"experiences": 4, "base": 4}, [4, 2, 2, 2]),
+        ({"experiences": 1}, [10]),
+        ({"experiences": 1, "base": 10}, [10]),
+        ({"increment": 10}, [10]),
+        ({}, [2, 2, 2, 2, 2]),
+        ({"base": 4}, [4, 2, 2, 1, 1]),
+        ({"base": 8}, [8, 1, 1]),
+        ({"base": 10}, [10]),
+    ],
+)
+def test_sizes(options, sizes):
+    assert experience_sizes(10, **options) == sizes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"experiences": 2, "increment": 2}, "set one of"),
+        ({"experiences": 11}, "10 classes cannot fill 11 experiences"),
+        ({"experiences": 1, "base": 4}, "6 classes cannot fill 0 experiences"),
+        ({"experiences": 2, "base": 11}, "does not fit a scenario of 10 classes"),
+        ({"increment": 11}, "not between 1 and 10"),
+    ],
+)
+def test_impossible_sizes_are_refused(options, message):
+    with pytest.raises(LSCError, match=message):
+        experience_sizes(10, **options)
+
+
+def test_orders_are_seeded_or_given_and_complete():
+    assert class_order(10, None, seed=3) == class_order(10, None, seed=3)
+    assert class_order(10, None, seed=3) != class_order(10, None, seed=4)
+    assert sorted(class_order(10, None, seed=3)) == list(range(10))
+    assert class_order(3, [2, 0, 1], seed=0) == [2, 0, 1]
+    with pytest.raises(LSCError, match="name each class from 0 to 2 once"):
+        class_order(3, [2, 2, 1], seed=0)
+
+
+def images(labels: list[int]) -> StoredImages:
+    pixels = torch.arange(len(labels) * 4, dtype=torch.uint8).reshape(-1, 1, 2, 2)
+    return StoredImages(pixels, torch.tensor(labels))
+
+
+def test_a_stream_brings_each_class_in_its_experience():
+    data = ImageData(images([0, 1, 2, 0, 1, 2]), images([2, 1, 0]), ["a", "b", "c"]).check()
+    stream = make_stream(data, [2, 0, 1], [2, 1])
+    arriving = [sorted(e.classes_in_this_experience) for e in stream.train_stream]
+    assert arriving == [[0, 2], [1]]
+    image, label, task = stream.train_stream[1].dataset[0]
+    assert (label, task) == (1, 0)
+    assert torch.allclose(image * 255, torch.tensor([[[4.0, 5.0], [6.0, 7.0]]]))
+    assert [sorted(e.classes_in_this_experience) for e in stream.test_stream] == arriving
+
+
+def test_data_that_cannot_be_learned_is_refused():
+    with pytest.raises(LSCError, match="class 'c', which is never trained on"):
+        ImageData(images([0, 1]), images([2]), ["a", "b", "c"]).check()
+    with pytest.raises(LSCError, match="class 'c' has no training images"):
+        ImageData(images([0, 1]), images([1]), ["a", "b", "c"]).check()
+    with pytest.raises(LSCError, match="class 'a' has no test images"):
+        ImageData(images([0, 1]), images([1]), ["a", "b"]).check()
+    with pytest.raises(LSCError, match="not finite"):
+        StoredImages(torch.full((2, 1, 2, 2), torch.nan), torch.tensor([0, 1]))
+
+
+def test_training_images_can_be_limited_by_class():
+    data = ImageData(images([0, 1, 0, 0, 1]), images([0, 1]), ["a", "b"])
+    assert data.limited(2).train.targets == [0, 1, 0, 1]
+    assert data.limited(None) is data

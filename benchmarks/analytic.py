@@ -29,18 +29,18 @@ import torch
 from avalanche.benchmarks import nc_benchmark
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.supervised import StreamingLDA
+from lsc_continual.config import resolve
+from lsc_continual.runs.trial import prepare
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lsc_continual import LSCAnalytic, TargetHead, make_system
-from lsc_continual.config import resolve
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.inputs import StoredImages
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.network.ridge import RecursiveRidge
-from lsc_continual.runs.trial import prepare
 
 DIMS = (64, 128, 256, 384)
 COMMON = "strategy=lsc-analytic novelty.holdout=0 train.device=cpu train.batch_size=64 "

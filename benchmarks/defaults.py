@@ -16,10 +16,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from lsc_continual.config import resolve
 from rich.console import Console
 from rich.table import Table
 
-from lsc_continual.config import resolve
 from lsc_continual.runs.run import run
 
 CENTRE = [

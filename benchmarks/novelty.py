@@ -33,17 +33,17 @@ from typing import Any, NamedTuple
 import torch
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
 from avalanche.training.supervised import Naive
+from lsc_continual.config import resolve
+from lsc_continual.runs.build import make_augmentation, make_optimizer
+from lsc_continual.runs.stream import load_others
+from lsc_continual.runs.trial import Trial, prepare
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from lsc_continual.config import resolve
 from lsc_continual.encoders import make_encoder
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.novelty import NoveltyDetector
-from lsc_continual.runs.build import make_augmentation, make_optimizer
-from lsc_continual.runs.stream import load_others
-from lsc_continual.runs.trial import Trial, prepare
 from lsc_continual.strategies import BatchAugmentation, CosineDecay, OpenWorldEvaluation
 from lsc_continual.strategies.calibration import embeddings
 from lsc_continual.strategies.evaluation import OpenWorldResult

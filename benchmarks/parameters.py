@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lsc_continual.config import resolve
 from rich.console import Console
 
 from lsc_continual.bench.tables import show
-from lsc_continual.config import resolve
 from lsc_continual.runs.run import run
 
 _SIDE = 8  # pixels; networks are as large whatever the images

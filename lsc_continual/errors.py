@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,14 @@ _NAMED = 100  # choices that an error lists
 
 class LSCError(ValueError):
     """Something the user can mend. The command line prints the message and exits with code 2."""
+
+
+class MistakesError(LSCError):
+    """Several of them in one command, a sentence each."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = tuple(sentences)
 
 
 class CapacityError(LSCError):

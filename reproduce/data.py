@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from lsc_continual.catalog import SCENARIOS
 from torch import Tensor
 
-from lsc_continual.catalog import SCENARIOS
 from lsc_continual.inputs import StoredImages
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.stored import as_unit_range

@@ -7,10 +7,10 @@ import tempfile
 import warnings
 from statistics import mean, stdev
 
+from lsc_continual.config import resolve
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from lsc_continual.config import resolve
 from lsc_continual.runs.run import run
 from reproduce.claims import Claim
 from reproduce.outcome import Finding, Outcome, Row, Settings, Table, Verdict

@@ -13,9 +13,9 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 from torch import nn
 
-from lsc_continual.config import resolve
+from lsc_continual.inputs import StoredImages
+from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.run import run
-from lsc_continual.scenarios import StoredImages
 
 torch.set_num_threads(1)  # small tensors gain nothing from more, and lose on a busy machine
 

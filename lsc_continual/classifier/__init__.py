@@ -1,1 +1,5 @@
-"""A trained classifier and the folder that it lives in."""
+"""A trained classifier, and the folder that it lives in."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from lsc_continual.encoders import make_encoder
-from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
-from lsc_continual.runs.folder import CONFIG
 from lsc_continual.storage.folders import read_folder
 from lsc_continual.storage.packing import mapped_tensors
-from lsc_continual.systems import make_system
 from lsc_continual.targets import Targets
 
 _FORMAT = 7
@@ -33,52 +29,6 @@ _READABLE = (3, 4, 5, 6, 7)
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
-
-
-@dataclass
-class ModelSpec:
-    """Everything that is needed to build the network again."""
-
-    encoder: str
-    input_shape: tuple[int, int, int]
-    class_names: list[str]
-    """Name of each class label."""
-    encoder_options: dict[str, Any] = field(default_factory=dict)
-    mean: list[float] | None = None
-    std: list[float] | None = None
-    system: str = "v21"
-    dim: int = 64
-    head: dict[str, Any] = field(default_factory=dict)
-    """Options of the `TargetHead`."""
-    inverted: bool = False
-    """Whether the network was trained on the negatives of image files."""
-    random_features: dict[str, Any] = field(default_factory=dict)
-    """Options of the `RandomFeatures` between encoder and projection; empty for none."""
-    standardize: bool | None = False  # models before format 6 do not say
-    """Whether features are standardised, as in `TargetClassifier`."""
-    hidden: int | None = 0  # models before format 7 do not say
-    """Units between features and projection, as in `TargetClassifier`."""
-
-    def build(self, weights: str | None = None) -> TargetClassifier:
-        """The untrained classifier."""
-        encoder = make_encoder(
-            self.encoder,
-            self.input_shape,
-            weights=weights,
-            options=self.encoder_options,
-            mean=self.mean,
-            std=self.std,
-        )
-        if self.random_features:
-            with torch.no_grad():
-                width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
-            encoder = RandomFeatures(encoder, width=width, **self.random_features)
-        head = TargetHead(make_system(self.system, self.dim), **self.head)
-        classes = len(self.class_names)
-        model = TargetClassifier(encoder, head, self.standardize, self.hidden, classes)
-        if not model.is_settled:
-            model.settle(torch.zeros(1, *self.input_shape))
-        return model
 
 
 def model_files(
@@ -144,9 +94,10 @@ class SavedModel(NamedTuple):
         if (folder / "model").is_dir():
             folder = folder / "model"
         if not (folder / _DESCRIPTION).is_file():
-            hint = ": runs of strategy=lsc leave one after their first experience, others none"
-            hint = hint if (folder / CONFIG).is_file() else f": {_DESCRIPTION} is missing"
-            raise LSCError(f"{folder} holds no model{hint}")
+            raise LSCError(
+                f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc leave "
+                "one after their first experience, others none"
+            )
         files = read_folder(folder, mapped=[_TABLES])
         with _damage_named(folder):
             description = json.loads(files[_DESCRIPTION])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from lsc_continual.registry import Registry
 
 
 def ls(
@@ -28,18 +31,24 @@ def ls(
 
     - `lsc-cl ls systems --json`
     """
-    from lsc_continual import catalog
+    from lsc_continual.encoders.names import ENCODERS
     from lsc_continual.errors import unknown_name
+    from lsc_continual.network.names import LOSSES
+    from lsc_continual.novelty.names import SCORES
+    from lsc_continual.scenarios.names import SCENARIOS
+    from lsc_continual.strategies.names import COLLAPSES, STRATEGIES
+    from lsc_continual.systems.names import SYSTEMS
+    from lsc_continual.targets.names import ALLOCATIONS
 
-    tables = {
-        "scenarios": catalog.SCENARIOS,
-        "strategies": catalog.STRATEGIES,
-        "systems": catalog.SYSTEMS,
-        "allocations": catalog.ALLOCATIONS,
-        "encoders": catalog.ENCODERS,
-        "losses": catalog.LOSSES,
-        "collapses": catalog.COLLAPSES,
-        "scores": catalog.SCORES,
+    tables: dict[str, Registry[Any]] = {
+        "scenarios": SCENARIOS,
+        "strategies": STRATEGIES,
+        "systems": SYSTEMS,
+        "allocations": ALLOCATIONS,
+        "encoders": ENCODERS,
+        "losses": LOSSES,
+        "collapses": COLLAPSES,
+        "scores": SCORES,
     }
     if kind is not None and kind not in tables:
         raise unknown_name("list", kind, tables)
@@ -55,7 +64,5 @@ def ls(
         table = Table("name", "", title=heading, title_justify="left", show_header=False, box=None)
         for name, entry in entries.items():
             table.add_row(name, entry.line)
-        if heading == "encoders":
-            table.add_row("resnet50, …", "any torchvision classification model")
-            table.add_row("module:attribute", "your own: called with encoder.options")
+        table.add_row("module:attribute", f"your own: {entries.own}")
         console.print(table, "")

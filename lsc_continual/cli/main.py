@@ -76,7 +76,8 @@ def main() -> None:
     except LSCError as error:
         if debug:
             raise
-        complain(str(error))
+        for sentence in getattr(error, "sentences", [str(error)]):
+            complain(sentence)
         sys.exit(2)
     except Exception as error:
         if debug:

@@ -31,7 +31,7 @@ def run(
 
     - `torchrun --nproc-per-node=4 -m lsc_continual run scenario=split-cifar100`
     """
-    from lsc_continual.config import resolve
+    from lsc_continual.runs.configuration import resolve
 
-    config = resolve(settings or [])
-    carry_out(lambda runs, console: runs.run(config, console), json)
+    resolved = resolve(settings or [])
+    carry_out(lambda runs, console: runs.run(resolved, console), json)

@@ -12,23 +12,42 @@ def show(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, as for `run`.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of YAML.")] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            help="Say everything about one setting, or about a group of them.",
+            metavar="KEY",
+            show_default=False,
+        ),
+    ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Print all settings as a page of documentation.")
+    ] = False,
 ) -> None:
-    """Show the configuration that `run` would use, everything resolved, and check it.
+    """Show the settings that `run` would use, with the meaning of each, and check them.
+
+    All mistakes are said at once.
 
     Examples:
 
     - `lsc-cl show`
 
     - `lsc-cl show scenario=split-mnist train.lr=0.01`
+
+    - `lsc-cl show --explain train.epochs`
     """
-    from omegaconf import OmegaConf
+    from lsc_continual.runs.configuration import resolve
+    from lsc_continual.settings import words
 
-    from lsc_continual.config import resolve
-
-    config = resolve(settings or [])
-    if json:
+    resolved = resolve(settings or [])
+    if explain is not None:
+        text = words.explain(explain)
+    elif page:
+        text = words.page()
+    elif json:
         from json import dumps
 
-        typer.echo(dumps(OmegaConf.to_container(config), indent=1, ensure_ascii=False))
+        text = dumps(words.to_dict(resolved), indent=1, ensure_ascii=False)
     else:
-        typer.echo(OmegaConf.to_yaml(config), nl=False)
+        text = words.to_yaml(resolved)
+    typer.echo(text.rstrip("\n"))

@@ -12,9 +12,9 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lsc_continual.compare.cases import Case, Comparison
+from lsc_continual.compare.compared import ComparedRun, Comparison
 from lsc_continual.compare.plot import FORMATS, draw
-from lsc_continual.compare.summary import read_metrics, summarize, table_of
+from lsc_continual.compare.summary import summarize, table_of
 from lsc_continual.compare.workers import Ended, carry_out
 from lsc_continual.errors import LSCError
 from lsc_continual.storage.folders import write_file
@@ -66,13 +66,13 @@ def compare(
     return summary, not problems
 
 
-def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict[Case, str]:
-    """Carry out the cases that have not finished; what went wrong, in a sentence each.
+def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict[ComparedRun, str]:
+    """Carry out the runs that have not finished; what went wrong, in a sentence each.
 
     Raises:
         LSCError: nothing went well, for one reason that the user can mend.
     """
-    todo = [case for case in comparison.cases if not case.finished]
+    todo = [run for run in comparison.runs if not run.finished]
     gpus = torch.cuda.device_count()
     jobs = jobs or gpus or max(1, len(os.sched_getaffinity(0)) // 2)
     bar = Progress(
@@ -84,31 +84,32 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
         transient=True,
         disable=not console.is_terminal,
     )
-    done = len(comparison.cases) - len(todo)
+    done = len(comparison.runs) - len(todo)
     if done:
-        _say(console, f"{done} of {len(comparison.cases)} runs are there already")
+        _say(console, f"{done} of {len(comparison.runs)} runs are there already")
     failed: list[Ended] = []
-    running: list[Case] = []
+    running: list[ComparedRun] = []
     with bar:
         task = bar.add_task("", total=len(todo))
         for news in carry_out(todo, min(jobs, max(1, len(todo))), gpus):
-            if isinstance(news, Case):
+            if isinstance(news, ComparedRun):
                 running.append(news)
             else:
-                running.remove(news.case)
+                running.remove(news.run)
                 bar.advance(task)
                 failed += [news] if news.problem else []
-                _say(console, f"{news.case.name}: {news.problem or _result(news.case)}")
-            bar.update(task, description=", ".join(case.name for case in running))
+                _say(console, f"{news.run.name}: {news.problem or _result(news.run)}")
+            bar.update(task, description=", ".join(run.name for run in running))
     reasons = {ended.problem for ended in failed if ended.mendable}
-    if len(failed) == len(comparison.cases) and len(reasons) == 1:
+    if len(failed) == len(comparison.runs) and len(reasons) == 1:
         raise LSCError(str(*reasons))
-    return {ended.case: str(ended.problem) for ended in failed}
+    return {ended.run: str(ended.problem) for ended in failed}
 
 
-def _result(case: Case) -> str:
-    final = read_metrics(case)["final"]
-    return f"last {final['last_accuracy']:.2%}, average {final['average_incremental_accuracy']:.2%}"
+def _result(run: ComparedRun) -> str:
+    final = run.metrics().final
+    assert final is not None
+    return f"last {final.last_accuracy:.2%}, average {final.average_incremental_accuracy:.2%}"
 
 
 def _say(console: Console, line: str) -> None:

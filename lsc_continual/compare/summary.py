@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import accumulate
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -11,12 +11,9 @@ from typing import Any, NamedTuple
 from rich.markup import escape
 from rich.table import Table
 
-from lsc_continual.compare.cases import Case, Comparison
-from lsc_continual.errors import LSCError, first_line
-from lsc_continual.runs.folder import METRICS
-
-BOUNDS = ("cumulative", "joint")
-"""Strategies that may do what the others may not; the best of the others is set in bold."""
+from lsc_continual.compare.compared import ComparedRun, Comparison
+from lsc_continual.runs.metrics import RunMetrics
+from lsc_continual.strategies.names import find_strategy
 
 Figures = dict[str, float]
 
@@ -63,40 +60,27 @@ COLUMNS = (
 )
 
 
-def figures_of(metrics: Mapping[str, Any]) -> Figures:
-    """The figures of one run: `metrics.json` -> column key -> value; novelty only if measured.
+def figures_of(metrics: RunMetrics) -> Figures:
+    """The figures of one run by column key; novelty only if measured.
 
     AUROC and OSCR are means over the experiences after which classes were still to come, of the
     score that the run names.
     """
-    experiences, score = metrics["experiences"], metrics["novelty_score"]
-    latest = experiences[-1]
-    figures: Figures = dict(metrics["final"])
-    figures["train_seconds"] = sum(entry["train_seconds"] for entry in experiences)
+    assert metrics.final is not None
+    latest = metrics.experiences[-1]
+    figures: Figures = asdict(metrics.final)
+    figures["train_seconds"] = sum(entry.train_seconds for entry in metrics.experiences)
     for key in ("parameters", "state_bytes", "stored_bytes"):
-        figures[key] = latest[key]
-    novelty = [entry["novelty"][score] for entry in experiences if score in entry["novelty"]]
+        figures[key] = getattr(latest, key)
+    measured = [entry.quality(metrics.novelty_score) for entry in metrics.experiences]
     for key in ("auroc", "oscr"):
-        if novelty:
-            figures[key] = mean(part[key] for part in novelty)
+        values = [quality[key] for quality in measured if quality]
+        if values:
+            figures[key] = mean(values)
     return figures
 
 
-def read_metrics(case: Case) -> dict[str, Any]:
-    """`metrics.json` of a finished run.
-
-    Raises:
-        LSCError: it cannot be read.
-    """
-    path = case.folder / METRICS
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        reason = first_line(error)
-        raise LSCError(f"{path} cannot be read ({reason}): remove {case.folder}") from error
-
-
-def summarize(comparison: Comparison, problems: Mapping[Case, str]) -> dict[str, Any]:
+def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> dict[str, Any]:
     """What `comparison.json` holds: a row for each strategy, over the seeds that finished.
 
     Args:
@@ -104,21 +88,21 @@ def summarize(comparison: Comparison, problems: Mapping[Case, str]) -> dict[str,
     """
     rows, environment = [], None
     for strategy in comparison.strategies:
-        cases = [case for case in comparison.cases if case.strategy == strategy]
-        runs = [read_metrics(case) for case in cases if case not in problems]
-        environment = environment or (runs[0]["environment"] if runs else None)
+        planned = [run for run in comparison.runs if run.strategy == strategy]
+        runs = [run.metrics() for run in planned if run not in problems]
+        environment = environment or (runs[0].environment if runs else None)
         figures = [figures_of(metrics) for metrics in runs]
         names = dict.fromkeys(key for each in figures for key in each)
-        scores = dict.fromkeys(m["novelty_score"] for m in runs if m["novelty_score"])
+        scores = dict.fromkeys(m.novelty_score for m in runs if m.novelty_score)
         rows.append(
             {
                 "strategy": strategy,
-                "bound": strategy in BOUNDS,
+                "bound": find_strategy(strategy).bound,
                 "novelty_score": next(iter(scores), None),
-                "seeds": [metrics["seed"] for metrics in runs],
+                "seeds": [metrics.seed for metrics in runs],
                 "figures": {key: _spread([f[key] for f in figures if key in f]) for key in names},
                 "curve": _curve(runs),
-                "problems": {str(c.seed): problems[c] for c in cases if c in problems},
+                "problems": {str(run.seed): problems[run] for run in planned if run in problems},
             }
         )
     return {
@@ -136,15 +120,15 @@ def _spread(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": mean(values), "sd": sd, "values": list(values)}
 
 
-def _curve(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _curve(runs: Sequence[RunMetrics]) -> list[dict[str, Any]]:
     """Accuracy over all classes seen, at each number of them."""
     points: dict[int, list[float]] = {}
     for metrics in runs:
-        experiences = metrics["experiences"]
-        arriving = (set(entry["classes"]) for entry in experiences)
+        experiences = metrics.experiences
+        arriving = (set(entry.classes) for entry in experiences)
         classes = accumulate(arriving, lambda known, new: known | new)
         for known, entry in zip(classes, experiences, strict=True):
-            points.setdefault(len(known), []).append(entry["accuracy_seen"])
+            points.setdefault(len(known), []).append(entry.accuracy_seen)
     return [{"classes": count, **_spread(values)} for count, values in sorted(points.items())]
 
 

@@ -15,8 +15,7 @@ from threading import Thread
 
 from rich.console import Console
 
-from lsc_continual.catalog import PEERS
-from lsc_continual.compare.cases import Case
+from lsc_continual.compare.compared import ComparedRun
 from lsc_continual.errors import LSCError, first_line
 
 _PRELOADED = ["lsc_continual.runs.run", "lsc_continual.strategies.peers.builders"]
@@ -27,7 +26,7 @@ _UNSAID = "its process ended without a word, exit code {}: out of memory, perhap
 class Ended:
     """How a run ended."""
 
-    case: Case
+    run: ComparedRun
     problem: str | None = None
     """In a sentence; None where all went well."""
     mendable: bool = False
@@ -36,14 +35,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class _Worker:
-    case: Case
+    run: ComparedRun
     process: BaseProcess
     answer: Connection
     device: str | None
 
 
-def carry_out(cases: Sequence[Case], jobs: int, gpus: int) -> Iterator[Ended | Case]:
-    """Run cases, `jobs` at a time; each one is told when it starts, and how it ended.
+def carry_out(todo: Sequence[ComparedRun], jobs: int, gpus: int) -> Iterator[Ended | ComparedRun]:
+    """Carry out runs, `jobs` at a time; each one is told when it starts, and how it ended.
 
     A process for each, so that whatever happens in one leaves the others alone. They are copies of
     one that has loaded the libraries. When the caller stops listening (Ctrl-C) or is killed, they
@@ -57,15 +56,15 @@ def carry_out(cases: Sequence[Case], jobs: int, gpus: int) -> Iterator[Ended | C
     context.set_forkserver_preload(_PRELOADED)
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     devices = [f"cuda:{number}" for number in range(gpus)] if gpus > 1 else []
-    waiting, running = list(cases), list[_Worker]()
+    waiting, running = list(todo), list[_Worker]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                case = waiting.pop(0)
+                run = waiting.pop(0)
                 used = [worker.device for worker in running]
                 device = min(devices, key=used.count, default=None)
-                running.append(_start(context, case, threads, device))
-                yield case
+                running.append(_start(context, run, threads, device))
+                yield run
             ready = wait([worker.process.sentinel for worker in running])
             for worker in [w for w in running if w.process.sentinel in ready]:
                 running.remove(worker)
@@ -80,15 +79,15 @@ def carry_out(cases: Sequence[Case], jobs: int, gpus: int) -> Iterator[Ended | C
 
 def _start(
     context: multiprocessing.context.ForkServerContext,
-    case: Case,
+    run: ComparedRun,
     threads: int,
     device: str | None,
 ) -> _Worker:
     answer, far_end = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(case, threads, device, far_end))
+    process = context.Process(target=_work, args=(run, threads, device, far_end))
     process.start()
     far_end.close()
-    return _Worker(case, process, answer, device)
+    return _Worker(run, process, answer, device)
 
 
 def _ended(worker: _Worker) -> Ended:
@@ -96,10 +95,10 @@ def _ended(worker: _Worker) -> Ended:
     problem, mendable = _UNSAID.format(worker.process.exitcode), False
     with suppress(EOFError):
         problem, mendable = worker.answer.recv()
-    return Ended(worker.case, problem, mendable)
+    return Ended(worker.run, problem, mendable)
 
 
-def _work(case: Case, threads: int, device: str | None, answer: Connection) -> None:
+def _work(run: ComparedRun, threads: int, device: str | None, answer: Connection) -> None:
     """What a process does: carry out or go on with a run, and answer what the problem was."""
     Thread(target=_end_with_the_caller, daemon=True).start()
     try:
@@ -108,19 +107,20 @@ def _work(case: Case, threads: int, device: str | None, answer: Connection) -> N
         import torch
 
         from lsc_continual.runs import run as runs
+        from lsc_continual.strategies.names import find_strategy
 
         torch.set_num_threads(threads)
         console = Console(quiet=True)
-        config = case.config()
-        chosen = [f"train.device={device}"] if device and config.train.device == "auto" else []
+        settings = run.resolved()
+        chosen = [f"train.device={device}"] if device and settings.train.device == "auto" else []
         try:
-            if case.started and case.strategy not in PEERS:
-                runs.resume(case.folder, [*chosen, f"data.root={config.data.root}"], console)
+            if run.started and find_strategy(run.strategy).resumable:
+                runs.resume(run.folder, [*chosen, f"data.root={settings.data.root}"], console)
             else:
-                if case.started:
-                    case.discard()
-                case = case._replace(settings=(*case.settings, *chosen))
-                runs.run(case.config(), console)
+                if run.started:
+                    run.discard()
+                run = run._replace(settings=(*run.settings, *chosen))
+                runs.run(run.resolved(), console)
             answer.send((None, False))
         except LSCError as error:
             answer.send((str(error), True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 from urllib.error import URLError
 
@@ -10,12 +9,6 @@ import torchvision.models
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError, unknown_name
-
-
-@lru_cache
-def names() -> list[str]:
-    """Names of torchvision's image classification models."""
-    return list(torchvision.models.list_models(module=torchvision.models))
 
 
 class _ToRGB(nn.Module):

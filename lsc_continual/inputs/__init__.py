@@ -1,7 +1,5 @@
-"""Labelled images, in memory or in files, and batches of them."""
+"""Labelled images: finding, reading and checking them."""
 
-from lsc_continual.inputs.base import ImageData, Images
-from lsc_continual.inputs.files import ImageFiles
-from lsc_continual.inputs.stored import StoredImages
+import lazy_loader
 
-__all__ = ["ImageData", "ImageFiles", "Images", "StoredImages"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

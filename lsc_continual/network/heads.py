@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from math import log, log1p
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from avalanche.models import DynamicModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError, NotTractableError
-from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets import AnyLabels, Labels, Targets
@@ -73,7 +71,7 @@ class TrainingPrior(NamedTuple):
     """How many times as often, above 1."""
 
 
-class TargetHead(DynamicModule):
+class TargetHead(nn.Module):
     """Class log-probabilities from embeddings, by fixed targets instead of learned weights.
 
     With logits per coordinate x = s·z/‖z‖ (x = s·z with `normalize=False`), ℓ_c = ⟨x, t_c⟩ for the
@@ -90,8 +88,9 @@ class TargetHead(DynamicModule):
     prior; see there.
 
     It has neither parameters nor buffers, so the network's size does not depend on the number of
-    classes. Classes that arrive with an experience get targets in training mode only; in
-    evaluation mode labels without a target are given the least log-probability that the geometry
+    classes. Classes that arrive get targets in training mode only (`arrive`; with an Avalanche
+    strategy they do so by themselves, see `DynamicTargetHead`); in evaluation mode labels without a
+    target are given the least log-probability that the geometry
     allows, as if their targets lay opposite the embedding.
 
     Output: FloatTensor[batch, columns], column c for class label c. Beyond `dense_classes`
@@ -158,12 +157,12 @@ class TargetHead(DynamicModule):
             return self._scale
         return default_scale(len(self.targets) if self.normalize else 1)
 
-    def adaptation(self, experience: Any) -> None:
-        """Give targets to the classes of an arriving experience (in training mode)."""
-        classes = Labels.of(arriving_classes(experience))
+    def arrive(self, classes: AnyLabels) -> None:
+        """Give targets to arriving classes in training mode; in evaluation mode, columns only."""
+        labels = Labels.of(classes)
         if self.training:
-            self.add_classes(classes)
-        self._widen(classes)
+            self.add_classes(labels)
+        self._widen(labels)
 
     def add_classes(self, classes: AnyLabels, embeddings: Tensor | None = None) -> None:
         """Give a fresh target to each of the class labels that has none (see `Targets.add`).

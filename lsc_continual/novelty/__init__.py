@@ -1,13 +1,5 @@
 """Novelty: scores (higher = more novel), their quality, and a calibrated detector."""
 
-from lsc_continual.novelty.base import NoveltyScore, available_scores, make_score
-from lsc_continual.novelty.detector import NoveltyDetector
-from lsc_continual.novelty.metrics import novelty_metrics
+import lazy_loader
 
-__all__ = [
-    "NoveltyDetector",
-    "NoveltyScore",
-    "available_scores",
-    "make_score",
-    "novelty_metrics",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

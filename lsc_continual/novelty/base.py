@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lsc_continual.catalog import SCORES
-from lsc_continual.errors import NotTractableError
+from lsc_continual.errors import LSCError, NotTractableError
 from lsc_continual.network.heads import TargetHead
+from lsc_continual.novelty.names import SCORES
 from lsc_continual.systems.base import Decoded, as_float
 from lsc_continual.targets.nearest import Nearest
 
@@ -96,12 +96,14 @@ class NoveltyScore(ABC):
 
 
 def make_score(name: str, head: TargetHead) -> NoveltyScore:
-    """The score `name` of `lsc_continual.catalog.SCORES`.
+    """The score `name` of `lsc-cl ls scores`, or "module:attribute", a class of your own.
 
     Raises:
         LSCError: an unknown name, or a score that the head's vector system does not have.
     """
-    score: NoveltyScore = SCORES.load(name)(head)
+    score = SCORES.load(name)(head)
+    if not isinstance(score, NoveltyScore):
+        raise LSCError(f"score {name!r} is {type(score).__name__}: subclass NoveltyScore")
     return score
 
 

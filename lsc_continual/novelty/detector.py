@@ -30,7 +30,7 @@ class NoveltyDetector:
 
     Args:
         head: whose targets, scale and system the score uses.
-        score: a name in `lsc_continual.catalog.SCORES`.
+        score: a name in `lsc-cl ls scores`.
         fpr: false-alarm rate, between 0 and 1.
         per_class: keep the rate within the inputs of every predicted class (Mondrian conformal
             prediction), not only over all. Classes with too few calibration inputs share a

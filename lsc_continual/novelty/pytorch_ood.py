@@ -17,7 +17,7 @@ class OODDetector(FeaturesDetector):
 
     Args:
         model: the classifier.
-        score: a name in `lsc_continual.catalog.SCORES`.
+        score: a name in `lsc-cl ls scores`.
         fpr: false-alarm rate of `p_value` and `detector.predict`.
     """
 

@@ -21,7 +21,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     Args:
         head: whose targets the embeddings were trained on.
-        score: a name in `lsc_continual.catalog.SCORES`.
+        score: a name in `lsc-cl ls scores`.
         contamination: false-alarm rate, the detector's `fpr`.
     """
 

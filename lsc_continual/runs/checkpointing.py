@@ -14,15 +14,16 @@ from lsc_continual.machine import distributed
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.strategies.resumable import State
+from lsc_continual.strategies.stages import Stage, Staged
 
 _EVERY = 10  # steps between two agreements of several processes
 
 
-class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Writes checkpoints as time passes and on signals, between two steps.
 
-    It has to come after Avalanche's clock, which is the last of a strategy's own plugins, so that
-    a checkpoint counts the step it follows.
+    Added after Avalanche's clock, which records too, so that a checkpoint counts the step it
+    follows.
 
     Args:
         folder: of the run.
@@ -31,6 +32,8 @@ class Checkpointing(SupervisedPlugin, supports_distributed=True):  # type: ignor
         interruption: where signals are noted.
         run: called for what the run itself keeps.
     """
+
+    stage = Stage.RECORD
 
     def __init__(
         self,

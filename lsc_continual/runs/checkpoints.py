@@ -11,7 +11,8 @@ from lsc_continual.errors import LSCError, first_line
 from lsc_continual.storage.folders import DamagedError, read_folder, write_folder
 from lsc_continual.storage.packing import pack, unpack
 
-_FORMAT = 2
+_FORMAT = 3
+_READABLE = (2, 3)
 _STRUCTURE, _TENSORS = "state.json", "tensors.safetensors"
 
 
@@ -75,9 +76,29 @@ def _read(folder: Path) -> Any:
         version, state = content["format"], content["state"]
     except Exception as error:  # a sealed folder of somebody else's
         raise DamagedError(f"{folder} is no checkpoint ({first_line(error)})") from error
-    if version != _FORMAT:
+    if version not in _READABLE:
         raise LSCError(
-            f"{folder} has checkpoint format {version}, this version reads {_FORMAT}: resume with "
-            "the version that wrote it"
+            f"{folder} has checkpoint format {version}, this version reads {_READABLE[0]} to "
+            f"{_FORMAT}: resume with the version that wrote it"
         )
-    return state
+    return _from_format_2(state) if version == 2 else state
+
+
+_HAS = {
+    "buffer": "EmbeddingReplay",
+    "images": "TrainingProgress",
+    "store": "NoveltyCalibration",
+    "learned": "OpenWorldEvaluation",
+    "by_epoch": "CollapseMetrics",
+    "epochs": "LatentPointCollapse",
+}
+"""What tells the states of plugins apart, which have had no names in format 2."""
+
+
+def _from_format_2(state: Any) -> Any:
+    """With the states of plugins by name instead of in a list."""
+    plugins = {}
+    for part in state["strategy"]["plugins"]:
+        name = next((name for key, name in _HAS.items() if key in part), "CosineDecay")
+        plugins[name] = part
+    return {**state, "strategy": {**state["strategy"], "plugins": plugins}}

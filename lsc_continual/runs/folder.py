@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from lsc_continual.errors import LSCError
+from lsc_continual.runs.metrics import RunMetrics
 from lsc_continual.storage.folders import sweep, write_file, write_folder
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
@@ -110,8 +111,8 @@ class RunFolder:
         with self._writing(name):
             write_file(self.path / name, text.encode())
 
-    def write_metrics(self, metrics: dict[str, Any]) -> None:
-        self.write(METRICS, json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+    def write_metrics(self, metrics: RunMetrics) -> None:
+        self.write(METRICS, json.dumps(metrics.to_json(), indent=1, ensure_ascii=False) + "\n")
 
     def write_model(self, files: Mapping[str, bytes]) -> None:
         with self._writing("model"):

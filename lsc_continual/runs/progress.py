@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,21 +17,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from torch import Tensor
 
 from lsc_continual.experiences.loader import batch_labels
-from lsc_continual.runs.report import abbreviate
-from lsc_continual.strategies.evaluation import OpenWorldResult
+from lsc_continual.runs.metrics import ExperienceMetrics, RunMetrics
+from lsc_continual.runs.report import abbreviate, show
 from lsc_continual.strategies.resumable import Resumable, State
-
-_STAND_INS = ("mass", "maxcos")  # scores shown where the run's own needs a calibration
+from lsc_continual.strategies.stages import Stage, Staged
 
 _EVERY = 0.1  # seconds between two looks at the loss
 
 
-class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
+class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """A live bar for each experience on a terminal; counts images and seconds everywhere."""
 
-    def __init__(self, console: Console, experiences: int) -> None:
+    stage = Stage.MEMORY  # what comes after it, calibration for example, is no training time
+
+    def __init__(self, console: Console, experiences: int = 0) -> None:
         super().__init__()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -44,8 +46,6 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
             disable=not console.is_terminal,
         )
         self.experiences = experiences
-        self.count: Callable[[Any], int] = _batch_size
-        """Images that a strategy's latest step forwarded."""
         self._task: TaskID | None = None
         self.images = 0
         """Training images, new and replayed, of the latest experience."""
@@ -69,7 +69,7 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
         )
 
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        self.images += self.count(strategy)
+        self.images += forwarded(strategy)
         if self._progress.disable or self._task is None:
             return
         now = time.perf_counter()
@@ -110,53 +110,50 @@ class TrainingProgress(SupervisedPlugin, Resumable, supports_distributed=True): 
         self._progress.stop()
 
 
-def _batch_size(strategy: Any) -> int:
-    return len(batch_labels(strategy)[0])
+def forwarded(strategy: Any) -> int:
+    """How many images the latest training step of a strategy forwarded, over all processes.
 
-
-def measured_score(result: OpenWorldResult, score: str) -> str | None:
-    """The run's novelty score, or another where that was not measured; None where none was."""
-    return next((name for name in (score, *_STAND_INS) if name in result.novelty), None)
-
-
-def headline(result: OpenWorldResult, score: str) -> dict[str, float] | None:
-    """Metrics of that score."""
-    name = measured_score(result, score)
-    return None if name is None else result.novelty[name]
+    Each view of an image counts by itself.
+    """
+    output = strategy.mb_output
+    if isinstance(output, Tensor) and output.ndim == 3:  # SCR stacks the views
+        return output.shape[0] * output.shape[1]
+    second = len(getattr(strategy, "mb_buffer_out", ()))  # ER-ACE's second pass
+    return len(batch_labels(strategy)[0]) + second
 
 
 def experience_line(
-    number: int, progress: TrainingProgress, result: OpenWorldResult, score: str
+    number: int, experiences: int, entry: ExperienceMetrics, score: str | None
 ) -> str:
     """One line on an experience that has ended."""
-    parts = [f"experience {number}/{progress.experiences}", f"seen {result.accuracy_seen:.2%}"]
-    if result.accuracy_old is not None:
-        parts.append(f"old {result.accuracy_old:.2%}")
-    parts.append(f"new {result.accuracy_new:.2%}")
-    if novelty := headline(result, score):
-        parts.append(f"novelty AUROC {novelty['auroc']:.3f}")
-    if "known" in result.flagged:
-        parts.append(f"false alarms {result.flagged['known']:.1%}")
-    parts.append(f"{progress.images_per_second:,.0f} images/s")
+    parts = [f"experience {number}/{experiences}", f"seen {entry.accuracy_seen:.2%}"]
+    if entry.accuracy_old is not None:
+        parts.append(f"old {entry.accuracy_old:.2%}")
+    parts.append(f"new {show(entry.accuracy_new, '.2%')}")
+    if quality := entry.quality(score):
+        parts.append(f"novelty AUROC {quality['auroc']:.3f}")
+    if entry.false_alarms is not None:
+        parts.append(f"false alarms {entry.false_alarms:.1%}")
+    parts.append(f"{entry.images_per_second:,.0f} images/s")
     return "  ".join(parts)
 
 
-def result_table(metrics: dict[str, Any], results: list[OpenWorldResult], score: str) -> Table:
+def result_table(metrics: RunMetrics) -> Table:
     """The table at the end of a run: one row an experience."""
     title = "accuracy on seen, old, new classes; AUROC of those to come; false alarms"
     table = Table(title=title, title_justify="left")
     for header in ("", "classes", "seen", "old", "new", "AUROC", "alarms", "images/s"):
         table.add_column(header, justify="left" if header == "classes" else "right")
-    for index, (entry, result) in enumerate(zip(metrics["experiences"], results, strict=True)):
-        novelty = headline(result, score)
+    for number, entry in enumerate(metrics.experiences, 1):
+        quality = entry.quality(metrics.novelty_score)
         table.add_row(
-            str(index + 1),
-            abbreviate(entry["classes"], most=5),
-            f"{result.accuracy_seen:.2%}",
-            "–" if result.accuracy_old is None else f"{result.accuracy_old:.2%}",
-            f"{result.accuracy_new:.2%}",
-            f"{novelty['auroc']:.3f}" if novelty else "–",
-            f"{result.flagged['known']:.1%}" if "known" in result.flagged else "–",
-            f"{entry['images_per_second']:,.0f}",
+            str(number),
+            escape(abbreviate(entry.named_classes, most=5)),
+            f"{entry.accuracy_seen:.2%}",
+            show(entry.accuracy_old, ".2%"),
+            show(entry.accuracy_new, ".2%"),
+            show(quality and quality["auroc"], ".3f"),
+            show(entry.false_alarms, ".1%"),
+            f"{entry.images_per_second:,.0f}",
         )
     return table

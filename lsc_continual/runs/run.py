@@ -3,31 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lsc_continual.catalog import PEERS
-from lsc_continual.config import differences, read_stored, reopen
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.experiences import arriving_classes
 from lsc_continual.machine import distributed
+from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
+from lsc_continual.machine.randomness import seed_everything
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
+from lsc_continual.runs.configuration import read_stored, reopen
+from lsc_continual.runs.data import load_unknown_sets, prepare_benchmark
 from lsc_continual.runs.folder import CONFIG, RunFolder
+from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
-from lsc_continual.runs.trial import Trial, prepare
-from lsc_continual.settings import CHANGEABLE
+from lsc_continual.settings import Settings
+from lsc_continual.settings.reading import CHANGEABLE, differences, to_dict
+from lsc_continual.strategies.assembly import Assembly, Conditions
+from lsc_continual.strategies.evaluation import OpenWorldEvaluation
+from lsc_continual.strategies.names import find_strategy
 from lsc_continual.strategies.resumable import State
 
 
-def run(config: DictConfig, console: Console) -> Path:
-    """Train and evaluate as configured; returns the run folder.
+class Prepared(NamedTuple):
+    """A run that has not begun."""
+
+    settings: Settings
+    """Everything resolved: class order and unknown prior are filled in."""
+    assembly: Assembly
+    evaluation: OpenWorldEvaluation
+    progress: TrainingProgress
+
+
+def prepare(settings: Settings, console: Console) -> Prepared:
+    """Load the data and put the strategy together; writes nothing.
+
+    Raises:
+        LSCError: something the user can mend.
+    """
+    device = pick_device(settings.train.device)
+    seed_everything(settings.seed)
+    data = distributed.one_first(lambda: prepare_benchmark(settings))
+    unknown = distributed.one_first(
+        lambda: load_unknown_sets(settings, data.input_shape, data.inverted)
+    )
+    scenario = replace(settings.scenario, class_order=data.class_order)
+    settings = replace(settings, scenario=scenario)
+    progress = TrainingProgress(console)
+    conditions = Conditions(settings, data, device, progress)
+    assembly = find_strategy(settings.strategy.name).build(conditions)
+    progress.experiences = len(assembly.rounds)
+    evaluation = OpenWorldEvaluation(assembly.scores, unknown)
+    assembly.strategy.plugins.append(evaluation)
+    return Prepared(assembly.settings, assembly, evaluation, progress)
+
+
+def run(settings: Settings, console: Console) -> Path:
+    """Train and evaluate as the settings say; returns the run folder.
 
     Everything the user may have got wrong is refused before the folder is made. After each
     experience, metrics, model and a checkpoint are on disk.
@@ -37,10 +76,12 @@ def run(config: DictConfig, console: Console) -> Path:
         InterruptedRunError: a signal came; there is a checkpoint to resume from.
     """
     distributed.start()
-    trial = prepare(config, console)
-    name = f"{config.scenario.name}-{config.strategy.name}-seed{config.seed}"
-    with _on_all(lambda: RunFolder.create(config.run.dir, name)) as folder:
-        return _carry_out(trial, folder, console, None)
+    prepared = prepare(settings, console)
+    strategy = settings.strategy.name.replace(":", ".")
+    scenario = settings.scenario.name.replace(":", ".")
+    name = f"{scenario}-{strategy}-seed{settings.seed}"
+    with _on_all(lambda: RunFolder.create(settings.run.dir, name)) as folder:
+        return _carry_out(prepared, folder, console, None)
 
 
 def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path:
@@ -59,60 +100,63 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
     with _on_all(lambda: RunFolder.open(path)) as folder:
         checkpoints = Checkpoints(folder.checkpoints)
         state = checkpoints.latest() if distributed.rank() == 0 else None
-        config = reopen(_stored_config(folder, state), overrides)
-        if (name := config.strategy.name) in PEERS:
+        settings = reopen(_stored_settings(folder, state), overrides)
+        if not find_strategy(settings.strategy.name).resumable:
             raise LSCError(
-                f"{folder.path} cannot be resumed: it is of strategy={name}, and Avalanche's "
-                "strategies cannot save what they carry from one step to the next; run it anew"
+                f"{folder.path} cannot be resumed: its strategy, {settings.strategy.name}, cannot "
+                "save what it carries from one step to the next, as Avalanche's cannot; run it anew"
             )
-        trial = prepare(config, console)
+        prepared = prepare(settings, console)
         state = distributed.state_from_first(state)
         if state is None:
             line = "there is no checkpoint yet: starting from the beginning"
             console.print(line, highlight=False)
         else:
-            _check_same_data(trial, state)
-            _note_move(trial, state, console)
-        return _carry_out(trial, folder, console, state)
+            _check_same_data(prepared, state)
+            _note_move(prepared, state, console)
+        return _carry_out(prepared, folder, console, state)
 
 
-def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State | None) -> Path:
+def _carry_out(
+    prepared: Prepared, folder: RunFolder, console: Console, state: State | None
+) -> Path:
     """Train from the beginning or from `state` to the end."""
-    strategy, experiences = trial.strategy, len(trial.rounds)
+    settings, assembly, evaluation, progress = prepared
+    strategy, rounds = assembly.strategy, assembly.rounds
     main = distributed.rank() == 0
-    recorder = Recorder(folder, trial, console)
-    checkpoints = Checkpoints(folder.checkpoints, trial.config.checkpoint.keep)
-    resumable = trial.config.strategy.name not in PEERS
+    recorder = Recorder(folder, settings, assembly, progress, console)
+    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
+    resumable = find_strategy(settings.strategy.name).resumable
 
     def kept() -> State:
         return {
-            "config": OmegaConf.to_container(trial.config),
-            "fingerprint": trial.stream.fingerprint,
-            "environment": recorder.metrics["environment"],
+            "config": to_dict(settings),
+            "fingerprint": assembly.data.fingerprint,
+            "environment": recorder.metrics.environment,
             "recorder": recorder.state(),
         }
 
-    console.print(trial.summary, soft_wrap=True, highlight=False)
+    console.print(assembly.summary, soft_wrap=True, highlight=False)
     with Interruption() as interruption, recorder:
-        minutes = trial.config.checkpoint.minutes
+        minutes = settings.checkpoint.minutes
         checkpointing = Checkpointing(
             folder.path, checkpoints if resumable else None, minutes, interruption, kept
         )
-        strategy.plugins.append(checkpointing)  # after Avalanche's clock
+        strategy.plugins.append(checkpointing)
         if state is not None:
-            _restore(trial, recorder, checkpointing, state)
-            console.print(_where(checkpointing, state, experiences), highlight=False)
+            _restore(prepared, recorder, checkpointing, state)
+            console.print(_where(checkpointing, state, len(rounds)), highlight=False)
         try:
-            for index in range(checkpointing.experience, experiences):
+            for index in range(checkpointing.experience, len(rounds)):
                 if not checkpointing.trained:
-                    strategy.train(trial.rounds[index])
+                    strategy.train(rounds[index])
                     checkpointing.trained = True
-                strategy.eval(trial.stream.benchmark.test_stream)
-                result = trial.evaluation.result(trial.rounds[index][-1].current_experience)
-                skipped = set().union(*(feeds.skipped for feeds in trial.feeds))
+                strategy.eval(assembly.data.benchmark.test_stream)
+                result = evaluation.result(rounds[index][-1].current_experience)
+                skipped = set().union(*(feeds.skipped for feeds in assembly.feeds))
                 skipped = set(chain(*distributed.everyone(sorted(skipped))))
                 if main:
-                    classes = sorted(chain(*map(arriving_classes, trial.rounds[index])))
+                    classes = sorted(chain(*map(arriving_classes, rounds[index])))
                     recorder.record(classes, result, skipped)
                 checkpointing.experience_done(strategy)
         except LSCError as error:
@@ -123,17 +167,20 @@ def _carry_out(trial: Trial, folder: RunFolder, console: Console, state: State |
                 folder.discard()
             raise
         finally:
-            trial.progress.close()
-            for feeds in trial.feeds:
+            progress.close()
+            for feeds in assembly.feeds:
                 feeds.close()
         if main:
             recorder.finish()
     return folder.path
 
 
-def _restore(trial: Trial, recorder: Recorder, checkpointing: Checkpointing, state: State) -> None:
+def _restore(
+    prepared: Prepared, recorder: Recorder, checkpointing: Checkpointing, state: State
+) -> None:
+    assembly = prepared.assembly
     try:
-        trial.strategy.load_state(state["strategy"], trial.stream.benchmark.train_stream)
+        assembly.strategy.load_state(state["strategy"], assembly.data.benchmark.train_stream)
         recorder.load_state(state["recorder"])
         checkpointing.experience, checkpointing.trained = state["experience"], state["trained"]
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
@@ -156,8 +203,8 @@ def _where(checkpointing: Checkpointing, state: State, experiences: int) -> str:
     return place
 
 
-def _stored_config(folder: RunFolder, state: State | None) -> dict[str, Any]:
-    """The configuration of a run that is to go on: that of the checkpoint, if there is one."""
+def _stored_settings(folder: RunFolder, state: State | None) -> dict[str, Any]:
+    """The settings of a run that is to go on: those of the checkpoint, if there is one."""
     stored = None
     if distributed.rank() == 0:
         stored = read_stored(folder.path / CONFIG)
@@ -171,17 +218,17 @@ def _stored_config(folder: RunFolder, state: State | None) -> dict[str, Any]:
     return distributed.from_first(stored)  # type: ignore[no-any-return]
 
 
-def _check_same_data(trial: Trial, state: State) -> None:
-    if trial.stream.fingerprint != state["fingerprint"]:
+def _check_same_data(prepared: Prepared, state: State) -> None:
+    if prepared.assembly.data.fingerprint != state["fingerprint"]:
         raise LSCError(
-            f"the data in {trial.config.data.root} are not those that the run was started with: "
-            "put them back, say where they are (data.root=…), or start a new run"
+            f"the data in {prepared.settings.data.root} are not those that the run was started "
+            "with: put them back, say where they are (data.root=…), or start a new run"
         )
 
 
-def _note_move(trial: Trial, state: State, console: Console) -> None:
+def _note_move(prepared: Prepared, state: State, console: Console) -> None:
     """Say so where a run goes on elsewhere."""
-    before, now = state["environment"], describe_environment(trial.strategy.device)
+    before, now = state["environment"], describe_environment(prepared.assembly.strategy.device)
     moved = [key for key in ("device", "torch", "processor") if before[key] != now[key]]
     if moved:
         console.print(
@@ -200,4 +247,4 @@ def _on_all(make: Callable[[], RunFolder]) -> RunFolder:
     return folder or RunFolder(Path(path))
 
 
-__all__ = ["InterruptedRunError", "resume", "run"]
+__all__ = ["InterruptedRunError", "Prepared", "prepare", "resume", "run"]

@@ -1,4 +1,4 @@
-"""Data sets that come as one archive: found where they are unpacked, or downloaded."""
+"""Data sets that come as one archive with lists of their images: found, or downloaded."""
 
 from __future__ import annotations
 
@@ -73,3 +73,37 @@ class Archive:
             f"unpack {self.url} in {source.root}, so that it holds {self.folder}/{self.marker}, or "
             "pass data.root= (and data.download=true with a network)"
         )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without empty ones.
+
+    Raises:
+        LSCError: it is missing or not text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        raise LSCError(f"{path} cannot be read ({reason}): unpack the data again") from error
+    return [line for line in lines if line.strip()]
+
+
+def read_pairs(path: Path, separator: str | None = None) -> dict[str, str]:
+    """Key and value from lines such as "1 001.Black_footed_Albatross".
+
+    Args:
+        separator: between the two; by default white space.
+
+    Raises:
+        LSCError: the file is missing, or a line has no value.
+    """
+    pairs = {}
+    for line in read_lines(path):
+        key, *rest = line.split(separator, 1)
+        if not rest:
+            raise LSCError(
+                f"{path} is damaged, it has the line {line[:40]!r}: unpack the data again"
+            )
+        pairs[key] = rest[0].strip()
+    return pairs

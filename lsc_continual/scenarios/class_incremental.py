@@ -69,7 +69,7 @@ def class_order(classes: int, given: Sequence[int] | None, seed: int) -> list[in
     return order
 
 
-def make_stream(data: ImageData, order: Sequence[int], sizes: Sequence[int]) -> NCScenario:
+def class_incremental(data: ImageData, order: Sequence[int], sizes: Sequence[int]) -> NCScenario:
     """An Avalanche benchmark: train and test streams with `sizes[i]` new classes in experience i.
 
     Labels stay those of the data. There are no task labels (every sample has task 0).

@@ -12,8 +12,8 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.experiences.located import integers
-from lsc_continual.importing import import_callable
 from lsc_continual.inputs.selection import share_of_each
+from lsc_continual.registry import import_callable
 
 
 def load_benchmark(name: str) -> Any:

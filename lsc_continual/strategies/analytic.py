@@ -15,9 +15,10 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.machine import distributed
-from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.ridge import PENALTIES, RecursiveRidge
 from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.strategies.assembly import Assembly, Conditions, with_targets
+from lsc_continual.strategies.dynamic_head import DynamicTargetHead
 from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.resumable import State
 from lsc_continual.systems import VectorSystem
@@ -123,7 +124,7 @@ class LSCAnalytic(LSC):
             if system is None:
                 raise LSCError('LSC needs system=, for example make_system("v21", dim=64)')
             expanded = RandomFeatures(model, features, seed=seed)
-            head_of_targets = TargetHead(system, **(head or {}))
+            head_of_targets = DynamicTargetHead(system, **(head or {}))
             model = TargetClassifier(expanded, head_of_targets, standardize=False)
             system = head = None
         super().__init__(
@@ -221,3 +222,27 @@ class LSCAnalytic(LSC):
         """The inverse of `state`; `stream` is the training stream that it comes from."""
         self.ridge.load_state(state["ridge"])
         super().load_state(state, stream)
+
+
+def build(conditions: Conditions) -> Assembly:
+    """Ridge regression to fixed targets on an encoder that the first experience trains."""
+    settings = conditions.settings
+    analytic, weights = settings.analytic, settings.encoder.weights
+    base_epochs = analytic.base_epochs
+    if base_epochs is None:
+        base_epochs = 0 if weights else settings.train.epochs
+    spec = conditions.spec(
+        random_features={"features": analytic.features, "seed": settings.seed},
+        standardize=False,
+        hidden=0,
+    )
+    model = spec.build(weights).to(conditions.device)
+    strategy = LSCAnalytic(
+        model=model,
+        optimizer=conditions.optimizer(model) if base_epochs else None,
+        base_epochs=base_epochs,
+        penalties=PENALTIES if analytic.penalty is None else [analytic.penalty],
+        plugins=[*(conditions.gradient_plugins() if base_epochs else []), conditions.progress],
+        **conditions.arguments(),
+    )
+    return with_targets(conditions, strategy, spec)

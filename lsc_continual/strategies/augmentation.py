@@ -12,11 +12,12 @@ from torch import Tensor
 from lsc_continual.experiences.loader import Step
 from lsc_continual.experiences.plan import batch_seed
 from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.strategies.stages import Stage, Staged
 
 _TOGETHER = 8  # images that share one draw of a torchvision transform
 
 
-class BatchAugmentation(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class BatchAugmentation(Staged, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Changes training batches at random, on their device.
 
     The draws depend on an image's place in the batch alone, so several processes that share a
@@ -28,6 +29,8 @@ class BatchAugmentation(SupervisedPlugin, supports_distributed=True):  # type: i
             set of random parameters a call, so the batch goes through in groups of eight: far
             cheaper than image by image, and nearly as varied over an epoch.
     """
+
+    stage = Stage.LOADER
 
     def __init__(self, transform: RandomGeometry | Callable[[Tensor], Tensor]) -> None:
         super().__init__()

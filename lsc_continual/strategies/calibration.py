@@ -11,20 +11,21 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
-from lsc_continual.machine import distributed
 from lsc_continual.novelty.detector import NoveltyDetector
 from lsc_continual.strategies.buffer import ReservoirBuffer
+from lsc_continual.strategies.forward import gathered, passes
 from lsc_continual.strategies.resumable import Resumable, State
+from lsc_continual.strategies.stages import Stage, Staged
 
 
-class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
+class NoveltyCalibration(Staged, SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """Keeps the threshold of a detector true while the network learns.
 
     Held-out inputs of the classes seen so far, in their natural proportions, lie in a buffer of
     fixed size. After each experience they go through the network as it is then, and the detector
     is calibrated on where they land: also where old classes have drifted or are forgotten.
 
-    For `TrainingTemplate` strategies; add it after the plugin whose buffer is the reference.
+    For strategies of this package.
 
     Args:
         detector: of the strategy's head.
@@ -34,6 +35,8 @@ class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True)
         reference: a replay buffer (with an attribute `buffer`), whose embeddings fitted scores
             compare with; by default every other held-out input.
     """
+
+    stage = Stage.CALIBRATION
 
     def __init__(
         self,
@@ -78,7 +81,6 @@ class NoveltyCalibration(SupervisedPlugin, Resumable, supports_distributed=True)
             )
 
 
-@torch.no_grad()
 def embeddings(strategy: Any, dataset: Any) -> Tensor:
     """Embeddings of a data set by a strategy's network as it is: FloatTensor[count, dim].
 
@@ -86,14 +88,6 @@ def embeddings(strategy: Any, dataset: Any) -> Tensor:
     network is used. Of several processes, each computes a part of them.
     """
     model = strategy.model
-    training = model.training
-    model.eval()
-    parts = [torch.zeros(0, model.head.system.dim)]
-    samples = [torch.zeros(0, dtype=torch.long)]
-    loader: Any = strategy.batches(dataset.eval()) if len(dataset) else ()
-    for images, *_ in loader:
-        parts.append(model.embed(images).float().cpu())
-        samples.append(loader.samples)
-    model.train(training)
-    order = distributed.joined(torch.cat(samples)).argsort()  # whatever the processes
-    return distributed.joined(torch.cat(parts))[order].to(strategy.device)
+    passed = list(passes(strategy, dataset, lambda images: model.embed(images).float().cpu()))
+    parts = [torch.zeros(0, model.head.system.dim), *(batch.output for batch in passed)]
+    return gathered(parts, [batch.samples for batch in passed]).to(strategy.device)

@@ -11,7 +11,6 @@ from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import get_metric_name
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences.classes import classes_in_training
@@ -19,6 +18,7 @@ from lsc_continual.machine import distributed
 from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.strategies.forward import passes
 from lsc_continual.strategies.resumable import Resumable, State
 
 
@@ -84,14 +84,8 @@ class CollapseMetrics(PluginMetric[NeuralCollapse], Resumable):
         values = self.latest._asdict()
         return [MetricValue(self, names[name], values[name], x) for name in names]
 
-    @torch.no_grad()
     def _measure(self, strategy: Any, datasets: list[Any]) -> NeuralCollapse | None:
-        model, training = strategy.model, strategy.model.training
-        model.eval()
-        try:
-            found = [part for data in datasets for part in _answers(strategy, data.eval())]
-        finally:
-            model.train(training)
+        found = [part for data in datasets for part in _answers(strategy, data)]
         if not found:
             return None
         features, labels, predicted = (
@@ -101,7 +95,7 @@ class CollapseMetrics(PluginMetric[NeuralCollapse], Resumable):
         classes = labels[known].unique()
         if len(classes) < 2:
             return None
-        vectors = _vectors(model, classes).cpu()
+        vectors = _vectors(strategy.model, classes).cpu()
         return neural_collapse(features[known], labels[known], predicted[known], vectors)
 
     def state(self) -> State:
@@ -120,8 +114,6 @@ class CollapseMetrics(PluginMetric[NeuralCollapse], Resumable):
 
 def _answers(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Features, labels and predictions, batch by batch, on the CPU; finite ones only."""
-    own = hasattr(strategy, "batches")
-    loader = strategy.batches(dataset) if own else DataLoader(dataset, strategy.eval_mb_size)
     classifier = _classifier(strategy.model)
     held: list[Tensor] = []
 
@@ -130,15 +122,14 @@ def _answers(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor, Tens
 
     hook = classifier.register_forward_pre_hook(keep)
     try:
-        for images, labels, *_ in loader:
-            output = strategy.model(images.to(strategy.device))
-            features, predicted = held[0].flatten(1), output
+        for batch in passes(strategy, dataset, strategy.model):
+            features, predicted = held[0].flatten(1), batch.output
             if isinstance(classifier, TargetHead):
                 features = classifier.logits_per_coordinate(features)
-            if output.ndim == 2:
-                predicted = output.argmax(1)
+            if predicted.ndim == 2:
+                predicted = predicted.argmax(1)
             rows = features.isfinite().all(1)
-            yield features[rows].cpu(), labels.to(rows.device)[rows].cpu(), predicted[rows].cpu()
+            yield features[rows].cpu(), batch.labels[rows].cpu(), predicted[rows].cpu()
     finally:
         hook.remove()
 

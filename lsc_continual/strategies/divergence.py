@@ -10,6 +10,7 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.strategies.stages import Stage, Staged
 
 _LAG = 8  # steps
 
@@ -18,7 +19,7 @@ class DivergenceError(LSCError):
     """The training loss became infinite or not a number."""
 
 
-class StopOnDivergence(SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
+class StopOnDivergence(Staged, SupervisedPlugin, supports_distributed=True):  # type: ignore[call-arg]
     """Raises `DivergenceError` before a loss that is not finite reaches the weights.
 
     On a GPU a few steps later: a look at the latest loss would make the host wait for the device
@@ -27,6 +28,8 @@ class StopOnDivergence(SupervisedPlugin, supports_distributed=True):  # type: ig
     Args:
         settings: what the user could lower.
     """
+
+    stage = Stage.RECORD
 
     def __init__(self, settings: str = "train.lr or loss.scale") -> None:
         super().__init__()

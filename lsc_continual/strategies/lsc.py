@@ -14,11 +14,14 @@ from torch.optim import Optimizer
 
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences.classes import arriving_classes
-from lsc_continual.experiences.loader import Loading
+from lsc_continual.experiences.feeds import Loading
 from lsc_continual.machine import distributed
-from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.losses import StructuredSoftmaxLoss
 from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.strategies.assembly import Assembly, Conditions, with_targets
+from lsc_continual.strategies.dynamic_head import DynamicTargetHead, adapt_heads
+from lsc_continual.strategies.forward import passes
+from lsc_continual.strategies.replay import EmbeddingReplay
 from lsc_continual.strategies.resumable import State
 from lsc_continual.strategies.template import TrainingTemplate
 from lsc_continual.systems import VectorSystem
@@ -71,7 +74,7 @@ class LSC(TrainingTemplate):
         if not isinstance(model, TargetClassifier):
             if system is None:
                 raise LSCError('LSC needs system=, for example make_system("v21", dim=64)')
-            model = TargetClassifier(model, TargetHead(system, **(head or {})))
+            model = TargetClassifier(model, DynamicTargetHead(system, **(head or {})))
         elif system is not None or head is not None:
             raise LSCError("a TargetClassifier has its own head: leave out system= and head=")
         super().__init__(
@@ -108,7 +111,9 @@ class LSC(TrainingTemplate):
         """
         model = self.model if model is None else model
         left_in_training = model.training and not self.is_training
-        adapted: nn.Module = super().model_adaptation(model.eval() if left_in_training else model)
+        model = model.eval() if left_in_training else model
+        adapt_heads(model, self.experience)
+        adapted: nn.Module = super().model_adaptation(model)
         return adapted.train() if left_in_training else adapted
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
@@ -132,21 +137,41 @@ class LSC(TrainingTemplate):
             means = self._class_means(new)
             self.model.head.add_classes(new, means)
 
-    @torch.no_grad()
     def _class_means(self, classes: list[int]) -> Tensor:
         """Mean embedding of each class (ascending) in the arriving data: [classes, dim]."""
-        training = self.model.training
-        self.model.eval()
         wanted = torch.tensor(classes, device=self.device)
         # The last column counts.
         sums = torch.zeros(len(classes), self.model.head.system.dim + 1, device=self.device)
-        for images, labels, *_ in self.batches(self.adapted_dataset.eval()):
-            place = torch.searchsorted(wanted, labels).clamp_max(len(classes) - 1)
-            rows = wanted[place] == labels
-            if rows.any():
-                with self.autocast():
-                    z = self.model.embed(images[rows]).float()
-                sums.index_add_(0, place[rows], nn.functional.pad(z, (0, 1), value=1))
-        self.model.train(training)
+        for batch in passes(self, self.adapted_dataset, self._embedded):
+            place = torch.searchsorted(wanted, batch.labels).clamp_max(len(classes) - 1)
+            rows = wanted[place] == batch.labels
+            counted = nn.functional.pad(batch.output[rows], (0, 1), value=1)
+            sums.index_add_(0, place[rows], counted)
         sums = distributed.joined(sums[None]).sum(0).to(self.device)
         return sums[:, :-1] / sums[:, -1:].clamp_min(1)
+
+    def _embedded(self, images: Tensor) -> Tensor:
+        with self.autocast():
+            return self.model.embed(images).float()
+
+
+def build(conditions: Conditions) -> Assembly:
+    """Fixed targets with replay and distillation, as settings describe it."""
+    settings = conditions.settings
+    encoder, replay = settings.encoder, settings.replay
+    spec = conditions.spec(standardize=encoder.standardize, hidden=encoder.hidden)
+    model = spec.build(encoder.weights).to(conditions.device)
+    plugins = [*conditions.gradient_plugins(), conditions.progress]
+    memory = None
+    if replay.size:
+        stored = EmbeddingReplay(replay.size, replay.distillation, replay.balanced)
+        plugins.append(stored)
+        memory = stored.storage_policy
+    strategy = LSC(
+        model=model,
+        optimizer=conditions.optimizer(model),
+        train_epochs=settings.train.epochs,
+        plugins=plugins,
+        **conditions.arguments(),
+    )
+    return with_targets(conditions, strategy, spec, memory)

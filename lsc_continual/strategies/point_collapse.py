@@ -12,15 +12,16 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lsc_continual.catalog import COLLAPSES
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences.loader import batch_labels
 from lsc_continual.machine import distributed
+from lsc_continual.strategies.names import COLLAPSES
 from lsc_continual.strategies.resumable import Resumable, State
+from lsc_continual.strategies.stages import Stage, Staged
 from lsc_continual.systems.base import as_float
 
 
-class Stage(NamedTuple):
+class Growth(NamedTuple):
     """γ is multiplied by `factor` every `every` epochs, until `limit`."""
 
     factor: float
@@ -41,13 +42,13 @@ class PointPenalty:
         stages: of the growth, one after the other.
         each: of a coordinate, elementwise.
 
-    >>> penalty = PointPenalty(0.5, (Stage(2, every=5, limit=4.0), Stage(10, 1, limit=100.0)))
+    >>> penalty = PointPenalty(0.5, (Growth(2, every=5, limit=4.0), Growth(10, 1, limit=100.0)))
     >>> [penalty.weight(epoch) for epoch in (0, 4, 5, 14, 15, 16, 17, 1000)]
     [0.5, 0.5, 1.0, 2.0, 4.0, 40.0, 100.0, 100.0]
     """
 
     start: float
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Growth, ...] = ()
     each: Callable[[Tensor], Tensor] = torch.square
 
     def weight(self, epoch: float) -> float:
@@ -75,11 +76,11 @@ def exponential(x: Tensor) -> Tensor:
     return x.square().expm1()
 
 
-ICLR_2025 = PointPenalty(1e-2, (Stage(1.05, every=1, limit=1e6),))
+ICLR_2025 = PointPenalty(1e-2, (Growth(1.05, every=1, limit=1e6),))
 """CIFAR-10 and CIFAR-100 in the submission of arXiv 2310.08224 to ICLR 2025; 800 epochs."""
 
 REPOSITORY_2025 = PointPenalty(
-    1e-4, (Stage(2, every=5, limit=1e3), Stage(1.25, every=5, limit=1e6))
+    1e-4, (Growth(2, every=5, limit=1e3), Growth(1.25, every=5, limit=1e6))
 )
 """CIFAR-10 in the authors' repository, github.com/luigisbailo/lpc, of 2025; 1,000 epochs."""
 
@@ -87,7 +88,7 @@ EXPONENTIAL = PointPenalty(10.0, each=exponential)
 """Of the paper's first version (2023), which the later ones replaced."""
 
 
-class LatentPointCollapse(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
+class LatentPointCollapse(Staged, SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """Adds a penalty on embeddings to the loss: L = CE + γ‖z‖²/d (arXiv 2310.08224, Eq. 3).
 
     The loss pushes an embedding away from 0 and the penalty pulls it there. Where the two balance,
@@ -113,6 +114,8 @@ class LatentPointCollapse(SupervisedPlugin, Resumable, supports_distributed=True
         LSCError: an unknown name, with the nearest valid one; in training, a model without
             `features`, or a module that it does not call.
     """
+
+    stage = Stage.LOSS
 
     def __init__(self, penalty: PointPenalty | str, module: nn.Module | None = None) -> None:
         super().__init__()

@@ -17,9 +17,10 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.losses import SoftmaxDivergence
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.resumable import Resumable
+from lsc_continual.strategies.stages import Stage, Staged
 
 
-class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
+class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """Replay that keeps embeddings where they were.
 
     - The buffer holds equally many samples of each class; batches are new samples and as many
@@ -44,6 +45,8 @@ class EmbeddingReplay(ReplayPlugin, Resumable, supports_distributed=True):  # ty
         balanced: whether the head is told of the classes' frequencies.
         batch_size_mem: replayed samples a batch; by default as many as new ones.
     """
+
+    stage = Stage.LOADER
 
     def __init__(
         self,

@@ -8,14 +8,16 @@ from avalanche.core import SupervisedPlugin
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from lsc_continual.strategies.resumable import Resumable, State
+from lsc_continual.strategies.stages import Stage, Staged
 
 
-class CosineDecay(SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
+class CosineDecay(Staged, SupervisedPlugin, Resumable, supports_distributed=True):  # type: ignore[call-arg]
     """Cosine decay from the optimizer's own learning rate to zero, anew in each experience.
 
-    Step by step rather than by epoch, so that one epoch decays too. Put it after plugins that
-    change the data loader, such as replay.
+    Step by step rather than by epoch, so that one epoch decays too.
     """
+
+    stage = Stage.SCHEDULE
 
     def __init__(self) -> None:
         super().__init__()

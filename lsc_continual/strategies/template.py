@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences.loader import BatchLoader, Feeds, Loading, Step
+from lsc_continual.experiences.feeds import Feeds, Loading
+from lsc_continual.experiences.loader import BatchLoader, Step
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.machine import distributed
 from lsc_continual.machine.randomness import random_state, restore_random_state
 from lsc_continual.strategies.parallel import replicate
 from lsc_continual.strategies.resumable import Resumable, State
+from lsc_continual.strategies.stages import in_order
 
 _CLOCK = (
     "train_iterations",
@@ -74,6 +76,11 @@ class TrainingTemplate(SupervisedTemplate):
             for module in self.model.modules():
                 if isinstance(module, nn.Conv2d) and not isinstance(module, LazyModuleMixin):
                     module.to(memory_format=torch.channels_last)
+
+    def _before_training(self, **kwargs: Any) -> None:
+        """Put the plugins into the order that they declare; they may be added at any time."""
+        self.plugins[:] = in_order(self.plugins)
+        super()._before_training(**kwargs)
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Before an experience: adapt the model, update the optimizer, join the processes."""
@@ -209,7 +216,7 @@ class TrainingTemplate(SupervisedTemplate):
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "clock": {name: getattr(self.clock, name) for name in _CLOCK},
-            "plugins": [plugin.state() for plugin in self._resumables()],
+            "plugins": {name: part.state() for name, part in self._resumables().items()},
             "random": distributed.everyone(random_state(self.device)),
             "skipped": sorted(self.feeds.skipped),
             "position": position,
@@ -223,7 +230,7 @@ class TrainingTemplate(SupervisedTemplate):
         self.model.to(self.device)
         self.model.load_state_dict(state["model"])
         self.feeds.skipped.update(state["skipped"])
-        for plugin, part in zip(self._resumables(), state["plugins"], strict=True):
+        for plugin, part in self._with_states(state["plugins"]):
             plugin.load_state(part, self, stream)
         self.make_optimizer()  # Avalanche's first look at the parameters forgets the state
         self._load_progress(state)
@@ -249,7 +256,7 @@ class TrainingTemplate(SupervisedTemplate):
         position, loader = state["position"], self.dataloader
         loader.plan = replace(loader.plan, seed=position["seed"])
         loader.epoch, loader.done = position["epoch"], position["done"]
-        for plugin, part in zip(self._resumables(), state["plugins"], strict=True):
+        for plugin, part in self._with_states(state["plugins"]):
             plugin.take_up(part)
         self._load_progress(state)
 
@@ -261,6 +268,23 @@ class TrainingTemplate(SupervisedTemplate):
         finally:
             self.train_epochs = epochs
 
-    def _resumables(self) -> list[Resumable]:
-        parts = [*self.plugins, *self.evaluator.metrics]
-        return [part for part in parts if isinstance(part, Resumable)]
+    def _resumables(self) -> dict[str, Resumable]:
+        """What carries something from step to step, by class; a second of a class is numbered."""
+        found: dict[str, Resumable] = {}
+        for part in [*self.plugins, *self.evaluator.metrics]:
+            if isinstance(part, Resumable):
+                name = type(part).__name__
+                same = sum(type(other) is type(part) for other in found.values())
+                found[f"{name}-{same + 1}" if same else name] = part
+        return found
+
+    def _with_states(self, states: dict[str, State]) -> list[tuple[Resumable, State]]:
+        """Each with its state.
+
+        Raises:
+            KeyError: a state is missing; or there is one for something that is not here.
+        """
+        found = self._resumables()
+        if unknown := states.keys() - found.keys():
+            raise KeyError(f"there is no {', '.join(sorted(unknown))}")
+        return [(part, states[name]) for name, part in found.items()]

@@ -1,5 +1,5 @@
 """Trained classifiers on streams: read ahead, answer in order, do not stop at a bad input."""
 
-from lsc_continual.streaming.classifier import Alternative, Prediction, StreamClassifier
+import lazy_loader
 
-__all__ = ["Alternative", "Prediction", "StreamClassifier"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

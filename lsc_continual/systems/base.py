@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsc_continual.errors import CapacityError, LSCError, NotTractableError
-from lsc_continual.systems.combinations import INT64_MAX
+from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.systems.counting import checked_size, least_dim
 from lsc_continual.systems.numbering import Numbering
 
 _DENSE_SIZE = 2**14  # systems up to this size may be listed whole
@@ -62,17 +62,7 @@ class VectorSystem(ABC):
     def __init__(self, name: str, dim: int) -> None:
         self.name = name
         self.dim = dim
-        self.size = self.size_at(dim)
-        if self.size < 2:
-            raise LSCError(
-                f"{name!r} in {dim} dimensions is not a vector system: use dim={self.min_dim(2)} "
-                "or more"
-            )
-        if self.size > INT64_MAX:
-            raise CapacityError(
-                f"{name!r} in {dim} dimensions has {self.size:.3e} vectors, more than a 64-bit "
-                f"address can name: use dim={self._largest_dim()} or less"
-            )
+        self.size = checked_size(name, dim, self.size_at)
 
     @abstractmethod
     def size_at(self, dim: int) -> int:
@@ -204,16 +194,7 @@ class VectorSystem(ABC):
 
     def min_dim(self, classes: int) -> int:
         """Smallest dimension in which a system of this kind holds `classes` vectors."""
-        low, high = 0, 1
-        while self.size_at(high) < classes:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.size_at(middle) >= classes else (middle, high)
-        return high
-
-    def _largest_dim(self) -> int:
-        return self.min_dim(INT64_MAX + 1) - 1
+        return least_dim(self.size_at, classes)
 
     def _check_dim(self, z: Tensor) -> None:
         if z.shape[-1] != self.dim:

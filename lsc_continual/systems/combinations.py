@@ -12,7 +12,7 @@ from math import comb
 import torch
 from torch import Tensor
 
-INT64_MAX = 2**63 - 1
+from lsc_continual.systems.counting import INT64_MAX
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from math import comb, factorial, prod, sqrt
+from math import comb, prod, sqrt
 from typing import Any
 
 import torch
@@ -16,12 +16,17 @@ from lsc_continual.kernels.compiler import over_rows, usable
 from lsc_continual.kernels.selfcheck import CheckedKernel
 from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
-    INT64_MAX,
     among_all,
     among_remaining,
     binomials,
     rank_subsets,
     unrank_subsets,
+)
+from lsc_continual.systems.counting import (
+    checked_size,
+    factorials,
+    permutation_entries,
+    permutations,
 )
 from lsc_continual.systems.numbering import Numbering
 from lsc_continual.systems.partition import dtype_of_sums, log_arrangement_sum
@@ -248,27 +253,25 @@ class PermutationSystem(Orbit):
     cosine is 1 − 1/(m + k) for n > m + k. (arXiv 2512.07509, arXiv 2604.00779.)
 
     >>> import torch
-    >>> system = PermutationSystem("v21", dim=384, m=2, k=1)
+    >>> system = PermutationSystem("v21", dim=384)
     >>> system.size
     28090752
     >>> system.decode(system.vectors(torch.tensor([123456]))).address
     tensor([123456])
     """
 
-    def __init__(self, name: str, dim: int, m: int, k: int) -> None:
-        self.m = m
-        self.k = k
-        if m + k < 1 or dim < max(m + k, 2):
-            raise LSCError(
-                f"{name!r} needs at least {max(m + k, 2)} dimensions, not {dim}: raise system.dim"
-            )
+    def __init__(self, name: str, dim: int) -> None:
+        entries = permutation_entries(name)
+        assert entries is not None, name
+        self.m, self.k = m, k = entries
+        checked_size(name, dim, self.size_at)
         super().__init__(name, (1.0, 0.0, -1.0), (m, dim - m - k, k))
         self.has_zeros = dim > m + k
         self.minus_sets = comb(dim - m, k)
         """In how many ways the entries −1 can be placed, once those of +1 are."""
 
     def size_at(self, dim: int) -> int:
-        return comb(dim, self.m) * comb(max(dim - self.m, 0), self.k)
+        return permutations(self.m, self.k)(dim)
 
     def inner(self, x: Tensor, addresses: Tensor) -> Tensor:
         # In float64 sums of float32 coordinates are exact, so that equal scores are equal; else a
@@ -328,7 +331,7 @@ class Permutohedron(Orbit):
         super().__init__(name, [(dim - 1) / 2 - i for i in range(dim)], [1] * dim)
 
     def size_at(self, dim: int) -> int:
-        return factorial(dim) if dim <= 60 else INT64_MAX * INT64_MAX
+        return factorials(dim)
 
     def _log_partition(self, x: Tensor) -> Tensor:
         return VectorSystem._log_partition(self, x)

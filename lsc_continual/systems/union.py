@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import comb
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from lsc_continual.errors import LSCError
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
+from lsc_continual.systems.counting import (
+    INTERPOLATED,
+    Weights,
+    dyadic_bases,
+    dyadic_level,
+    union,
+)
 from lsc_continual.systems.orbit import Orbit
-
-Weights = tuple[int, ...]
-"""The non-zero entries of a base vector, descending."""
-
-
-def _arrangements(weights: Weights, dim: int) -> int:
-    """How many distinct vectors the orbit of `weights`, padded with zeros, has."""
-    size, free = 1, dim
-    for value in dict.fromkeys(weights):
-        count = weights.count(value)
-        size *= comb(free, count) if free >= count else 0
-        free -= count
-    return size
 
 
 class OrbitUnion(VectorSystem):
@@ -53,7 +45,7 @@ class OrbitUnion(VectorSystem):
         return Orbit(f"orbit of {base}", values, counts)
 
     def size_at(self, dim: int) -> int:
-        return sum(_arrangements(base, dim) for base in self._bases)
+        return union(tuple(self._bases))(dim)
 
     @property
     def max_cosine(self) -> float:
@@ -100,16 +92,7 @@ class InterpolatedRoots(OrbitUnion):
     """
 
     def __init__(self, name: str, dim: int) -> None:
-        super().__init__(name, dim, [(1, -1), (2, -1, -1), (1, 1, -2)])
-
-
-def _partitions(total: int, largest: int | None = None) -> Iterator[Weights]:
-    """All ways to write `total` as a sum of positive integers, each descending."""
-    if total == 0:
-        yield ()
-    for first in range(min(total, largest or total), 0, -1):
-        for rest in _partitions(total - first, first):
-            yield (first, *rest)
+        super().__init__(name, dim, INTERPOLATED)
 
 
 class DyadicScattering(OrbitUnion):
@@ -123,7 +106,7 @@ class DyadicScattering(OrbitUnion):
     level with the same addresses, since orbits are ordered by the level that first has them.
 
     >>> import torch
-    >>> coarse, fine = DyadicScattering("dyadic1", 6, 1), DyadicScattering("dyadic2", 6, 2)
+    >>> coarse, fine = DyadicScattering("dyadic1", 6), DyadicScattering("dyadic2", 6)
     >>> coarse.size, fine.size
     (240, 2970)
     >>> everything = torch.arange(coarse.size)
@@ -131,22 +114,6 @@ class DyadicScattering(OrbitUnion):
     True
     """
 
-    MAX_LEVEL = 3
-
-    def __init__(self, name: str, dim: int, level: int) -> None:
-        if not 0 <= level <= self.MAX_LEVEL:
-            raise LSCError(
-                f"dyadic scatterings have levels 0 to {self.MAX_LEVEL}, not {level}: choose "
-                f"system.name=dyadic{self.MAX_LEVEL} or lower"
-            )
-        self.level = level
-        bases: list[Weights] = []
-        for coarse in range(level + 1):
-            step = 2 ** (level - coarse)
-            shapes = list(_partitions(2**coarse))
-            for plus in shapes:
-                for minus in shapes:
-                    base = (*plus, *(-w for w in reversed(minus)))
-                    if coarse == 0 or any(w % 2 for w in base):  # else a coarser level has it
-                        bases.append(tuple(step * w for w in base))
-        super().__init__(name, dim, bases)
+    def __init__(self, name: str, dim: int) -> None:
+        self.level = dyadic_level(name)
+        super().__init__(name, dim, dyadic_bases(self.level))

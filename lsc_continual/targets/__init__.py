@@ -1,26 +1,5 @@
 """Targets: which class owns which vector, and the nearest owned one."""
 
-from lsc_continual.targets.allocation import (
-    AffineAllocation,
-    AffinityAllocation,
-    Allocation,
-    RandomAllocation,
-    SpreadAllocation,
-    make_allocation,
-)
-from lsc_continual.targets.labels import AnyLabels, Labels
-from lsc_continual.targets.nearest import Nearest
-from lsc_continual.targets.targets import Targets
+import lazy_loader
 
-__all__ = [
-    "AffineAllocation",
-    "AffinityAllocation",
-    "Allocation",
-    "AnyLabels",
-    "Labels",
-    "Nearest",
-    "RandomAllocation",
-    "SpreadAllocation",
-    "Targets",
-    "make_allocation",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

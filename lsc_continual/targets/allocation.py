@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import Decoded
 from lsc_continual.systems.numbering import Numbering
+from lsc_continual.targets.names import ALLOCATIONS
 from lsc_continual.targets.table import Table, different
 
 _POOL = 4096  # free addresses that are looked at for one class

@@ -6,13 +6,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torchvision import models
 
-from lsc_continual.catalog import ENCODERS
 from lsc_continual.encoders import make_encoder
+from lsc_continual.encoders.names import ENCODERS, torchvision_names
 from lsc_continual.errors import LSCError
 
+OWN = [name for name, entry in ENCODERS.items() if entry.members is None]
 
-@pytest.mark.parametrize("name", [*ENCODERS, "resnet18", "squeezenet1_0", "mobilenet_v3_small"])
+
+@pytest.mark.parametrize("name", [*OWN, "resnet18", "squeezenet1_0", "mobilenet_v3_small"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_an_encoder_gives_the_features_it_promises(name, shape):
     if name == "squeezenet1_0":
@@ -43,7 +46,7 @@ def test_a_users_encoder_is_called_with_the_options(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     encoder = make_encoder("mine:tiny", (1, 2, 2), options={"width": 5})
     assert encoder(torch.zeros(1, 1, 2, 2)).shape == (1, 5)
-    with pytest.raises(LSCError, match="nothing to call named 'number'"):
+    with pytest.raises(LSCError, match="'mine:number' is int, which cannot be called"):
         make_encoder("mine:number", (1, 2, 2))
     with pytest.raises(LSCError, match="gave NoneType, not a torch module"):
         make_encoder("mine:none", (1, 2, 2))
@@ -112,3 +115,7 @@ def test_wrong_weights_are_refused_in_a_sentence(file, content, message, tmp_pat
         torch.save(content, tmp_path / file)
     with pytest.raises(LSCError, match=message):
         make_encoder("mlp", (1, 8, 8), weights=str(tmp_path / file))
+
+
+def test_torchvisions_models_are_known_without_importing_it():
+    assert set(torchvision_names()) == set(models.list_models(module=models))

@@ -15,7 +15,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from lsc_continual import LSCError
-from lsc_continual.experiences.loader import BatchLoader, Feeds, Loading
+from lsc_continual.experiences.feeds import Feeds, Loading
+from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.inputs import ImageFiles, Images, StoredImages
 

@@ -10,7 +10,8 @@ from avalanche.benchmarks.utils.transform_groups import TransformGroups
 from torch.utils.data import TensorDataset
 from torchvision.transforms import v2
 
-from lsc_continual.experiences.loader import BatchLoader, Feeds, Loading
+from lsc_continual.experiences.feeds import Feeds, Loading
+from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.located import located
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.inputs import StoredImages

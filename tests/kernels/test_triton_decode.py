@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from lsc_continual.kernels import compiler, gpu, trial
+from lsc_continual.kernels import compiler, gpu, selfcheck
 from lsc_continual.systems import make_system
 from lsc_continual.systems.numbering import Numbering
 from lsc_continual.targets import Targets
@@ -73,11 +73,11 @@ DOES = {
 @pytest.fixture
 def on_gpu(monkeypatch):
     """As if the CPU were a GPU, with this decoder."""
-    monkeypatch.setattr(trial, "_refused", set())
+    monkeypatch.setattr(selfcheck, "_refused", set())
 
     def give(system, does):
         decoder = Decoder(system, does)
-        system._on_gpu = trial.Trial(
+        system._on_gpu = selfcheck.CheckedKernel(
             "decodes", decoder, system._decode_numbered_plain, system._sample, 1e-3
         )
         return decoder

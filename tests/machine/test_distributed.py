@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from lsc_continual.config import resolve
 from lsc_continual.runs import run as runs
+from lsc_continual.runs.configuration import resolve
 from tests.processes import Process
 from tests.runs.test_interruption import SLOW, newest
 from tests.runs.test_resume import QUICK, outcome, quiet
@@ -162,7 +162,7 @@ COUNT = """
     from avalanche.training.plugins import EvaluationPlugin
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
     from lsc_continual import LSC, EmbeddingReplay, distributed, make_system
-    from lsc_continual.scenarios import StoredImages
+    from lsc_continual.inputs import StoredImages
     from lsc_continual.strategies import template
 
     sent, seen, replicate = [0], {}, template.replicate

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsc_continual import LSCError, NoveltyDetector, TargetHead
-from lsc_continual.catalog import SCORES
+from lsc_continual.novelty.names import SCORES
 from tests.novelty.embeddings import embeddings, make_head
 
 

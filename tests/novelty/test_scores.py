@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from lsc_continual import LSCError, TargetHead, make_system
-from lsc_continual.catalog import SCORES
 from lsc_continual.errors import NotTractableError
 from lsc_continual.novelty import available_scores, make_score, novelty_metrics
 from lsc_continual.novelty.base import Placed
 from lsc_continual.novelty.fitted import Mahalanobis
+from lsc_continual.novelty.names import SCORES
 from tests.novelty.embeddings import embeddings, make_head
 
 

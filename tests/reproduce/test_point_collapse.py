@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from lsc_continual.errors import LSCError
-from lsc_continual.strategies import PointPenalty, Stage
+from lsc_continual.strategies import Growth, PointPenalty
 from reproduce import claims, penalised_networks, robustness
 from reproduce.data import Data, Part
 from reproduce.outcome import Settings
@@ -72,7 +72,9 @@ def test_the_penalty_collapses_a_small_network_and_leaves_its_answers(monkeypatc
     plan = penalised_networks.Plan(recipe, "mlp", {"width": 64}, pace=30.0)
     monkeypatch.setattr(penalised_networks, "plan", lambda settings: plan)
     # γ up to 1e6 takes thousands of steps.
-    monkeypatch.setattr(penalised_networks, "ICLR_2025", PointPenalty(1e-2, (Stage(1.05, 1, 1e2),)))
+    monkeypatch.setattr(
+        penalised_networks, "ICLR_2025", PointPenalty(1e-2, (Growth(1.05, 1, 1e2),))
+    )
     settings = Settings(say=lambda line: None)
     data = digits()
     rows = [

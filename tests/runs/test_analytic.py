@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 
 from lsc_continual import LSCError, load_model
 from lsc_continual.classifier.folder import load_detector
-from lsc_continual.config import resolve
 from lsc_continual.encoders import make_encoder
+from lsc_continual.inputs import Source
 from lsc_continual.machine.interruption import InterruptedRunError
 from lsc_continual.runs import run as runs
 from lsc_continual.runs.checkpoints import Checkpoints
-from lsc_continual.scenarios import Source
+from lsc_continual.runs.configuration import resolve
 from lsc_continual.scenarios.digits import load_digits
 
 QUICK = [

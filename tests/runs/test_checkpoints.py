@@ -238,14 +238,14 @@ def test_what_killed_processes_left_behind_is_swept_up(tmp_path):
     script = f"""
         import os, signal
         from pathlib import Path
-        from lsc_continual.runs import sealed
+        from lsc_continual.storage import folders
         folder = Path({str(tmp_path)!r})
         def die(*_, **__):
             os.kill(os.getpid(), signal.SIGKILL)
         HOW
-        sealed.write_folder(folder / "step-000000020", {{"state.json": b"x"}})
+        folders.write_folder(folder / "step-000000020", {{"state.json": b"x"}})
     """
-    for how in ("sealed._sync = die", "os.replace = die", "sealed.shutil.rmtree = die"):
+    for how in ("folders._sync = die", "os.replace = die", "folders.shutil.rmtree = die"):
         code = textwrap.dedent(script).replace("HOW", how)
         result = subprocess.run([sys.executable, "-c", code], timeout=60)
         assert result.returncode == -9

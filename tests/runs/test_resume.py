@@ -21,13 +21,13 @@ import pytest
 from rich.console import Console
 
 from lsc_continual import LSCError
-from lsc_continual.config import resolve
 from lsc_continual.machine.interruption import InterruptedRunError
 from lsc_continual.runs import run as runs
-from lsc_continual.runs import sealed
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
+from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.folder import RunFolder
+from lsc_continual.storage import folders
 from tests.scenarios.layouts import classes
 
 QUICK = [
@@ -383,7 +383,7 @@ def test_files_read_from_disk_go_on_to_the_bit(tmp_path):
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, which: Callable[[Path, int], bool]) -> list[Path]:
     """Fail writes of which `which(path, number)` says so."""
-    real, tried = sealed.write_file, []
+    real, tried = folders.write_file, []
 
     def write_file(path: Path, content: bytes) -> None:
         tried.append(path)
@@ -391,8 +391,8 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, which: Callable[[Path, int], bool
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(path, content)
 
-    for module in ("sealed", "folder"):
-        monkeypatch.setattr(f"lsc_continual.runs.{module}.write_file", write_file)
+    for module in ("storage.folders", "runs.folder"):
+        monkeypatch.setattr(f"lsc_continual.{module}.write_file", write_file)
     return tried
 
 

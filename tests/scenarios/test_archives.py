@@ -16,8 +16,9 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from lsc_continual.errors import LSCError
+from lsc_continual.inputs import Source
 from lsc_continual.inputs.files import read_image
-from lsc_continual.scenarios import Source, load_images
+from lsc_continual.scenarios import load_images
 from lsc_continual.scenarios.archives import Archive
 from tests.scenarios import layouts
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from lsc_continual.errors import LSCError
+from lsc_continual.inputs import Source
 from lsc_continual.inputs.pixels import as_images
-from lsc_continual.scenarios import Source, load_images
+from lsc_continual.scenarios import load_images
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 5, 5, 3)).astype(np.uint8)

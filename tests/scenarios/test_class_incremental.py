@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios import ImageData, StoredImages, experience_sizes, make_stream
+from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.scenarios import class_incremental, experience_sizes
 from lsc_continual.scenarios.class_incremental import class_order
 
 
@@ -62,7 +63,7 @@ def images(labels: list[int]) -> StoredImages:
 
 def test_a_stream_brings_each_class_in_its_experience():
     data = ImageData(images([0, 1, 2, 0, 1, 2]), images([2, 1, 0]), ["a", "b", "c"]).check()
-    stream = make_stream(data, [2, 0, 1], [2, 1])
+    stream = class_incremental(data, [2, 0, 1], [2, 1])
     arriving = [sorted(e.classes_in_this_experience) for e in stream.train_stream]
     assert arriving == [[0, 2], [1]]
     image, label, task = stream.train_stream[1].dataset[0]

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from lsc_continual.errors import LSCError
-from lsc_continual.inputs import ImageFiles, StoredImages
+from lsc_continual.inputs import ImageFiles, Source, StoredImages
 from lsc_continual.inputs.trees import class_files
-from lsc_continual.scenarios import Source, load_images
+from lsc_continual.scenarios import load_images
 from tests.scenarios.layouts import broken, classes, photo, put
 
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lsc_continual.errors import LSCError
-from lsc_continual.scenarios import Source, load_images
+from lsc_continual.inputs import Source
+from lsc_continual.scenarios import load_images
 from lsc_continual.scenarios.imagenet import usual_subset
 from tests.scenarios.layouts import WNIDS, devkit, imagenet
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lsc_continual.catalog import SCENARIOS
-from lsc_continual.config import resolve
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.stream import source_of
-from lsc_continual.scenarios import Source, load_images
+from lsc_continual.inputs import Source
+from lsc_continual.runs.configuration import resolve
+from lsc_continual.runs.data import source_of
+from lsc_continual.scenarios import load_images
+from lsc_continual.scenarios.names import SCENARIOS
 
 
 def test_every_scenario_has_defaults_whose_first_line_is_its_command():

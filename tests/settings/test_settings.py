@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lsc_continual.config import resolve
 from lsc_continual.errors import LSCError
+from lsc_continual.runs.configuration import resolve
 
 
 def test_groups_take_a_name_and_dotted_keys_reach_every_setting():
@@ -18,15 +18,15 @@ def test_groups_take_a_name_and_dotted_keys_reach_every_setting():
 
 def test_an_increment_replaces_the_default_number_of_experiences():
     assert resolve(["scenario.increment=2"]).scenario.experiences is None
-    both = resolve(["scenario.increment=2", "scenario.experiences=3"]).scenario
-    assert (both.increment, both.experiences) == (2, 3)
+    with pytest.raises(LSCError, match=r"set one of scenario\.experiences and scenario\.increment"):
+        resolve(["scenario.increment=2", "scenario.experiences=3"])
 
 
 def test_options_of_an_encoder_do_not_reach_another():
     assert resolve([]).encoder.options == {"width": 16}
     assert resolve(["encoder=mlp"]).encoder.options == {}
     assert resolve(["encoder=mlp", "encoder.options.depth=3"]).encoder.options == {"depth": 3}
-    assert resolve(["encoder.options={width: 8}"]).encoder.options.width == 8
+    assert resolve(["encoder.options={width: 8}"]).encoder.options == {"width": 8}
 
 
 def test_lists_and_nothing_can_be_given():
@@ -45,7 +45,7 @@ def test_lists_and_nothing_can_be_given():
         ("strategy=lcs", r"unknown strategy 'lcs': did you mean 'lsc'\?"),
         ("allocation=afine", r"did you mean 'affine'\?"),
         ("loss=cosin", r"did you mean 'cosine'\?"),
-        ("train.epochs=many", "could not be converted to Integer"),
+        ("train.epochs=many", "train.epochs=many has the wrong type: write a whole number"),
         ("seed=", "seed needs a value"),
         ("train.epochs=0", "out of range: use 1 or more"),
         ("train.lr=-1", "out of range"),
@@ -53,10 +53,12 @@ def test_lists_and_nothing_can_be_given():
         ("loss.unknown_prior=2", "from 0 to 1"),
         ("augment.crop_scale=0", "out of range: use from 0.01 to 1"),
         ("train.optimizer=adm", "is not one of adamw, sgd"),
-        ("train=3", "is a group of settings: set one of train.batch_size"),
+        ("train=3", "is a group of settings: set one of train.epochs, train.batch_size"),
         ("seed", "write KEY=VALUE"),
         ("=3", "write KEY=VALUE"),
-        ("run.dir=[", "cannot be read"),
+        ("data.mean=[", "the value of data.mean cannot be read"),
+        ("train.lr=0", "out of range: use above 0"),
+        ("data.classes=cat", r"write a list of texts, data.classes=\[cat\]"),
         ("data.mean=[0.5]", "data.mean and data.std go together"),
     ],
 )

@@ -15,8 +15,8 @@ from torch import nn
 from torch.optim import Adam
 
 from lsc_continual import LSC, make_system
-from lsc_continual.config import resolve
 from lsc_continual.network.collapse import neural_collapse
+from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.run import run
 from lsc_continual.strategies import CollapseMetrics
 from tests.conftest import make_blob_stream, make_encoder

@@ -15,12 +15,12 @@ from torch import nn
 from torch.optim import Adam
 
 from lsc_continual import LSC, EmbeddingReplay, NoveltyDetector, make_system
-from lsc_continual.catalog import SCORES
 from lsc_continual.inputs import StoredImages
+from lsc_continual.novelty.names import SCORES
 from lsc_continual.strategies import LSCScores, NoveltyCalibration, OpenWorldEvaluation
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.calibration import embeddings
-from lsc_continual.strategies.peers.ood_scores import BaselineScores
+from lsc_continual.strategies.peers.ood_scores import OODScores
 from tests.conftest import blobs, make_blob_stream, make_encoder
 
 
@@ -176,7 +176,7 @@ def test_scores_of_others_rank_unknown_inputs_high_on_a_stock_strategy():
     body, head = make_encoder(), nn.Linear(32, 6)
     model = nn.Sequential(body, head)
     replay = ReplayPlugin(60)
-    scores = BaselineScores(body, head, replay.storage_policy)
+    scores = OODScores(body, head, replay.storage_policy)
     evaluation = OpenWorldEvaluation(scores, {"noise": noise()})
     strategy = Naive(
         model=model,

@@ -15,11 +15,10 @@ from rich.console import Console
 from torch import nn
 
 from lsc_continual import LSCError, load_model
-from lsc_continual.catalog import PEERS
-from lsc_continual.config import resolve
 from lsc_continual.experiences.plan import Draws
-from lsc_continual.runs.run import resume, run
-from lsc_continual.runs.trial import Trial, prepare
+from lsc_continual.runs.configuration import resolve
+from lsc_continual.runs.run import Prepared, prepare, resume, run
+from lsc_continual.strategies.names import STRATEGIES
 from lsc_continual.strategies.peers.masking import LogitScores, MaskUnseen
 
 QUICK = [
@@ -31,8 +30,9 @@ QUICK = [
     "data.train_per_class=80",
     "replay.size=100",
 ]
+PEERS = [name for name in STRATEGIES if not name.startswith("lsc")]
 TRAINED = 720  # a tenth of 10 · 80 images is held out
-BOUNDS = {"cumulative", "joint"}
+BOUNDS = {name for name, strategy in STRATEGIES.items() if strategy.bound}
 BARE = {"naive", "lwf", "ewc"}  # which forget all but the latest classes
 IN_AVALANCHE = {
     "der": DER,
@@ -44,7 +44,7 @@ IN_AVALANCHE = {
 }
 
 
-def trial(*settings: str) -> Trial:
+def prepared(*settings: str) -> Prepared:
     return prepare(resolve([*QUICK, *settings]), Console(quiet=True))
 
 
@@ -126,40 +126,40 @@ def test_a_run_leaves_no_model_and_no_checkpoint(metrics):
     assert [path.name for path in (folder / "checkpoints").iterdir()] == [".lock"]
     with pytest.raises(LSCError, match=r"strategy=lsc leave one"):
         load_model(folder)
-    with pytest.raises(LSCError, match=r"cannot be resumed: it is of strategy=der.*run it anew"):
+    with pytest.raises(LSCError, match=r"cannot be resumed: its strategy, der.*run it anew"):
         resume(folder, [], Console(quiet=True))
 
 
 @pytest.mark.parametrize("name", sorted(set(PEERS) - BOUNDS))
 def test_every_experience_forwards_as_many_images_as_lsc(name):
-    ours = trial("train.epochs=2")
+    ours = prepared("train.epochs=2")
     expected = []
-    for round_ in ours.rounds[:2]:
-        ours.strategy.train(round_)
+    for round_ in ours.assembly.rounds[:2]:
+        ours.assembly.strategy.train(round_)
         expected.append(ours.progress.images)
-    theirs = trial(f"strategy={name}", "train.epochs=2")
-    counts = count_trained_images(theirs.strategy.model)
+    theirs = prepared(f"strategy={name}", "train.epochs=2")
+    counts = count_trained_images(theirs.assembly.strategy.model)
     if name == "slda":  # its encoder learns in the first experience; then there is one pass
-        arriving = [len(r[0].dataset) for r in theirs.rounds]
+        arriving = [len(r[0].dataset) for r in theirs.assembly.rounds]
         expected = [expected[0] + arriving[0], arriving[1]]
-    for number, round_ in enumerate(theirs.rounds[:2]):
-        theirs.strategy.train(round_)
+    for number, round_ in enumerate(theirs.assembly.rounds[:2]):
+        theirs.assembly.strategy.train(round_)
         assert theirs.progress.images == expected[number]
     if name not in ("slda", "gdumb"):  # which trains another network in every experience
         assert counts[0] == sum(expected)
 
 
 def test_bounds_see_at_least_as_many_images():
-    ours = trial("train.epochs=2")
-    for round_ in ours.rounds:
-        ours.strategy.train(round_)
+    ours = prepared("train.epochs=2")
+    for round_ in ours.assembly.rounds:
+        ours.assembly.strategy.train(round_)
     last = ours.progress.images
-    theirs = trial("strategy=cumulative", "train.epochs=2")
-    for round_ in theirs.rounds:
-        theirs.strategy.train(round_)
+    theirs = prepared("strategy=cumulative", "train.epochs=2")
+    for round_ in theirs.assembly.rounds:
+        theirs.assembly.strategy.train(round_)
     assert theirs.progress.images == 2 * TRAINED > last
-    joint = trial("strategy=joint", "train.epochs=2")
-    joint.strategy.train(joint.rounds[0])
+    joint = prepared("strategy=joint", "train.epochs=2")
+    joint.assembly.strategy.train(joint.assembly.rounds[0])
     # Of LSC: two epochs of five steps in each of five experiences, and up to 32 stored images each.
     assert joint.progress.images == 2 * (TRAINED + 4 * 5 * 32)
 
@@ -167,8 +167,8 @@ def test_bounds_see_at_least_as_many_images():
 @pytest.mark.parametrize("name", ["replay", "scr", "icarl", "slda"])
 def test_no_class_is_predicted_before_it_is_trained_on(name):
     """Test labels of classes to come change neither predictions nor the number of parameters."""
-    theirs = trial(f"strategy={name}", "train.epochs=1")
-    strategy, stream = theirs.strategy, theirs.stream.benchmark
+    theirs = prepared(f"strategy={name}", "train.epochs=1")
+    strategy, stream = theirs.assembly.strategy, theirs.assembly.data.benchmark
     predicted = defaultdict(list)
     update = theirs.evaluation.after_eval_forward
 
@@ -177,7 +177,7 @@ def test_no_class_is_predicted_before_it_is_trained_on(name):
         update(strategy, **kwargs)
 
     theirs.evaluation.after_eval_forward = note
-    strategy.train(theirs.rounds[0])
+    strategy.train(theirs.assembly.rounds[0])
     before = theirs.sizes()["parameters"]
     strategy.eval(stream.test_stream)
     seen = set(stream.train_stream[0].classes_in_this_experience)
@@ -192,7 +192,7 @@ def test_no_class_is_predicted_before_it_is_trained_on(name):
 
 @pytest.mark.parametrize("name", PEERS)
 def test_options_are_avalanches(name):
-    options = PEERS[name].options
+    options = STRATEGIES[name].options
     if not options:
         return
     parameters = inspect.signature(inspect.unwrap(IN_AVALANCHE[name].__init__)).parameters
@@ -200,7 +200,7 @@ def test_options_are_avalanches(name):
 
 
 def test_options_reach_avalanche():
-    assert trial("strategy=der", "strategy.options.alpha=0.7").strategy.alpha == 0.7
+    assert prepared("strategy=der", "strategy.options.alpha=0.7").assembly.strategy.alpha == 0.7
     config = resolve(["strategy=der", "strategy.options.beta=1"])
     assert config.strategy.options == {"alpha": 0.1, "beta": 1}
 
@@ -225,11 +225,11 @@ def test_wrong_settings_are_refused(settings, message):
 
 def test_conditions_that_a_peer_cannot_meet_are_refused():
     with pytest.raises(LSCError, match=r"set replay\.size above 0"):
-        trial("strategy=replay", "replay.size=0")
+        prepared("strategy=replay", "replay.size=0")
     with pytest.raises(LSCError, match=r"do not fit ewc.*decay_factor"):
-        trial("strategy=ewc", "strategy.options.mode=online")
+        prepared("strategy=ewc", "strategy.options.mode=online")
     with pytest.raises(LSCError, match=r"no train\.precision=fp16"):
-        trial("strategy=der", "train.precision=fp16")
+        prepared("strategy=der", "train.precision=fp16")
 
 
 BENCHMARK = """

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
 from lsc_continual import LSC, LSCError, make_system
-from lsc_continual.config import resolve
-from lsc_continual.strategies import LatentPointCollapse, PointPenalty, Stage
+from lsc_continual.runs.configuration import resolve
+from lsc_continual.strategies import Growth, LatentPointCollapse, PointPenalty
 from lsc_continual.strategies.point_collapse import EXPONENTIAL, ICLR_2025, REPOSITORY_2025
 from tests.conftest import make_blob_stream, make_encoder
 
@@ -85,7 +85,7 @@ class Losses(LatentPointCollapse):
 
 
 def test_the_penalty_joins_the_loss_of_every_step_and_reaches_the_encoder():
-    plugin = Losses(PointPenalty(0.5, (Stage(2, every=1, limit=4),)))
+    plugin = Losses(PointPenalty(0.5, (Growth(2, every=1, limit=4),)))
     strategy = make_strategy(plugin, epochs=2, normalize=False)
     strategy.train(make_blob_stream().train_stream[0])
     assert len(plugin.seen) == 10
@@ -96,7 +96,7 @@ def test_the_penalty_joins_the_loss_of_every_step_and_reaches_the_encoder():
 
 def test_raw_embeddings_shrink_and_classes_stay_apart():
     norms, spreads = [], []
-    for plugins in ([], [LatentPointCollapse(PointPenalty(1.0, (Stage(2, 1, 64.0),)))]):
+    for plugins in ([], [LatentPointCollapse(PointPenalty(1.0, (Growth(2, 1, 64.0),)))]):
         strategy = make_strategy(*plugins, epochs=30, normalize=False, scale=8.0)
         stream = make_blob_stream(experiences=1)
         strategy.train(stream.train_stream[0])

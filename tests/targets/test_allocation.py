@@ -7,10 +7,10 @@ from random import Random
 import pytest
 import torch
 
-from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.targets import Allocation, make_allocation
+from lsc_continual.targets.names import ALLOCATIONS
 
 
 def extend(allocation: Allocation, count: int) -> None:

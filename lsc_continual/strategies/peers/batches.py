@@ -14,9 +14,11 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from lsc_continual.experiences.loader import BatchLoader, Feeds, Loading
+from lsc_continual.experiences.feeds import Feeds, Loading
+from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.plan import Draws, Plan
 from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.strategies.stages import Stage, Staged
 
 
 class Budget(NamedTuple):
@@ -43,7 +45,7 @@ Part = tuple[Any, int]
 """A data set, and how many of its samples an epoch takes."""
 
 
-class EqualBatches(SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
+class EqualBatches(Staged, SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
     """Gives an Avalanche strategy the loader of `LSC` and batches within its budget.
 
     For strategies that train on their `adapted_dataset` alone. Put it after plugins that replace
@@ -55,6 +57,8 @@ class EqualBatches(SupervisedPlugin, supports_distributed=False):  # type: ignor
         loading: how samples get to the device.
         device: where that is.
     """
+
+    stage = Stage.LOADER
 
     def __init__(
         self, batch_size: int, memory_size: int, loading: Loading, device: torch.device
@@ -198,10 +202,3 @@ def loader(parts: Sequence[Part], steps: int, feeds: Feeds) -> BatchLoader:
     sources = tuple((len(data), images) for data, images in parts)
     draws = Draws(sources, steps, seed=int(torch.randint(2**62, ())))
     return BatchLoader([data for data, _ in parts], draws, feeds, training=True)
-
-
-def forwarded(strategy: Any) -> int:
-    """Images that a strategy's latest training step forwarded, each view of an image by itself."""
-    output = strategy.mb_output
-    views = output.shape[1] if output.ndim == 3 else 1  # SCR stacks them
-    return len(output) * views + len(getattr(strategy, "mb_buffer_out", ()))  # ER-ACE's second pass

@@ -41,16 +41,18 @@ from lsc_continual.strategies.peers.batches import (
     WholeStream,
 )
 from lsc_continual.strategies.peers.network import LinearNetwork
-from lsc_continual.strategies.peers.setup import Memory, Peer, Setup
+from lsc_continual.strategies.peers.setup import Memory, Peer, Setup, peer
 
 _PROJECTION = 128  # dimensions of SCR's projection, as in its paper
 
 
+@peer
 def naive(setup: Setup) -> Peer:
     """Training on what arrives, and nothing else."""
     return _naive(setup, EqualBatches(*setup.batching))
 
 
+@peer
 def replay(setup: Setup) -> Peer:
     """Arriving and stored images in equal parts (Chaudhry et al., arXiv 1902.10486)."""
     plugin = ReplayPlugin(setup.stored)
@@ -58,16 +60,19 @@ def replay(setup: Setup) -> Peer:
     return _naive(setup, batches, plugin, memory=plugin.storage_policy)
 
 
+@peer
 def lwf(setup: Setup) -> Peer:
     """Learning without forgetting: distillation of logits (Li and Hoiem, ECCV 2016)."""
     return _naive(setup, EqualBatches(*setup.batching), LwFPlugin(**setup.options))
 
 
+@peer
 def ewc(setup: Setup) -> Peer:
     """Elastic weight consolidation (Kirkpatrick et al., PNAS 2017)."""
     return _naive(setup, EqualBatches(*setup.batching), EWCPlugin(**setup.options))
 
 
+@peer
 def gdumb(setup: Setup) -> Peer:
     """A new network for every experience, trained on the memory (Prabhu et al., ECCV 2020)."""
     plugin = GDumbPlugin(setup.stored)
@@ -94,6 +99,7 @@ def _linear(
     )
 
 
+@peer
 def er_ace(setup: Setup) -> Peer:
     """Replay with an asymmetric cross-entropy (Caccia et al., ICLR 2022)."""
     batches = SeparateBatches(*setup.batching, change=setup.change)
@@ -101,6 +107,7 @@ def er_ace(setup: Setup) -> Peer:
     return Peer(strategy, batches, strategy.storage_policy)
 
 
+@peer
 def der(setup: Setup) -> Peer:
     """Dark experience replay; DER++ with beta above 0 (Buzzega et al., NeurIPS 2020)."""
     batches = SeparateBatches(*setup.batching, change=setup.change, beside="logits")
@@ -109,6 +116,7 @@ def der(setup: Setup) -> Peer:
     return Peer(strategy, batches, stored, floats=setup.classes)
 
 
+@peer
 def icarl(setup: Setup) -> Peer:
     """iCaRL: herding, distillation, nearest class mean (Rebuffi et al., CVPR 2017)."""
     arriving = [arriving_classes(experience) for experience in setup.train_stream]
@@ -146,6 +154,7 @@ def icarl(setup: Setup) -> Peer:
     return Peer(strategy, batches, Memory(stored))
 
 
+@peer
 def scr(setup: Setup) -> Peer:
     """Supervised contrastive replay, nearest class mean (Mai et al., CVPR Workshops 2021)."""
     model = SCRModel(setup.features, _Projection(setup.features.width)).to(setup.device)
@@ -172,12 +181,14 @@ class _Projection(nn.Sequential):
         return F.normalize(super().forward(x), dim=1)  # type: ignore[no-untyped-call]
 
 
+@peer
 def slda(setup: Setup) -> Peer:
     """Streaming linear discriminant analysis (Hayes and Kanan, CVPR Workshops 2020)."""
     features = setup.features.to(setup.device)
     base = None
     if not setup.pretrained:
-        base = naive(dataclasses.replace(setup, progress=_Counted(setup.progress))).strategy
+        counted = dataclasses.replace(setup, progress=_Counted(setup.progress))
+        base = _naive(counted, EqualBatches(*counted.batching)).strategy
     strategy = _BaseTrainedLDA(
         base=base,
         slda_model=features,
@@ -224,6 +235,7 @@ class _Counted(SupervisedPlugin, supports_distributed=False):  # type: ignore[ca
         self.progress.after_training_iteration(strategy)
 
 
+@peer
 def cumulative(setup: Setup) -> Peer:
     """Training on all data so far, all of them stored: a bound for the others."""
     batches = AllData(*setup.batching)
@@ -231,6 +243,7 @@ def cumulative(setup: Setup) -> Peer:
     return Peer(strategy, batches, Memory(lambda: strategy.dataset))
 
 
+@peer
 def joint(setup: Setup) -> Peer:
     """Training on all experiences at once: a bound for the others."""
     datasets = [experience.dataset for experience in setup.train_stream]

@@ -9,15 +9,18 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from lsc_continual.experiences.classes import classes_in_training
+from lsc_continual.strategies.stages import Stage, Staged
 
 
-class MaskUnseen(SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
+class MaskUnseen(Staged, SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
     """Takes classes that were never trained on out of a network's output at evaluation.
 
     Without it, the untrained outputs of a head of fixed width could win, and so could the zeros
     that Avalanche's nearest-mean classifier has in the place of means it does not know. Put it
     before the plugins that read the output.
     """
+
+    stage = Stage.SCORE
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +45,7 @@ class LogitScores:
     """msp and energy: novelty scores that need nothing but logits, higher = more novel.
 
     msp: minus the largest softmax probability (Hendrycks and Gimpel, ICLR 2017); energy: minus the
-    log of the sum of exponentials (Liu et al., NeurIPS 2020). `BaselineScores` has more.
+    log of the sum of exponentials (Liu et al., NeurIPS 2020). `OODScores` has more.
 
     Args:
         mask: what takes the classes that were never trained on out.

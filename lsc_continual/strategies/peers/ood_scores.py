@@ -18,9 +18,10 @@ from pytorch_ood.detector import (
     ViM,
 )
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from lsc_continual.experiences.classes import classes_in_training
+from lsc_continual.strategies.forward import passes
+from lsc_continual.strategies.stages import Stage, Staged
 
 _OF_LOGITS = {
     "msp": MaxSoftmax.score,
@@ -31,7 +32,7 @@ _OF_LOGITS = {
 _NEIGHBOURS = 10  # the library's 50 are more than some classes have images
 
 
-class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
+class OODScores(Staged, SupervisedPlugin, supports_distributed=False):  # type: ignore[call-arg]
     """msp, max-logit, energy, entropy, odin, knn, mahalanobis, relative-mahalanobis and vim.
 
     Give it to a strategy as a plugin, after its replay plugin, and to `OpenWorldEvaluation` as
@@ -45,6 +46,8 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
         reference: a replay buffer (with an attribute `buffer`); without, the training data of
             the latest experience.
     """
+
+    stage = Stage.SCORE
 
     def __init__(
         self, features: nn.Module, classifier: nn.Linear | None, reference: Any = None
@@ -60,7 +63,7 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
         self._seen = torch.empty(0, dtype=torch.long)
         self._fitted: dict[str, Any] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> BaselineScores:
+    def __deepcopy__(self, memo: dict[int, Any]) -> OODScores:
         # Strategies copy their model, and with it the hook; one of them is enough.
         return self
 
@@ -100,19 +103,13 @@ class BaselineScores(SupervisedPlugin, supports_distributed=False):  # type: ign
         bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()[seen]
         return weight, bias
 
-    @torch.no_grad()
     def _of(self, dataset: Any, strategy: Any) -> tuple[Tensor, Tensor]:
         """Features of a data set, and its labels counted from 0."""
-        training = strategy.model.training
-        strategy.model.eval()
-        features, labels = [], []
-        loader = DataLoader(dataset.eval(), batch_size=strategy.eval_mb_size)
-        for images, batch_labels, *_ in loader:
-            self._now(self.features)(images.to(strategy.device))
-            features.append(self._features)
-            labels.append(batch_labels.to(strategy.device))
-        strategy.model.train(training)
-        return torch.cat(features), torch.cat(labels).unique(return_inverse=True)[1]
+        network = self._now(self.features)
+        passed = list(passes(strategy, dataset, lambda images: network(images).flatten(1)))
+        labels = torch.cat([batch.labels for batch in passed])
+        features = torch.cat([batch.output for batch in passed])
+        return features, labels.unique(return_inverse=True)[1]
 
     def __call__(self, images: Tensor, output: Tensor) -> dict[str, Tensor]:
         """Inputs and the model's output of the latest forward pass -> scores, each [batch]."""

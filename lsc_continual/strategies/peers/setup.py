@@ -1,9 +1,10 @@
-"""The conditions under which a peer learns, and what comes of them."""
+"""What a peer is built from under the conditions of a run, and the assembly that comes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -12,19 +13,27 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lsc_continual.errors import LSCError
-from lsc_continual.experiences.loader import Loading
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.experiences.feeds import Loading
 from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.machine import distributed
+from lsc_continual.strategies.assembly import Assembly, Conditions, Scores
 from lsc_continual.strategies.augmentation import BatchAugmentation
 from lsc_continual.strategies.divergence import StopOnDivergence
+from lsc_continual.strategies.names import find_strategy
 from lsc_continual.strategies.peers.batches import EqualBatches
+from lsc_continual.strategies.peers.masking import LogitScores, MaskUnseen
 from lsc_continual.strategies.peers.network import Features, LinearNetwork
 from lsc_continual.strategies.schedule import CosineDecay
+from lsc_continual.strategies.stages import in_order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is the same for all strategies of a comparison, and the peer's own options."""
+    """What is the same for all strategies of a comparison, and the peer's own options.
+
+    `peer` makes it of `Conditions`.
+    """
 
     features: Features
     classes: int
@@ -130,3 +139,92 @@ class Peer:
         """The last layer, where it is linear."""
         model = self.strategy.model
         return model.classifier if isinstance(model, LinearNetwork) else None
+
+
+def peer(build: Callable[[Setup], Peer]) -> Callable[[Conditions], Assembly]:
+    """A builder of strategies from one of peers."""
+
+    @wraps(build)
+    def assembled(conditions: Conditions) -> Assembly:
+        name = conditions.settings.strategy.name
+        setup = _setup(conditions, name)
+        try:
+            built = build(setup)
+        except AssertionError as error:  # how Avalanche refuses a combination of options
+            raise LSCError(f"strategy.options do not fit {name}: {first_line(error)}") from error
+        return _assembly(built, conditions)
+
+    return assembled
+
+
+def _setup(conditions: Conditions, name: str) -> Setup:
+    """What the builders of peers take.
+
+    Raises:
+        LSCError: peers cannot learn from such a stream or in such a way.
+    """
+    settings, data, device = conditions.settings, conditions.data, conditions.device
+    if distributed.world_size() > 1:
+        raise LSCError(f"strategy={name} trains in one process: start it without torchrun")
+    if conditions.precision == "fp16":
+        raise LSCError(f"strategy={name} has no train.precision=fp16: use bf16 or fp32")
+    if not all(hasattr(part.dataset, "targets_task_labels") for part in data.experiences):
+        raise LSCError(
+            f"strategy={name} needs a benchmark with task labels, though all of them be 0, as "
+            "Avalanche's nc_benchmark gives them"
+        )
+    encoder = conditions.encoder()
+    if device.type == "cuda":
+        encoder.to(memory_format=torch.channels_last)
+    return Setup(
+        features=Features(encoder, data.input_shape, bf16=conditions.precision == "bf16"),
+        classes=len(data.class_names),
+        make_optimizer=conditions.optimizer,
+        batch_size=settings.train.batch_size,
+        epochs=settings.train.epochs,
+        memory_size=settings.replay.size,
+        pretrained=settings.encoder.weights is not None,
+        device=device,
+        loading=conditions.loading,
+        change=conditions.augmentation,
+        cosine=settings.train.schedule == "cosine",
+        train_stream=data.benchmark.train_stream,
+        progress=conditions.progress,
+        options=settings.strategy.options,
+    )
+
+
+def _assembly(built: Peer, conditions: Conditions) -> Assembly:
+    """With novelty scores: those of pytorch-ood where it is installed, else msp and energy.
+
+    Of its scores, vim and Mahalanobis distances are among the best (docs/novelty.md); vim needs a
+    linear last layer.
+    """
+    settings, plugins = conditions.settings, built.strategy.plugins
+    mask = MaskUnseen()
+    plugins.append(mask)
+    scores: Scores = LogitScores(mask)
+    score = "msp"
+    try:
+        from lsc_continual.strategies.peers.ood_scores import OODScores
+    except ModuleNotFoundError:
+        pass
+    else:
+        fitted = OODScores(built.features, built.classifier, built.memory)
+        plugins.append(fitted)
+        scores, score = fitted, "mahalanobis" if built.classifier is None else "vim"
+    plugins[:] = in_order(plugins)
+    line = find_strategy(settings.strategy.name).line
+    return Assembly(
+        settings=settings,
+        data=conditions.data,
+        strategy=built.strategy,
+        scores=scores,
+        score=score,
+        about=f"{settings.strategy.name}, {line}",
+        feeds=built.batches.all_feeds,
+        at_once=built.at_once,
+        memory=built.memory,
+        floats=built.floats,
+        beside_model=built.beside_model,
+    )

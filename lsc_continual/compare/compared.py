@@ -8,26 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-
-from lsc_continual.catalog import STRATEGIES
-from lsc_continual.config import (
-    differences,
-    is_setting,
-    matters_to,
-    read_stored,
-    reopen,
-    resolve,
-)
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.folder import CONFIG, REPORT
-from lsc_continual.settings import CHANGEABLE
+from lsc_continual.runs.configuration import matters_to, read_stored, reopen, resolve
+from lsc_continual.runs.folder import CONFIG, METRICS, REPORT
+from lsc_continual.runs.metrics import RunMetrics
+from lsc_continual.settings import Settings
+from lsc_continual.settings.reading import CHANGEABLE, differences, is_setting, to_dict
+from lsc_continual.strategies.names import STRATEGIES
 
 DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
-_FILLED_IN = ("scenario.class_order", "loss.unknown_prior")  # by a run, where nobody gave them
 
 
-class Case(NamedTuple):
+class ComparedRun(NamedTuple):
     """One run."""
 
     strategy: str
@@ -40,7 +32,7 @@ class Case(NamedTuple):
     def name(self) -> str:
         return f"{self.strategy} seed {self.seed}"
 
-    def config(self) -> DictConfig:
+    def resolved(self) -> Settings:
         return resolve([*self.settings, f"run.dir={self.folder}"])
 
     @property
@@ -52,6 +44,14 @@ class Case(NamedTuple):
         """Whether all is written; the report comes last."""
         return self.started and (self.folder / REPORT).is_file()
 
+    def metrics(self) -> RunMetrics:
+        """What was measured.
+
+        Raises:
+            LSCError: it cannot be read.
+        """
+        return RunMetrics.read(self.folder / METRICS)
+
     def check(self) -> None:
         """Refuse a folder that holds a run with other settings.
 
@@ -62,12 +62,14 @@ class Case(NamedTuple):
             return
         # Settings that an earlier version did not have are at their defaults.
         stored = reopen(read_stored(self.folder / CONFIG))
-        config = self.config()
-        given = {key for key in _FILLED_IN if OmegaConf.select(config, key) is not None}
-        ignored = CHANGEABLE | (set(_FILLED_IN) - given)
+        settings = self.resolved()
+        filled = {"scenario.class_order": settings.scenario.class_order}
+        filled["loss.unknown_prior"] = settings.loss.unknown_prior
+        given = {key for key, value in filled.items() if value is not None}
+        ignored = CHANGEABLE | (set(filled) - given)
         changed = {
             key
-            for key in differences(OmegaConf.to_container(stored), OmegaConf.to_container(config))
+            for key in differences(to_dict(stored), to_dict(settings))
             if key not in ignored and matters_to(self.strategy, key)
         }
         if changed:
@@ -91,7 +93,7 @@ class Comparison:
     settings: tuple[str, ...]
     """As given, of all strategies and of single ones."""
     folder: Path
-    cases: tuple[Case, ...]
+    runs: tuple[ComparedRun, ...]
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> Comparison:
@@ -119,18 +121,18 @@ class Comparison:
         base = resolve([setting for strategy, setting in settings if strategy is None])
         folder = Path(base.run.dir or Path("runs") / f"compare-{base.scenario.name}")
         kept = [pair for pair in settings if pair[1].partition("=")[0].strip() != "run.dir"]
-        cases = []
+        runs = []
         for seed in seeds:
             for name in strategies:
                 own = [setting for strategy, setting in kept if strategy in (None, name)]
                 own += [f"strategy={name}", f"seed={seed}"]
-                cases.append(Case(name, seed, tuple(own), folder / f"{name}-seed{seed}"))
-        for case in cases:
-            case.config()
-            case.check()
+                runs.append(ComparedRun(name, seed, tuple(own), folder / f"{name}-seed{seed}"))
+        for run in runs:
+            run.resolved()
+            run.check()
         lines = [setting if s is None else f"{s}.{setting}" for s, setting in kept]
         name = base.scenario.name
-        return cls(name, strategies, seeds, tuple(lines), folder, tuple(cases))
+        return cls(name, strategies, seeds, tuple(lines), folder, tuple(runs))
 
 
 def _addressed(argument: str, key: str) -> tuple[str | None, str]:
@@ -157,7 +159,7 @@ def _strategies(text: str) -> tuple[str, ...]:
     if not names:
         raise LSCError("strategies= names none: write strategies=lsc,replay,der")
     for name in names:
-        STRATEGIES[name]  # refuses an unknown name
+        STRATEGIES.check(name)
     return tuple(dict.fromkeys(names))
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 
-from lsc_continual.catalog import SCENARIOS
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import Images, StoredImages
 from lsc_continual.inputs.files import ImageFiles
@@ -18,12 +17,13 @@ from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_all
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import image_paths
+from lsc_continual.scenarios.names import SCENARIOS
 
 _KEYS = ("x_test", "x", "x_train")
 _MOST = 10_000  # images of a larger set are taken at equal distances
 
 
-def load_other(
+def load_unknown(
     name: str, source: Source, shape: tuple[int, int, int], inverted: bool = False
 ) -> Images:
     """The test images of a scenario, all images below a folder, or those of an .npz file.

@@ -1,0 +1,60 @@
+"""What a network consists of, in JSON types: enough to build it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from lsc_continual.encoders import make_encoder
+from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.systems import make_system
+
+
+@dataclass
+class ModelSpec:
+    """Everything that is needed to build the network again."""
+
+    encoder: str
+    input_shape: tuple[int, int, int]
+    class_names: list[str]
+    """Name of each class label."""
+    encoder_options: dict[str, Any] = field(default_factory=dict)
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    system: str = "v21"
+    dim: int = 64
+    head: dict[str, Any] = field(default_factory=dict)
+    """Options of the `TargetHead`."""
+    inverted: bool = False
+    """Whether the network was trained on the negatives of image files."""
+    random_features: dict[str, Any] = field(default_factory=dict)
+    """Options of the `RandomFeatures` between encoder and projection; empty for none."""
+    standardize: bool | None = False  # models before format 6 do not say
+    """Whether features are standardised, as in `TargetClassifier`."""
+    hidden: int | None = 0  # models before format 7 do not say
+    """Units between features and projection, as in `TargetClassifier`."""
+
+    def build(self, weights: str | None = None) -> TargetClassifier:
+        """The untrained classifier."""
+        encoder = make_encoder(
+            self.encoder,
+            self.input_shape,
+            weights=weights,
+            options=self.encoder_options,
+            mean=self.mean,
+            std=self.std,
+        )
+        if self.random_features:
+            with torch.no_grad():
+                width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
+            encoder = RandomFeatures(encoder, width=width, **self.random_features)
+        head = TargetHead(make_system(self.system, self.dim), **self.head)
+        classes = len(self.class_names)
+        model = TargetClassifier(encoder, head, self.standardize, self.hidden, classes)
+        if not model.is_settled:
+            model.settle(torch.zeros(1, *self.input_shape))
+        return model

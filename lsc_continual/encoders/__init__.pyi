@@ -1,0 +1,1 @@
+from .making import make_encoder as make_encoder

@@ -1,0 +1,47 @@
+"""The encoders by name. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from lsc_continual.registry import Entry, Registry
+
+
+@cache
+def torchvision_names() -> tuple[str, ...]:
+    """Names of torchvision's image classification models, read off its sources.
+
+    Importing torchvision to ask it would load torch, which takes seconds.
+    """
+    spec = find_spec("torchvision")
+    if spec is None or not spec.submodule_search_locations:
+        return ()
+    names: list[str] = []
+    for path in sorted(Path(spec.submodule_search_locations[0], "models").glob("*.py")):
+        names += re.findall(
+            r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", path.read_text("utf-8"), re.MULTILINE
+        )
+    return tuple(names)
+
+
+ENCODERS: Registry[Entry] = Registry(
+    "encoder",
+    "called with encoder.options, returns a module",
+    {
+        "mlp": Entry("lsc_continual.encoders.mlp:MLP", "two hidden layers of 256 units"),
+        "resnet-small": Entry(
+            "lsc_continual.encoders.resnet:resnet_small", "3 residual blocks, for 8×8 to 64×64"
+        ),
+        "resnet18-cifar": Entry(
+            "lsc_continual.encoders.resnet:resnet18_cifar", "ResNet-18 with a 3×3 stem"
+        ),
+        "resnet50, …": Entry(
+            "lsc_continual.encoders.pretrained:torchvision_encoder",
+            "any torchvision classification model",
+            members=torchvision_names,
+        ),
+    },
+)

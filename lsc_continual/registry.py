@@ -1,0 +1,197 @@
+"""Names that settings can take, and the code that each of them stands for.
+
+A room has the table of its kind in its module `names`, one line for each name; this module knows
+none of them. An entry names its code as "module:attribute" and imports it on use: looking a name up
+costs nothing. Wherever a name is taken, "module:attribute" of the user's own is taken too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import symtable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from lsc_continual.errors import LSCError, first_line, unknown_name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a name stands for.
+
+    Args:
+        target: "module:attribute", or the thing itself.
+        line: says in a few words what it is.
+        pattern: a regular expression, where the name stands for a family such as "v{m}{k}".
+        members: where the name stands for a list of others, these.
+    """
+
+    target: Any
+    line: str
+    pattern: str = ""
+    members: Callable[[], Iterable[str]] | None = None
+
+    def load(self) -> Any:
+        """The thing itself, imported."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, attribute = self.target.split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def covers(self, name: str) -> bool:
+        """Whether `name` belongs to the family or is one of the members."""
+        if self.pattern:
+            return re.fullmatch(self.pattern, name) is not None
+        return self.members is not None and name in self.members()
+
+
+E = TypeVar("E", bound=Entry)
+
+TABLES: dict[str, Registry[Any]] = {}
+"""All registries by kind, as far as the rooms that fill them were imported."""
+
+
+class Registry(Mapping[str, E], Generic[E]):
+    """The names of one kind.
+
+    Args:
+        kind: in the singular, for sentences such as "unknown system 'v2'".
+        own: what a "module:attribute" of the user's has to be.
+        entries: what each name stands for.
+    """
+
+    def __init__(self, kind: str, own: str, entries: Mapping[str, E]) -> None:
+        self.kind = kind
+        self.own = own
+        self._entries = dict(entries)
+        TABLES[kind] = self
+
+    def __getitem__(self, name: str) -> E:
+        """The entry of a name, of a member of a family, or of a list of members.
+
+        Raises:
+            LSCError: there is none, with the nearest valid name.
+        """
+        if name in self._entries:
+            return self._entries[name]
+        for entry in self._entries.values():
+            if entry.covers(name):
+                return entry
+        raise unknown_name(self.kind, name, self._all_names())
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        return name in self._entries or any(e.covers(name) for e in self._entries.values())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _all_names(self) -> list[str]:
+        entries = self._entries.items()
+        lists = ([name] if e.members is None else e.members() for name, e in entries)
+        return [name for names in lists for name in names]
+
+    def check(self, name: str) -> None:
+        """Refuse a name that `load` would not find, without importing anything.
+
+        Raises:
+            LSCError: there is no such name, module, or attribute of a module.
+        """
+        if is_own(name):
+            _check_own(name, self.kind)
+        else:
+            self[name]
+
+    def load(self, name: str) -> Any:
+        """What a name stands for, imported; also a "module:attribute" of the user's own.
+
+        Raises:
+            LSCError: an unknown name, with the nearest valid one, or a failing import.
+        """
+        return import_own(name, self.kind) if is_own(name) else self[name].load()
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is a "module:attribute" rather than one of a table."""
+    return ":" in name
+
+
+def import_own(name: str, kind: str) -> Any:
+    """What "module:attribute" stands for; modules in the working folder count.
+
+    Raises:
+        LSCError: it cannot be imported; `kind` says in the message what it is for.
+    """
+    module_name, _, attribute = name.partition(":")
+    _look_here()
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # somebody else's code
+        reason = first_line(error)
+        raise LSCError(f"{kind} {name!r}: cannot import {module_name!r} ({reason})") from error
+    if not hasattr(module, attribute):
+        raise LSCError(f"{kind} {name!r}: {module_name!r} has nothing named {attribute!r}")
+    return getattr(module, attribute)
+
+
+def import_callable(name: str, kind: str) -> Callable[..., Any]:
+    """As `import_own`, for something that can be called.
+
+    Raises:
+        LSCError: it cannot be imported or called.
+    """
+    found = import_own(name, kind)
+    if not callable(found):
+        raise LSCError(f"{kind} {name!r} is {type(found).__name__}, which cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def _look_here() -> None:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+
+
+def _check_own(name: str, kind: str) -> None:
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise LSCError(f"{kind} {name!r} is not of the form module:attribute: correct it")
+    spec = _find_module(module)
+    if spec is None:
+        raise LSCError(
+            f"{kind} {name!r}: there is no module {module!r}, neither installed nor in the "
+            "working folder"
+        )
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return
+    source = Path(spec.origin).read_text(encoding="utf-8")
+    try:
+        table = symtable.symtable(source, spec.origin, "exec")
+    except SyntaxError as error:
+        raise LSCError(f"{kind} {name!r}: {spec.origin} is no Python ({error})") from error
+    found = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    cannot_tell = "__getattr__" in found or re.search(r"import\s+\*", source)
+    if attribute not in found and not cannot_tell:
+        raise LSCError(f"{kind} {name!r}: {module!r} has nothing named {attribute!r}")
+
+
+def _find_module(name: str) -> ModuleSpec | None:
+    """Where a module is, without importing it or the packages around it."""
+    _look_here()
+    first, *rest = name.split(".")
+    spec, full = importlib.util.find_spec(first), first
+    for part in rest:
+        if spec is None:
+            return None
+        full = f"{full}.{part}"
+        spec = PathFinder.find_spec(full, spec.submodule_search_locations or [])
+    return spec

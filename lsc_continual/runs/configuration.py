@@ -1,0 +1,128 @@
+"""From packaged defaults and `key=value` overrides to the settings of a run. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# The rooms whose names settings can take.
+import lsc_continual.encoders.names
+import lsc_continual.network.names
+import lsc_continual.novelty.names
+import lsc_continual.targets.names  # noqa: F401
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.registry import is_own
+from lsc_continual.scenarios.names import SCENARIOS, packaged_settings
+from lsc_continual.settings import Settings
+from lsc_continual.settings.reading import (
+    CHANGEABLE,
+    Faults,
+    Override,
+    merge,
+    parse,
+    setting_of,
+)
+from lsc_continual.strategies.names import STRATEGIES, find_strategy, who_has
+from lsc_continual.systems.names import SYSTEMS, check_system
+
+
+def resolve(arguments: Iterable[str] = ()) -> Settings:
+    """The settings after defaults, the scenario's own and `key=value` overrides.
+
+    `group=NAME` is short for `group.name=NAME`.
+
+    Raises:
+        LSCError: an unknown key, a value of the wrong type or out of range, an unknown name.
+        MistakesError: several of these, a sentence each.
+    """
+    faults = Faults()
+    overrides = parse(arguments, faults)
+    given = {override.key: override for override in overrides}
+    scenario = given.get("scenario.name")
+    packaged = packaged_settings(Settings().scenario.name)
+    if scenario is not None and (scenario.value in SCENARIOS or is_own(scenario.value)):
+        with faults.noted():
+            packaged = packaged_settings(scenario.value)
+    if "scenario.increment" in given and "scenario.experiences" not in given:
+        # The user's way of splitting replaces the scenario's.
+        overrides.insert(0, Override("scenario.experiences", None, ""))
+    if "encoder.name" in given:
+        packaged.pop("encoder", None)  # its options are for another encoder
+    settings = _completed(merge(packaged, overrides, faults), given, faults)
+    faults.refuse()
+    return settings
+
+
+def _completed(settings: Settings, given: Iterable[str], faults: Faults) -> Settings:
+    """With the strategy's options that were not given."""
+    if settings.system.name in SYSTEMS:
+        with faults.noted():
+            check_system(settings.system.name, settings.system.dim)
+    name = settings.strategy.name
+    if name not in STRATEGIES and not is_own(name):
+        return settings  # as was noted
+    with faults.noted():
+        strategy = find_strategy(name)
+        for key in given:
+            if not matters_to(name, key):
+                setting = setting_of(key)
+                assert setting is not None
+                assert setting.about.part is not None
+                faults.add(
+                    f"{key} is for {who_has(setting.about.part)} and means nothing to {name}: "
+                    f"leave it out (or, for lsc-cl compare, write lsc.{key}=…)"
+                )
+        options = strategy.completed(name, settings.strategy.options)
+        return replace(settings, strategy=replace(settings.strategy, options=options))
+    return settings
+
+
+def matters_to(strategy: str, key: str) -> bool:
+    """Whether a setting means anything to a strategy."""
+    setting = setting_of(key)
+    part = None if setting is None else setting.about.part
+    return part is None or part in find_strategy(strategy).parts
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """The content of an earlier run's file of settings, for `reopen`.
+
+    Raises:
+        LSCError: it cannot be read.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
+    if not isinstance(content, dict):
+        raise LSCError(f"{path} cannot be read: it holds no settings")
+    return content
+
+
+def reopen(stored: dict[str, Any], arguments: Sequence[str] = ()) -> Settings:
+    """The settings of an earlier run, with `key=value` overrides of what may change.
+
+    Raises:
+        LSCError: the settings are another version's, or an override is wrong.
+    """
+    faults = Faults()
+    overrides = parse(arguments, faults)
+    for key, _, _ in overrides:
+        if key not in CHANGEABLE:
+            faults.add(
+                f"{key} cannot change in the middle of a run: start a new one, or change only "
+                f"{', '.join(sorted(CHANGEABLE - {'run.dir'}))}"
+            )
+    faults.refuse()
+    before = Faults()
+    settings = merge(stored, overrides, before)
+    if before.sentences:
+        raise LSCError(
+            f"the run's configuration does not fit this version ({before.sentences[0]}): resume "
+            "with the version that started it"
+        )
+    return settings

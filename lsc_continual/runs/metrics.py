@@ -1,0 +1,158 @@
+"""`metrics.json`: what a run measured, as types, with reader and writer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lsc_continual.errors import LSCError, first_line
+
+Quality = dict[str, float]
+"""auroc, fpr95, aupr and oscr of a novelty score."""
+
+
+@dataclass(frozen=True)
+class ExperienceMetrics:
+    """What was measured after an experience."""
+
+    classes: list[int]
+    """The labels of the classes that arrived."""
+    accuracy_seen: float
+    """Accuracy over the test data of all classes seen so far, no task label given."""
+    accuracy_by_experience: list[float]
+    """The same over the classes of each experience so far."""
+    train_seconds: float
+    images_per_second: float
+    """Training images, new and replayed."""
+    parameters: int
+    """How many trained numbers the network has."""
+    state_bytes: int
+    """The size of the network's parameters and buffers."""
+    stored_bytes: int = 0
+    """The size of images for replay and what is stored beside them."""
+    calibration_bytes: int = 0
+    """The size of held-out images for novelty detection."""
+    class_names: list[str] = field(default_factory=list)
+    """The names of the classes that arrived."""
+    accuracy_old: float | None = None
+    """Accuracy over the classes of earlier experiences; None after the first."""
+    accuracy_new: float | None = None
+    """Accuracy over the classes of this experience."""
+    novelty: dict[str, Quality] = field(default_factory=dict)
+    """Each score against the classes still to come; empty where none is left."""
+    novelty_others: dict[str, dict[str, Quality]] = field(default_factory=dict)
+    """Each score against other data sets, by their names."""
+    novelty_forgotten: dict[str, Quality] = field(default_factory=dict)
+    """Each score of inputs that were classified rightly once and are not now."""
+    flagged: dict[str, float] = field(default_factory=dict)
+    """Share that the calibrated detector flags: of the "known", of those "to come", of others."""
+    neural_collapse: dict[str, Any] | None = None
+    """After each epoch and on the test data of the classes seen; None where not asked for."""
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> ExperienceMetrics:
+        """From the entry of a file, which may be an earlier version's."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in entry.items() if key in known})
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON types; without neural collapse where it was not measured."""
+        entry = asdict(self)
+        if self.neural_collapse is None:
+            del entry["neural_collapse"]
+        return entry
+
+    def quality(self, score: str | None) -> Quality | None:
+        """The quality of a novelty score; None where it was not measured."""
+        return None if score is None else self.novelty.get(score)
+
+    @property
+    def false_alarms(self) -> float | None:
+        """The share of known inputs that are called unknown; None without a calibration."""
+        return self.flagged.get("known")
+
+    @property
+    def named_classes(self) -> Sequence[str]:
+        """The classes that arrived, by their names if these are known."""
+        return self.class_names or [str(label) for label in self.classes]
+
+
+@dataclass(frozen=True)
+class Final:
+    """A whole run in three figures."""
+
+    last_accuracy: float
+    average_incremental_accuracy: float
+    """The mean of `accuracy_seen` over experiences."""
+    forgetting: float
+    """The mean, over all experiences but the last, of the best accuracy reached before on an
+    experience's classes less the accuracy now (Chaudhry et al., ECCV 2018)."""
+
+    @classmethod
+    def of(cls, seen: Sequence[float], rows: Sequence[Sequence[float]]) -> Final:
+        """From `accuracy_seen` and `accuracy_by_experience` of all experiences.
+
+        >>> Final.of([0.9, 0.75], [[0.9], [0.5, 0.75]])
+        Final(last_accuracy=0.75, average_incremental_accuracy=0.825, forgetting=0.4)
+        """
+        lost = [max(row[j] for row in rows[j:-1]) - rows[-1][j] for j in range(len(rows) - 1)]
+        return cls(seen[-1], sum(seen) / len(seen), sum(lost) / len(lost) if lost else 0.0)
+
+
+@dataclass
+class RunMetrics:
+    """The content of `metrics.json`."""
+
+    scenario: str
+    strategy: str
+    seed: int
+    environment: dict[str, Any]
+    novelty_score: str | None
+    """The score that speaks for the run."""
+    unreadable_files: int = 0
+    experiences: list[ExperienceMetrics] = field(default_factory=list)
+
+    @property
+    def final(self) -> Final | None:
+        """The run in three figures; None before the end of the first experience."""
+        if not self.experiences:
+            return None
+        seen = [entry.accuracy_seen for entry in self.experiences]
+        return Final.of(seen, [entry.accuracy_by_experience for entry in self.experiences])
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON types."""
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        content["experiences"] = [entry.to_json() for entry in self.experiences]
+        return content if self.final is None else content | {"final": asdict(self.final)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunMetrics:
+        """From the content of a file, which may be an earlier version's."""
+        experiences = [ExperienceMetrics.from_json(entry) for entry in content["experiences"]]
+        return cls(
+            content["scenario"],
+            content["strategy"],
+            content["seed"],
+            content["environment"],
+            content.get("novelty_score"),
+            content.get("unreadable_files", 0),
+            experiences,
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> RunMetrics:
+        """Of a file.
+
+        Raises:
+            LSCError: it cannot be read.
+        """
+        try:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LSCError(
+                f"{path} cannot be read ({first_line(error)}): remove {path.parent} and run it anew"
+            ) from error

@@ -1,0 +1,133 @@
+"""Settings in words: commented YAML, one explained, and the page docs/settings.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+import yaml
+
+from lsc_continual.errors import unknown_name
+from lsc_continual.registry import TABLES
+from lsc_continual.settings.fields import Setting
+from lsc_continual.settings.reading import GROUPS, KEYS, to_dict
+from lsc_continual.settings.schema import Settings
+
+_WIDTH = 96
+
+
+def to_yaml(settings: Settings, comments: bool = True) -> str:
+    """The settings as YAML, each below its meaning.
+
+    Args:
+        comments: whether meanings are written.
+    """
+    lines: list[str] = []
+    for name, value in to_dict(settings).items():
+        inside = isinstance(value, Mapping) and name in GROUPS
+        if comments and lines:
+            lines.append("")
+        if comments and inside:
+            lines += _comment(purpose(name), "")
+        if inside:
+            lines.append(f"{name}:")
+            for key, part in value.items():
+                lines += _comment(KEYS[f"{name}.{key}"].about.help, "  ") if comments else []
+                lines.append(f"  {key}: {_dump(part)}")
+        else:
+            lines += _comment(KEYS[name].about.help, "") if comments else []
+            lines.append(f"{name}: {_dump(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+    )
+
+
+def _dump(value: Any) -> str:
+    """A value on one line."""
+    text = yaml.safe_dump(
+        value, allow_unicode=True, sort_keys=False, default_flow_style=True, width=float("inf")
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def purpose(group: str) -> str:
+    """What a group of settings is about."""
+    kind = get_type_hints(Settings)[group]
+    assert dataclasses.is_dataclass(kind)
+    return str(kind.__doc__)
+
+
+def explain(key: str) -> str:
+    """Everything about a setting, or about each setting of a group.
+
+    Raises:
+        LSCError: there is no such setting, with the nearest one.
+    """
+    if key in GROUPS and f"{key}.name" not in KEYS:
+        inside = [_explained(s) for s in KEYS.values() if s.key.startswith(f"{key}.")]
+        return f"{key}: {purpose(key)}\n\n" + "\n\n".join(inside)
+    key = f"{key}.name" if f"{key}.name" in KEYS else key
+    if key not in KEYS:
+        raise unknown_name("setting", key, [*KEYS, *GROUPS])
+    return _explained(KEYS[key])
+
+
+def _explained(setting: Setting) -> str:
+    lines = [setting.key, *textwrap.wrap(setting.about.help, _WIDTH)]
+    lines += [f"{name}: {text}" for name, text in _facts(setting).items()]
+    return lines[0] + "\n" + textwrap.indent("\n".join(lines[1:]), "  ")
+
+
+def _facts(setting: Setting) -> dict[str, str]:
+    about = setting.about
+    facts = {"type": setting.kind}
+    if setting.range:
+        facts["values"] = setting.range
+    if about.names is not None:
+        table = TABLES[about.names]
+        facts["values"] = f"{', '.join(table)}, or module:attribute, {table.own}"
+    facts["default"] = _dump(setting.default)
+    if about.part is not None:
+        facts["for"] = f"strategies that have {about.part}"
+    facts["in a run that goes on"] = "may change" if about.changeable else "stays as it is"
+    return facts
+
+
+def page() -> str:
+    """docs/settings.md."""
+    parts = [_HEAD, _table([setting for setting in KEYS.values() if "." not in setting.key])]
+    for group in GROUPS:
+        settings = [s for s in KEYS.values() if s.key.startswith(f"{group}.")]
+        parts += [f"## {group}\n\n{purpose(group)}\n", _table(settings)]
+    return "\n".join(parts)
+
+
+def _table(settings: list[Setting]) -> str:
+    rows = ["| setting | meaning | values | default |", "|---|---|---|---|"]
+    for setting in settings:
+        facts, about = _facts(setting), setting.about
+        values = facts["type"]
+        if about.names is not None:
+            values = f"a {about.names}, or module:attribute"
+        elif setting.range:
+            values = setting.range if about.choices else f"{setting.kind}, {setting.range}"
+        marks = "" if about.part is None else f" For strategies that have {about.part}."
+        marks += " May change in the middle of a run." if about.changeable else ""
+        rows.append(f"| `{setting.key}` | {about.help}{marks} | {values} | `{facts['default']}` |")
+    return "\n".join(rows) + "\n"
+
+
+_HEAD = """\
+# Settings
+
+Written by `lsc-cl show --page`. A setting is given as `key=value`: `lsc-cl run train.epochs=20`;
+`encoder=mlp` is short for `encoder.name=mlp`. `lsc-cl show` prints all of them as a run would use
+them, `lsc-cl show --explain KEY` says everything about one. Defaults are those of the package; a
+scenario has some of its own (`lsc-cl show scenario=…`).
+"""

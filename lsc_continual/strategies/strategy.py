@@ -1,0 +1,69 @@
+"""A strategy as settings name it. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lsc_continual.errors import LSCError, unknown_name
+from lsc_continual.registry import Entry
+from lsc_continual.settings.fields import Part
+
+if TYPE_CHECKING:
+    from lsc_continual.strategies.assembly import Assembly, Conditions
+
+
+@dataclass(frozen=True)
+class Strategy(Entry):
+    """What learns, by its builder: a function from `Conditions` to an `Assembly`.
+
+    The builder is `target`, itself or as "module:function".
+
+    Args:
+        options: the strategy's own settings, `strategy.options`, with their defaults.
+        parts: what it has; settings that concern other parts are refused. With
+            `Part.CHECKPOINTS` it can be resumed: all that its plugins carry from one step to the
+            next is saved (see `Resumable`).
+        bound: whether it may do what the others may not, so that it bounds them.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parts: frozenset[Part] = frozenset(Part)
+    bound: bool = False
+
+    @property
+    def resumable(self) -> bool:
+        """Whether an interrupted run can go on."""
+        return Part.CHECKPOINTS in self.parts
+
+    def build(self, conditions: Conditions) -> Assembly:
+        """The strategy, ready to be trained.
+
+        Raises:
+            LSCError: it cannot learn from such data or in such a way.
+        """
+        assembly: Assembly = self.load()(conditions)
+        return assembly
+
+    def completed(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Its options, with defaults for those that were not given.
+
+        Args:
+            name: of the strategy, for errors.
+
+        Raises:
+            LSCError: there is no such option, or it has another type.
+        """
+        for option, value in given.items():
+            key = f"strategy.options.{option}"
+            if not self.options:
+                raise LSCError(f"strategy={name} has no options of its own: leave out {key}")
+            if option not in self.options:
+                raise unknown_name(f"option of strategy={name}", option, self.options)
+            default = self.options[option]
+            kinds = int | float if isinstance(default, float | None) else type(default)
+            fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+            if not fits and value != default:
+                raise LSCError(f"{key}={value} has the wrong type: it is {default} by default")
+        return {**self.options, **given}

@@ -1,0 +1,46 @@
+"""The vector systems by name. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from lsc_continual.errors import LSCError
+from lsc_continual.registry import Entry, Registry, is_own
+from lsc_continual.systems.counting import canonical, checked_size, rule_of
+
+_ORBIT = "lsc_continual.systems.orbit:"
+_UNION = "lsc_continual.systems.union:"
+_PERMUTATION = _ORBIT + "PermutationSystem"
+
+SYSTEMS: Registry[Entry] = Registry(
+    "system",
+    "a class of vector systems, called with (name, dim)",
+    {
+        "a": Entry(_PERMUTATION, "roots of A_n: one +1, one −1 (= v11)"),
+        "v21": Entry(_PERMUTATION, "two +1, one −1; the default"),
+        "v22": Entry(_PERMUTATION, "two +1, two −1"),
+        "v{m}{k}": Entry(
+            _PERMUTATION, "m entries +1, k entries −1, any m and k", pattern=r"v\d\d|v\d+-\d+"
+        ),
+        "permutohedron": Entry(_ORBIT + "Permutohedron", "all permutations of n spaced values"),
+        "a-interpolated": Entry(_UNION + "InterpolatedRoots", "A_n and midpoints of its roots"),
+        "dyadic{level}": Entry(
+            _UNION + "DyadicScattering", "lattice points of a root polytope", pattern=r"dyadic\d*"
+        ),
+        "hypercube": Entry("lsc_continual.systems.hypercube:Hypercube", "all sign vectors"),
+        "simplex": Entry("lsc_continual.systems.simplex:Simplex", "n + 1 equiangular vectors"),
+        "orthogonal": Entry(_PERMUTATION, "the n unit vectors (= v10)"),
+    },
+)
+
+
+def check_system(name: str, dim: int) -> None:
+    """Refuse a vector system that cannot be made, as far as this can be told without making it.
+
+    Raises:
+        LSCError: an unknown name, or a dimension in which the system does not exist.
+        CapacityError: 2⁶³ vectors or more.
+    """
+    SYSTEMS.check(name)
+    if "{" in name:
+        raise LSCError(f"{name!r} stands for a family: put numbers in, for example v32 or dyadic1")
+    if not is_own(name):
+        checked_size(canonical(name), dim, rule_of(name))

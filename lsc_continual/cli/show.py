@@ -45,9 +45,10 @@ def show(
     elif page:
         text = words.page()
     elif json:
+        from dataclasses import asdict
         from json import dumps
 
-        text = dumps(words.to_dict(resolved), indent=1, ensure_ascii=False)
+        text = dumps(asdict(resolved), indent=1, ensure_ascii=False)
     else:
         text = words.to_yaml(resolved)
     typer.echo(text.rstrip("\n"))

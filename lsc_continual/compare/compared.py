@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from lsc_continual.runs.configuration import matters_to, read_stored, reopen, re
 from lsc_continual.runs.folder import CONFIG, METRICS, REPORT
 from lsc_continual.runs.metrics import RunMetrics
 from lsc_continual.settings import Settings
-from lsc_continual.settings.reading import CHANGEABLE, differences, is_setting, to_dict
+from lsc_continual.settings.reading import CHANGEABLE, differences, is_setting
 from lsc_continual.strategies.names import STRATEGIES
 
 DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
@@ -63,13 +63,13 @@ class ComparedRun(NamedTuple):
         # Settings that an earlier version did not have are at their defaults.
         stored = reopen(read_stored(self.folder / CONFIG))
         settings = self.resolved()
-        filled = {"scenario.class_order": settings.scenario.class_order}
+        filled: dict[str, object] = {"scenario.class_order": settings.scenario.class_order}
         filled["loss.unknown_prior"] = settings.loss.unknown_prior
         given = {key for key, value in filled.items() if value is not None}
         ignored = CHANGEABLE | (set(filled) - given)
         changed = {
             key
-            for key in differences(to_dict(stored), to_dict(settings))
+            for key in differences(asdict(stored), asdict(settings))
             if key not in ignored and matters_to(self.strategy, key)
         }
         if changed:

@@ -78,10 +78,10 @@ def _read(folder: Path) -> Any:
         raise DamagedError(f"{folder} is no checkpoint ({first_line(error)})") from error
     if version not in _READABLE:
         raise LSCError(
-            f"{folder} has checkpoint format {version}, this version reads {_READABLE[0]} to "
-            f"{_FORMAT}: resume with the version that wrote it"
+            f"{folder} has checkpoint format {version}, this version reads "
+            f"{' and '.join(map(str, _READABLE))}: resume with the version that wrote it"
         )
-    return _from_format_2(state) if version == 2 else state
+    return state if version == _FORMAT else _from_format_2(state)
 
 
 _HAS = {

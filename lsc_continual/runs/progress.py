@@ -17,13 +17,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
-from torch import Tensor
 
 from lsc_continual.experiences.loader import batch_labels
 from lsc_continual.runs.metrics import ExperienceMetrics, RunMetrics
 from lsc_continual.runs.report import abbreviate, show
 from lsc_continual.strategies.resumable import Resumable, State
 from lsc_continual.strategies.stages import Stage, Staged
+from lsc_continual.strategies.template import TrainingTemplate
 
 _EVERY = 0.1  # seconds between two looks at the loss
 
@@ -115,11 +115,11 @@ def forwarded(strategy: Any) -> int:
 
     Each view of an image counts by itself.
     """
+    if isinstance(strategy, TrainingTemplate):
+        return len(batch_labels(strategy)[0])
     output = strategy.mb_output
-    if isinstance(output, Tensor) and output.ndim == 3:  # SCR stacks the views
-        return output.shape[0] * output.shape[1]
-    second = len(getattr(strategy, "mb_buffer_out", ()))  # ER-ACE's second pass
-    return len(batch_labels(strategy)[0]) + second
+    views = output.shape[1] if output.ndim == 3 else 1  # SCR stacks them
+    return len(output) * views + len(getattr(strategy, "mb_buffer_out", ()))  # ER-ACE's second pass
 
 
 def experience_line(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +25,12 @@ from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
 from lsc_continual.settings import Settings
-from lsc_continual.settings.reading import CHANGEABLE, differences, to_dict
+from lsc_continual.settings.reading import CHANGEABLE, differences
 from lsc_continual.strategies.assembly import Assembly, Conditions
 from lsc_continual.strategies.evaluation import OpenWorldEvaluation
 from lsc_continual.strategies.names import find_strategy
 from lsc_continual.strategies.resumable import State
+from lsc_continual.strategies.stages import in_order
 
 
 class Prepared(NamedTuple):
@@ -61,7 +62,8 @@ def prepare(settings: Settings, console: Console) -> Prepared:
     assembly = find_strategy(settings.strategy.name).build(conditions)
     progress.experiences = len(assembly.rounds)
     evaluation = OpenWorldEvaluation(assembly.scores, unknown)
-    assembly.strategy.plugins.append(evaluation)
+    plugins = assembly.strategy.plugins
+    plugins[:] = in_order([*plugins, evaluation])
     return Prepared(assembly.settings, assembly, evaluation, progress)
 
 
@@ -130,7 +132,7 @@ def _carry_out(
 
     def kept() -> State:
         return {
-            "config": to_dict(settings),
+            "config": asdict(settings),
             "fingerprint": assembly.data.fingerprint,
             "environment": recorder.metrics.environment,
             "recorder": recorder.state(),

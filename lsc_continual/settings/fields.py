@@ -148,6 +148,7 @@ def settings_of(schema: type[Any], prefix: str = "") -> Iterator[Setting]:
             assert isinstance(kind, type)
             yield from settings_of(kind, f"{key}.")
         else:
-            missing = field.default is dataclasses.MISSING
-            default = field.default_factory() if missing else field.default  # type: ignore[misc]
+            default = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                default = field.default_factory()
             yield Setting(key, kind, default, field.metadata["about"])

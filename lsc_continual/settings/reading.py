@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -200,11 +199,6 @@ def _check_together(settings: Settings, faults: Faults) -> None:
         faults.add("data.mean and data.std go together: set both or neither")
     if scenario.experiences is not None and scenario.increment is not None:
         faults.add("set one of scenario.experiences and scenario.increment, not both")
-
-
-def to_dict(settings: Settings) -> dict[str, Any]:
-    """Nested dictionaries in JSON types."""
-    return dataclasses.asdict(settings)
 
 
 def differences(one: Any, other: Any, key: str = "") -> set[str]:

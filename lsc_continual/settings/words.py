@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, get_type_hints
 
 import yaml
@@ -12,7 +13,7 @@ import yaml
 from lsc_continual.errors import unknown_name
 from lsc_continual.registry import TABLES
 from lsc_continual.settings.fields import Setting
-from lsc_continual.settings.reading import GROUPS, KEYS, to_dict
+from lsc_continual.settings.reading import GROUPS, KEYS
 from lsc_continual.settings.schema import Settings
 
 _WIDTH = 96
@@ -25,7 +26,7 @@ def to_yaml(settings: Settings, comments: bool = True) -> str:
         comments: whether meanings are written.
     """
     lines: list[str] = []
-    for name, value in to_dict(settings).items():
+    for name, value in asdict(settings).items():
         inside = isinstance(value, Mapping) and name in GROUPS
         if comments and lines:
             lines.append("")
@@ -50,7 +51,7 @@ def _comment(text: str, indent: str) -> list[str]:
 
 def _dump(value: Any) -> str:
     """A value on one line."""
-    text = yaml.safe_dump(
+    text: str = yaml.safe_dump(
         value, allow_unicode=True, sort_keys=False, default_flow_style=True, width=float("inf")
     )
     return text.removesuffix("\n").removesuffix("\n...")

@@ -21,7 +21,7 @@ from lsc_continual.experiences.feeds import Feeds, Loading
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs.geometry import RandomGeometry
 from lsc_continual.machine.devices import pick_precision, pick_workers
-from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.heads import TargetHead, default_unknown_prior
 from lsc_continual.network.names import LOSSES
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.settings import Settings
@@ -29,12 +29,13 @@ from lsc_continual.strategies.augmentation import BatchAugmentation
 from lsc_continual.strategies.calibration import NoveltyCalibration
 from lsc_continual.strategies.collapse_metrics import CollapseMetrics
 from lsc_continual.strategies.divergence import StopOnDivergence
-from lsc_continual.strategies.evaluation import LSCScores
+from lsc_continual.strategies.evaluation import LSCScores, Scored
 from lsc_continual.strategies.point_collapse import LatentPointCollapse
 from lsc_continual.strategies.schedule import CosineDecay
+from lsc_continual.systems import make_system
 
-Scores = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
-"""(Inputs, the network's output) -> novelty scores by name."""
+Scores = Callable[[Tensor, Tensor], Scored | Mapping[str, Tensor]]
+"""(Inputs, the network's output) -> novelty scores by name, with alarms or without."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class Conditions:
                 raise LSCError(
                     f"data.{key} has {len(values)} values, but the images have {channels} channels"
                 )
+        prior = settings.loss.unknown_prior
+        if prior is None:
+            prior = default_unknown_prior(make_system(settings.system.name, settings.system.dim))
         return ModelSpec(
             encoder=settings.encoder.name,
             encoder_options=dict(settings.encoder.options),
@@ -94,7 +98,7 @@ class Conditions:
                 "allocation": settings.allocation.name,
                 "seed": settings.seed,
                 "scale": settings.loss.scale,
-                "unknown_prior": settings.loss.unknown_prior,
+                "unknown_prior": prior,
                 "normalize": settings.loss.normalize,
             },
             **further,
@@ -103,7 +107,8 @@ class Conditions:
     def optimizer(self, model: nn.Module) -> Optimizer:
         """The optimizer over all parameters of the model."""
         train = self.settings.train
-        options = {"lr": train.lr, "weight_decay": train.weight_decay, "fused": True}
+        options: dict[str, Any] = {"lr": train.lr, "weight_decay": train.weight_decay}
+        options["fused"] = True
         if train.optimizer == "sgd":
             return SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
         return AdamW(model.parameters(), **options)
@@ -134,14 +139,14 @@ class Conditions:
 
     def gradient_plugins(self) -> list[BasePlugin]:
         """What training by gradients needs beside the plugins of the strategy itself."""
-        plugins: list[BasePlugin] = [StopOnDivergence()]
+        plugins: list[BasePlugin] = []
         if self.augmentation:
             plugins.append(BatchAugmentation(self.augmentation))
         if self.settings.train.schedule == "cosine":
             plugins.append(CosineDecay())
         if self.settings.loss.collapse is not None:
             plugins.append(LatentPointCollapse(self.settings.loss.collapse))
-        return plugins
+        return [*plugins, StopOnDivergence()]
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments that strategies with a target head share."""

@@ -29,7 +29,7 @@ class StopOnDivergence(Staged, SupervisedPlugin, supports_distributed=True):  # 
         settings: what the user could lower.
     """
 
-    stage = Stage.RECORD
+    stage = Stage.LOSS
 
     def __init__(self, settings: str = "train.lr or loss.scale") -> None:
         super().__init__()

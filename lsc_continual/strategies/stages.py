@@ -26,7 +26,7 @@ class Stage(IntEnum):
     SCHEDULE = 2
     """It sets the learning rate, by the length of the loader."""
     LOSS = 3
-    """It adds to the loss."""
+    """It adds to the loss, or looks at it."""
     MEMORY = 4
     """It keeps something of what went by."""
     CALIBRATION = 5
@@ -63,7 +63,8 @@ class Staged:
         Raises:
             LSCError: a plugin stands before one that has to act first.
         """
-        ranked = [plugin for plugin in strategy.plugins if stage_of(plugin) is not None]
+        always = EvaluationPlugin | Clock  # which Avalanche puts last whatever else there is
+        ranked = [p for p in strategy.plugins if stage_of(p) and not isinstance(p, always)]
         for first, second in zip(ranked, in_order(ranked), strict=True):
             if first is not second:
                 raise LSCError(

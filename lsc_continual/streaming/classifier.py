@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lsc_continual.classifier.folder import ModelSpec, SavedModel
+from lsc_continual.classifier import ModelSpec, SavedModel
 from lsc_continual.errors import LSCError, NotCalibratedError
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device

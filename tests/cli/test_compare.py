@@ -70,7 +70,9 @@ def test_it_shows_means_and_deviations_of_the_runs(finished):
     lsc, replay, joint = summary["rows"]
     runs = [metrics_of(folder, f"lsc-seed{seed}") for seed in (0, 1)]
     score = lsc["novelty_score"]
-    auroc = [np.mean([e["novelty"][score]["auroc"] for e in r["experiences"][:2]]) for r in runs]
+    # After the first experience too few images are held out to calibrate that score.
+    assert score == "auto"
+    auroc = [run["experiences"][1]["novelty"][score]["auroc"] for run in runs]
     assert lsc["figures"]["auroc"]["values"] == pytest.approx(auroc)
     assert [point["classes"] for point in replay["curve"]] == [4, 7, 10]
     assert replay["curve"][0]["mean"] == pytest.approx(
@@ -256,7 +258,7 @@ def test_the_commands_in_the_documentation_are_right(tmp_path, monkeypatch):
     commands = re.findall(r"^lsc-cl compare((?: [\w.]+=\S+)*)", text, flags=re.MULTILINE)
     assert len(commands) >= 3
     for command in commands:
-        assert Comparison.parse(command.split()).cases
+        assert Comparison.parse(command.split()).runs
 
 
 def test_seeds_are_counted_or_named():

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.test_codec import same
 
 from lsc_continual import LSCError
 from lsc_continual.runs.checkpoints import Checkpoints
@@ -30,6 +29,7 @@ from lsc_continual.storage.folders import (
 )
 from lsc_continual.storage.packing import pack
 from tests.runs.damage import damage
+from tests.storage.test_packing import same
 
 
 def state(step: int) -> dict[str, Any]:
@@ -129,7 +129,9 @@ def test_another_format_is_refused_with_what_to_do(tmp_path):
     write_folder(
         tmp_path / "step-000000030", {"state.json": structure, "tensors.safetensors": tensors}
     )
-    with pytest.raises(LSCError, match="has checkpoint format 99, this version reads 2: resume"):
+    with pytest.raises(
+        LSCError, match="has checkpoint format 99, this version reads 2 and 3: resume"
+    ):
         kept.latest()
 
 

@@ -310,8 +310,8 @@ def test_it_goes_on_to_the_bit_after_an_evaluation_that_was_interrupted(
 
 def test_a_checkpoint_of_another_format_is_refused(halfway, monkeypatch):
     (halfway / "checkpoints" / "step-000000016").rename(halfway / "old")
-    monkeypatch.setattr("lsc_continual.runs.checkpoints._FORMAT", 3)
-    refused(halfway, "has checkpoint format 2, this version reads 3: resume with the version that")
+    monkeypatch.setattr("lsc_continual.runs.checkpoints._READABLE", (4,))
+    refused(halfway, "has checkpoint format 3, this version reads 4")
 
 
 def test_a_checkpoint_of_another_network_is_refused(halfway, tmp_path):

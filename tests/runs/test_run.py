@@ -68,7 +68,10 @@ def test_metrics_have_the_promised_shape(metrics):
     for index, entry in enumerate(metrics["experiences"]):
         assert set(entry) == {
             "classes",
+            "class_names",
             "accuracy_seen",
+            "accuracy_old",
+            "accuracy_new",
             "accuracy_by_experience",
             "parameters",
             "state_bytes",
@@ -82,6 +85,7 @@ def test_metrics_have_the_promised_shape(metrics):
             "flagged",
         }
         seen += entry["classes"]
+        assert entry["class_names"] == [str(label) for label in entry["classes"]]
         assert len(entry["accuracy_by_experience"]) == index + 1
         for quality in entry["novelty"].values():
             assert set(quality) == {"auroc", "fpr95", "aupr", "oscr"}

@@ -178,11 +178,11 @@ def test_no_class_is_predicted_before_it_is_trained_on(name):
 
     theirs.evaluation.after_eval_forward = note
     strategy.train(theirs.assembly.rounds[0])
-    before = theirs.sizes()["parameters"]
+    before = theirs.assembly.sizes()["parameters"]
     strategy.eval(stream.test_stream)
     seen = set(stream.train_stream[0].classes_in_this_experience)
     assert set(torch.cat([p for part in predicted.values() for p in part]).tolist()) <= seen
-    assert theirs.sizes()["parameters"] == before
+    assert theirs.assembly.sizes()["parameters"] == before
 
     whole = torch.cat(predicted[0])
     predicted.clear()
@@ -213,8 +213,8 @@ def test_options_reach_avalanche():
         (["strategy=der", "strategy.options.alpha=yes"], "has the wrong type: it is 0.1"),
         (["strategy=naive", "strategy.options.alpha=1"], "naive has no options"),
         (["strategy.options.alpha=1"], "lsc has no options"),
-        (["strategy=der", "loss.scale=8"], "loss.scale is for strategy=lsc"),
-        (["strategy=der", "system=v22"], "system.name is for strategy=lsc"),
+        (["strategy=der", "loss.scale=8"], "loss.scale is for lsc, lsc-analytic"),
+        (["strategy=der", "system=v22"], "system.name is for lsc, lsc-analytic"),
         (["strategy=der", "checkpoint.minutes=1"], "means nothing to der"),
     ],
 )

@@ -22,7 +22,7 @@ def test_files_are_read_as_in_testing(tmp_path, mode, channels):
         Image.fromarray(noise[..., 0].astype(np.uint16) * 257).save(tmp_path / "x.png")
     else:
         Image.fromarray(noise).convert(mode).save(tmp_path / "x.png")
-    expected = ImageFiles(tmp_path, ["x.png"], torch.zeros(1), 16, channels).decode(0)
+    expected = ImageFiles(tmp_path, ["x.png"], torch.zeros(1), 16, channels).pixels(0)
     prepared = Preparation((channels, 16, 16))(tmp_path / "x.png")
     assert torch.equal(prepared, expected)
     negative = Preparation((channels, 16, 16), inverted=True)(tmp_path / "x.png")

@@ -25,7 +25,6 @@ from lsc_continual.strategies.peers.batches import EqualBatches
 from lsc_continual.strategies.peers.masking import LogitScores, MaskUnseen
 from lsc_continual.strategies.peers.network import Features, LinearNetwork
 from lsc_continual.strategies.schedule import CosineDecay
-from lsc_continual.strategies.stages import in_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +212,6 @@ def _assembly(built: Peer, conditions: Conditions) -> Assembly:
         fitted = OODScores(built.features, built.classifier, built.memory)
         plugins.append(fitted)
         scores, score = fitted, "mahalanobis" if built.classifier is None else "vim"
-    plugins[:] = in_order(plugins)
     line = find_strategy(settings.strategy.name).line
     return Assembly(
         settings=settings,

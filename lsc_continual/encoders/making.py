@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision.transforms import v2
 
 from lsc_continual.encoders.names import ENCODERS, torchvision_names
 from lsc_continual.encoders.weights import is_path, load_weights
@@ -69,6 +68,8 @@ def make_encoder(
         load_weights(encoder, path)
     if mean is None or std is None:
         return _checked(encoder, name, input_shape)
+    from torchvision.transforms import v2  # late: it takes a second to import
+
     normalized = nn.Sequential(v2.Normalize(list(mean), list(std)), encoder)
     if hasattr(encoder, "num_features"):
         normalized.num_features = encoder.num_features

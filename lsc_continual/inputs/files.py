@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as TF
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.inputs.base import Images
@@ -68,6 +66,8 @@ class ImageFiles(Images):
         Raises:
             UnreadableImageError: the file is missing, damaged or not an image.
         """
+        from torchvision.transforms import v2  # late: it takes a second to import
+
         side = self.resolution
         if crop_scale is None:
             return centre(read_image(self.path(index), self.channels, side), side)
@@ -108,6 +108,8 @@ def read_image(path: Path, channels: int, least: int | None = None) -> Tensor:
     Raises:
         UnreadableImageError: the file is missing, damaged or not an image.
     """
+    from torchvision.transforms.v2 import functional as TF  # late, as above
+
     try:
         with Image.open(path) as image:
             if least is not None:
@@ -140,6 +142,8 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 def centre(image: Tensor, side: int) -> Tensor:
     """[channels, height, width] scaled by its shorter side, then cut: [channels, side, side]."""
+    from torchvision.transforms.v2 import functional as TF  # late, as above
+
     if image.shape[-2:] == (side, side):
         return image
     cut: Tensor = TF.center_crop(TF.resize(image, [side], antialias=True), [side, side])

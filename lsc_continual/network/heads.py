@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.errors import LSCError
+from lsc_continual.network.priors import TrainingPrior, checked_unknown_prior, default_scale
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets import AnyLabels, Labels, Targets
@@ -16,27 +17,7 @@ from lsc_continual.targets import AnyLabels, Labels, Targets
 DENSE_CLASSES = 10_000
 """Up to this many classes the head's output has a column for each."""
 
-UNKNOWN_WEIGHT = 25.0
-"""ω · size of the default unknown prior; chosen by measurement (docs/defaults.md)."""
-
-LEAST_SCALE, SCALE_GROWTH = 16.0, 4.0
-"""Of the default scale of a head."""
-
 _LEAST_NORM = 1e-12  # by which an embedding is divided, as in `F.normalize`
-
-
-def default_unknown_prior(system: VectorSystem) -> float:
-    """ω such that the unowned vectors together count like a fixed number of classes."""
-    return min(1.0, UNKNOWN_WEIGHT / system.size) if system.has_log_partition else 0.0
-
-
-def default_scale(classes: int) -> float:
-    """s at which one of so many classes can be certain, while an embedding is far from its target.
-
-    To outweigh C classes of cosine 0 at cosine c takes s·c ≥ ln C; 4 ln C does it from cosine 0.25
-    on. Up to some fifty classes it is 16. Neither targets nor predictions move with the scale.
-    """
-    return max(LEAST_SCALE, SCALE_GROWTH * log(max(1, classes)))
 
 
 class Origin(NamedTuple):
@@ -62,15 +43,6 @@ def origin_of(output: Tensor) -> Origin:
     return origin
 
 
-class TrainingPrior(NamedTuple):
-    """That some classes are seen more often in training than the others."""
-
-    ordinals: Tensor
-    """Of the frequent classes, LongTensor[count]."""
-    ratio: float
-    """How many times as often, above 1."""
-
-
 class TargetHead(nn.Module):
     """Class log-probabilities from embeddings, by fixed targets instead of learned weights.
 
@@ -90,8 +62,8 @@ class TargetHead(nn.Module):
     It has neither parameters nor buffers, so the network's size does not depend on the number of
     classes. Classes that arrive get targets in training mode only (`arrive`; with an Avalanche
     strategy they do so by themselves, see `DynamicTargetHead`); in evaluation mode labels without a
-    target are given the least log-probability that the geometry
-    allows, as if their targets lay opposite the embedding.
+    target are given the least log-probability that the geometry allows, as if their targets lay
+    opposite the embedding.
 
     Output: FloatTensor[batch, columns], column c for class label c. Beyond `dense_classes`
     classes, predicted labels instead, LongTensor[batch]: by the nearest owned target in evaluation
@@ -124,20 +96,11 @@ class TargetHead(nn.Module):
         dense_classes: int = DENSE_CLASSES,
     ) -> None:
         super().__init__()
-        if unknown_prior is None:
-            unknown_prior = default_unknown_prior(system)
-        if not 0 <= unknown_prior <= 1:
-            raise LSCError(f"the unknown prior is between 0 and 1, not {unknown_prior}")
         if scale is not None and not scale > 0:
             raise LSCError(f"the scale of a head is positive, not {scale}")
-        if unknown_prior and not system.has_log_partition:
-            raise NotTractableError(
-                f"the sum over all vectors of {system.name!r} is not tractable: set "
-                "loss.unknown_prior=0 or choose another system"
-            )
         self.targets = Targets(system, allocation, seed)
         self._scale = scale
-        self.unknown_prior = unknown_prior
+        self.unknown_prior = checked_unknown_prior(unknown_prior, system)
         self.normalize = normalize
         if capacity is not None and capacity < 1:
             raise LSCError(f"the capacity of a head is 1 or more columns, not {capacity}")

@@ -128,7 +128,8 @@ class SoftmaxDivergence(nn.Module):
     @staticmethod
     def _log_sum(head: TargetHead, x: Tensor, among: Tensor | None) -> Tensor:
         if among is None and head.system.has_log_partition:
-            return head.system.log_partition(x, normalize=False)
+            total: Tensor = head.system.log_partition(x, normalize=False)
+            return total
         if among is not None and head.is_dense:
             return (x @ head.targets.matrix(x)[among.to(x.device)].T).logsumexp(-1)
         return head.targets.log_sum(x, among)

@@ -59,7 +59,7 @@ def prepare(settings: Settings, console: Console) -> Prepared:
     settings = replace(settings, scenario=scenario)
     progress = TrainingProgress(console)
     conditions = Conditions(settings, data, device, progress)
-    assembly = find_strategy(settings.strategy.name).build(conditions)
+    assembly: Assembly = find_strategy(settings.strategy.name).build(conditions)
     progress.experiences = len(assembly.rounds)
     evaluation = OpenWorldEvaluation(assembly.scores, unknown)
     plugins = assembly.strategy.plugins

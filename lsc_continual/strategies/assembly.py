@@ -21,8 +21,9 @@ from lsc_continual.experiences.feeds import Feeds, Loading
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs.geometry import RandomGeometry
 from lsc_continual.machine.devices import pick_precision, pick_workers
-from lsc_continual.network.heads import TargetHead, default_unknown_prior
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.names import LOSSES
+from lsc_continual.network.priors import default_unknown_prior
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.settings import Settings
 from lsc_continual.strategies.augmentation import BatchAugmentation

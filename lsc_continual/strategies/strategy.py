@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsc_continual.errors import LSCError, unknown_name
 from lsc_continual.registry import Entry
 from lsc_continual.settings.fields import Part
-
-if TYPE_CHECKING:
-    from lsc_continual.strategies.assembly import Assembly, Conditions
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,13 @@ class Strategy(Entry):
         """Whether an interrupted run can go on."""
         return Part.CHECKPOINTS in self.parts
 
-    def build(self, conditions: Conditions) -> Assembly:
-        """The strategy, ready to be trained.
+    def build(self, conditions: Any) -> Any:
+        """The strategy, ready to be trained: `Conditions` -> `Assembly`.
 
         Raises:
             LSCError: it cannot learn from such data or in such a way.
         """
-        assembly: Assembly = self.load()(conditions)
-        return assembly
+        return self.load()(conditions)
 
     def completed(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Its options, with defaults for those that were not given.

@@ -1,3 +1,3 @@
-from .classifier import Alternative as Alternative
-from .classifier import Prediction as Prediction
 from .classifier import StreamClassifier as StreamClassifier
+from .prediction import Alternative as Alternative
+from .prediction import Prediction as Prediction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import Placed
 from lsc_continual.streaming.inputs import Content, Input, Preparation
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
+from lsc_continual.streaming.prediction import Alternative, Prediction
 from lsc_continual.targets.nearest import Nearest
 
 BATCH_SIZE = 64
@@ -30,38 +30,6 @@ _UNFITTED = "maxcos"  # the score that is told where nothing was calibrated
 
 Image = Tensor | NDArray[Any] | str | Path
 """A path, or pixels: uint8 in 0 … 255 or floats in 0 … 1, of the model's input shape."""
-
-
-class Alternative(NamedTuple):
-    """A class that was not chosen."""
-
-    label: str
-    score: float
-    """Cosine between the embedding and the class's target."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the classifier says about one input."""
-
-    id: Any
-    """A path, an index, or what the input was called."""
-    label: str | None = None
-    """Name of the class with the nearest target, also for unknown inputs."""
-    known: bool | None = None
-    """Whether `p_value` is above the false-alarm rate; None without a calibrated detector."""
-    novelty: float | None = None
-    """Novelty score, higher = more novel."""
-    p_value: float | None = None
-    """How often a known input is at least as novel; None without a calibrated detector."""
-    address: int | None = None
-    """Of the nearest vector of the whole system."""
-    gap: float | None = None
-    """Runner-up gap: how much smaller the second largest cosine with a vector of the system is."""
-    alternatives: tuple[Alternative, ...] = ()
-    """The classes that come next, nearest first; fewer where a bounded search finds no more."""
-    error: str | None = None
-    """What is wrong with the input; then there is nothing else but `id`."""
 
 
 class StreamClassifier:

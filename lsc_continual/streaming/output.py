@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
-from lsc_continual.streaming.classifier import Prediction
 from lsc_continual.streaming.inputs import Input, Stop, never
+from lsc_continual.streaming.prediction import Prediction
 
 
 def json_line(prediction: Prediction) -> bytes:

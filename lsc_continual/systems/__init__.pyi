@@ -5,9 +5,15 @@ from .hypercube import Hypercube as Hypercube
 from .making import make_system as make_system
 from .making import min_dim as min_dim
 from .orbit import Orbit as Orbit
-from .orbit import PermutationSystem as PermutationSystem
-from .orbit import Permutohedron as Permutohedron
+from .permutation import PermutationSystem as PermutationSystem
+from .permutation import Permutohedron as Permutohedron
 from .simplex import Simplex as Simplex
-from .union import DyadicScattering as DyadicScattering
-from .union import InterpolatedRoots as InterpolatedRoots
-from .union import OrbitUnion as OrbitUnion
+from .union import (
+    DyadicScattering as DyadicScattering,
+)
+from .union import (
+    InterpolatedRoots as InterpolatedRoots,
+)
+from .union import (
+    OrbitUnion as OrbitUnion,
+)

@@ -6,9 +6,9 @@ from lsc_continual.errors import LSCError
 from lsc_continual.registry import Entry, Registry, is_own
 from lsc_continual.systems.counting import canonical, checked_size, rule_of
 
-_ORBIT = "lsc_continual.systems.orbit:"
+_ORBITS = "lsc_continual.systems.permutation:"
 _UNION = "lsc_continual.systems.union:"
-_PERMUTATION = _ORBIT + "PermutationSystem"
+_PERMUTATION = _ORBITS + "PermutationSystem"
 
 SYSTEMS: Registry[Entry] = Registry(
     "system",
@@ -20,7 +20,7 @@ SYSTEMS: Registry[Entry] = Registry(
         "v{m}{k}": Entry(
             _PERMUTATION, "m entries +1, k entries −1, any m and k", pattern=r"v\d\d|v\d+-\d+"
         ),
-        "permutohedron": Entry(_ORBIT + "Permutohedron", "all permutations of n spaced values"),
+        "permutohedron": Entry(_ORBITS + "Permutohedron", "all permutations of n spaced values"),
         "a-interpolated": Entry(_UNION + "InterpolatedRoots", "A_n and midpoints of its roots"),
         "dyadic{level}": Entry(
             _UNION + "DyadicScattering", "lattice points of a root polytope", pattern=r"dyadic\d*"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lsc_continual import make_system
 from lsc_continual.bench.heads import HEADS, ArcFace, make_batch, make_head
 from lsc_continual.errors import LSCError
-from lsc_continual.network.heads import default_scale
+from lsc_continual.network.priors import default_scale
 from lsc_continual.targets import Targets
 
 CPU = torch.device("cpu")

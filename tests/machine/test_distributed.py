@@ -161,7 +161,8 @@ COUNT = """
     from avalanche.core import SupervisedPlugin
     from avalanche.training.plugins import EvaluationPlugin
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-    from lsc_continual import LSC, EmbeddingReplay, distributed, make_system
+    from lsc_continual import LSC, EmbeddingReplay, make_system
+    from lsc_continual.machine import distributed
     from lsc_continual.inputs import StoredImages
     from lsc_continual.strategies import template
 

@@ -1,4 +1,5 @@
 from .analytic import LSCAnalytic as LSCAnalytic
+from .analytic import build_analytic as build_analytic
 from .assembly import Assembly as Assembly
 from .assembly import Conditions as Conditions
 from .assembly import with_targets as with_targets
@@ -21,6 +22,7 @@ from .evaluation import (
     Scored as Scored,
 )
 from .lsc import LSC as LSC
+from .lsc import build_lsc as build_lsc
 from .point_collapse import (
     Growth as Growth,
 )

@@ -224,7 +224,7 @@ class LSCAnalytic(LSC):
         super().load_state(state, stream)
 
 
-def build(conditions: Conditions) -> Assembly:
+def build_analytic(conditions: Conditions) -> Assembly:
     """Ridge regression to fixed targets on an encoder that the first experience trains."""
     settings = conditions.settings
     analytic, weights = settings.analytic, settings.encoder.weights

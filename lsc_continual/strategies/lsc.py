@@ -155,7 +155,7 @@ class LSC(TrainingTemplate):
             return self.model.embed(images).float()
 
 
-def build(conditions: Conditions) -> Assembly:
+def build_lsc(conditions: Conditions) -> Assembly:
     """Fixed targets with replay and distillation, as settings describe it."""
     settings = conditions.settings
     encoder, replay = settings.encoder, settings.replay

@@ -16,12 +16,12 @@ STRATEGIES: Registry[Strategy] = Registry(
     "a `Strategy`, or a function from Conditions to an Assembly",
     {
         "lsc": Strategy(
-            "lsc_continual.strategies.lsc:build",
+            "lsc_continual.strategies.lsc:build_lsc",
             "fixed targets, replay that knows its imbalance, distillation",
             parts=frozenset(Part) - {Part.RIDGE},
         ),
         "lsc-analytic": Strategy(
-            "lsc_continual.strategies.analytic:build",
+            "lsc_continual.strategies.analytic:build_analytic",
             "ridge regression to fixed targets on a frozen encoder: one pass, no stored images",
             parts=frozenset({Part.TARGETS, Part.RIDGE, Part.CHECKPOINTS}),
         ),

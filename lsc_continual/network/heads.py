@@ -17,8 +17,6 @@ from lsc_continual.targets import AnyLabels, Labels, Targets
 DENSE_CLASSES = 10_000
 """Up to this many classes the head's output has a column for each."""
 
-_LEAST_NORM = 1e-12  # by which an embedding is divided, as in `F.normalize`
-
 
 class Origin(NamedTuple):
     """Where an output comes from; every output of a `TargetHead` carries it as `origin`."""
@@ -201,7 +199,7 @@ class TargetHead(nn.Module):
         if not self.normalize:
             return self.scale * z
         norm: Tensor = z.norm(dim=-1, keepdim=True)
-        return z * (self.scale / norm.clamp_min(_LEAST_NORM))
+        return z * (self.scale / norm.clamp_min(1e-12))  # as in `F.normalize`
 
     def log_total(self, z: Tensor) -> Tensor:
         """log Z over the whole system: [batch, dim] -> [batch]."""

@@ -103,18 +103,15 @@ class Setting:
         """The values that are in order, in words; empty where the type says it all."""
         if self.about.choices:
             return ", ".join(self.about.choices)
-        low = self.about.least if self.about.above is None else self.about.above
-        if low is None:
-            return ""
-        if self.about.above is not None:
-            return f"above {low:g}" + (
-                "" if self.about.most is None else f", to {self.about.most:g}"
-            )
-        return (
-            f"{low:g} or more"
-            if self.about.most is None
-            else f"from {low:g} to {self.about.most:g}"
+        least, above, most = (
+            None if bound is None else _shown(bound)
+            for bound in (self.about.least, self.about.above, self.about.most)
         )
+        if above is not None:
+            return f"above {above}" + ("" if most is None else f", to {most}")
+        if least is None:
+            return ""
+        return f"{least} or more" if most is None else f"from {least} to {most}"
 
     def check(self, value: Any) -> None:
         """Refuse a value of the right type that is not in order.
@@ -133,6 +130,10 @@ class Setting:
         low = low or (about.above is not None and not value > about.above)
         if low or (about.most is not None and value > about.most):
             raise LSCError(f"{self.key}={value} is out of range: use {self.range}")
+
+
+def _shown(bound: float) -> str:
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
 _WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}

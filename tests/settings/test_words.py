@@ -42,5 +42,5 @@ def test_a_setting_is_explained_with_all_that_is_known_about_it():
     assert "strategies that have distillation" in explain("replay.balanced")
     assert "may change" in explain("train.workers")
     assert explain("checkpoint").count("checkpoint.") >= 2
-    with pytest.raises(LSCError, match="did you mean 'train.epochs'"):
+    with pytest.raises(LSCError, match=r"did you mean 'train\.epochs'"):
         explain("train.epoch")

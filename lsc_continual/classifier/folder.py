@@ -109,7 +109,7 @@ class SavedModel(NamedTuple):
         return cls(folder, description, files)
 
     def model(self) -> tuple[TargetClassifier, ModelSpec]:
-        """As `load_model`."""
+        """The classifier and its specification, as `load_model` gives them."""
         with _damage_named(self.folder):
             stored = self.description["spec"]
             spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
@@ -123,7 +123,7 @@ class SavedModel(NamedTuple):
     def detector(
         self, head: TargetHead, score: str | None = None, fpr: float | None = None
     ) -> NoveltyDetector:
-        """As `load_detector`."""
+        """The detector, as `load_detector` gives it."""
         if "detector" not in self.description:
             raise NotCalibratedError(
                 f"{self.folder} holds no calibration, so nothing says where the unknown begins: "

@@ -91,7 +91,7 @@ class Comparison:
     strategies: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: tuple[str, ...]
-    """As given, of all strategies and of single ones."""
+    """The settings as given, of all strategies and of single ones."""
     folder: Path
     runs: tuple[ComparedRun, ...]
 

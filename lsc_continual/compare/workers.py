@@ -28,7 +28,7 @@ class Ended:
 
     run: ComparedRun
     problem: str | None = None
-    """In a sentence; None where all went well."""
+    """What went wrong, in a sentence; None where all went well."""
     mendable: bool = False
     """Whether the user can mend it."""
 

@@ -47,7 +47,7 @@ class Order(NamedTuple):
 
     samples: Tensor
     seed: int
-    """Of the whole batch."""
+    """The seed of the whole batch."""
     start: int
     """Where these samples stand in it."""
 

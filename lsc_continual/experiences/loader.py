@@ -19,13 +19,13 @@ class Step(NamedTuple):
     """One batch's place in training."""
 
     seed: int
-    """For random changes of its inputs."""
+    """The seed of random changes of its inputs."""
     start: int
     """Where this process's part of the batch starts."""
     size: int
     """Samples of this process's part."""
     labels: Tensor
-    """Of the whole batch, over all processes: LongTensor[batch]."""
+    """The labels of the whole batch, over all processes: LongTensor[batch]."""
 
 
 class BatchLoader:

@@ -98,7 +98,7 @@ def _decode_rows(  # type: ignore[no-untyped-def]
 def _rule(
     device: torch.device, modulus: int, offset: int, step: int, inverse: int, count: int
 ) -> Tensor:
-    """Of numbers for addresses, as `_decode_rows` takes it: LongTensor[5]."""
+    """The numbering of addresses, as `_decode_rows` takes it: LongTensor[5]."""
     reciprocal = (inverse << 64) // modulus
     as_signed = reciprocal - 2**64 if reciprocal >= 2**63 else reciprocal
     return torch.tensor([modulus, -offset % modulus, inverse, as_signed, count], device=device)

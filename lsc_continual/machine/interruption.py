@@ -23,7 +23,7 @@ class InterruptedRunError(Exception):
 
     @property
     def exit_code(self) -> int:
-        """As shells count: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The code that shells know such an end by: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
 
 
@@ -35,7 +35,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.number = 0
-        """Of the signal that came, or 0."""
+        """The number of the signal that came, or 0."""
         self._time = 0.0
         self._previous: dict[int, Any] = {}
 

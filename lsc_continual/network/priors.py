@@ -53,6 +53,6 @@ class TrainingPrior(NamedTuple):
     """That some classes are seen more often in training than the others."""
 
     ordinals: Tensor
-    """Of the frequent classes, LongTensor[count]."""
+    """The ordinals of the frequent classes, LongTensor[count]."""
     ratio: float
-    """How many times as often, above 1."""
+    """How many times as often they are seen, above 1."""

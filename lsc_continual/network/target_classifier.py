@@ -152,7 +152,7 @@ class TargetClassifier(nn.Module):
 
     @property
     def hidden_units(self) -> int:
-        """Of the hidden layer, 0 for none."""
+        """The width of the hidden layer, 0 for none."""
         return 0 if isinstance(self.hidden, nn.Identity) else self.projection.in_features
 
     @torch.no_grad()

@@ -57,7 +57,7 @@ class NoveltyDetector:
         self.known: Tensor | None = None
         """The embeddings it is calibrated on."""
         self.reference: Tensor | None = None
-        """Those that it compares with; None where the score has no need of any."""
+        """The embeddings that it compares with; None where the score needs none."""
         self._calibration = _Tail(torch.empty(0), torch.empty(0, dtype=torch.long))
         self._groups = torch.empty(0, dtype=torch.long)
         """Of calibration scores, for each ordinal; 0: the class has none of its own."""

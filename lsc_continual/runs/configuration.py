@@ -58,7 +58,7 @@ def resolve(arguments: Iterable[str] = ()) -> Settings:
 
 
 def _completed(settings: Settings, given: Iterable[str], faults: Faults) -> Settings:
-    """With the strategy's options that were not given."""
+    """The settings with the strategy's options that were not given."""
     if settings.system.name in SYSTEMS:
         with faults.noted():
             check_system(settings.system.name, settings.system.dim)

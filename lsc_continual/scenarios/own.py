@@ -151,7 +151,7 @@ def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[
 
 
 def _names(values: NDArray[Any], names: NDArray[Any] | None) -> list[str]:
-    """Those given, if labels count them from 0; else the labels themselves."""
+    """The names given, if labels count them from 0; else the labels themselves."""
     counted = names is not None and values.dtype.kind == "i"
     if names is not None and counted and values[0] >= 0 and values[-1] < len(names):
         return [str(name) for name in names[values]]

@@ -114,7 +114,7 @@ class ReplaySettings:
 
 @dataclass(frozen=True)
 class AnalyticSettings:
-    """Of ridge regression on a frozen encoder (strategy=lsc-analytic)."""
+    """Ridge regression on a frozen encoder (strategy=lsc-analytic)."""
 
     features: int = setting(
         2000,

@@ -169,7 +169,7 @@ class Assembly:
     """A strategy that is ready to be trained, and what has to be known about it."""
 
     settings: Settings
-    """Those it was built by, with defaults filled in that depend on the data."""
+    """The settings it was built by, with defaults filled in that depend on the data."""
     data: PreparedBenchmark
     strategy: Any
     """Avalanche's: `train(experience)`, `eval(stream)`."""

@@ -42,7 +42,7 @@ class CollapseMetrics(PluginMetric[NeuralCollapse], Resumable):
         super().__init__()
         self.training = training
         self.by_epoch: list[NeuralCollapse | None] = []
-        """After each epoch on the latest experience; None where there was only one class."""
+        """The measures after each epoch of the latest experience; None where there was one class."""
         self.latest: NeuralCollapse | None = None
         self._seen: set[int] = set()
 
@@ -156,7 +156,7 @@ def _vectors(model: nn.Module, labels: Tensor) -> Tensor:
 
 
 def as_json(measured: NeuralCollapse | None) -> dict[str, float | None] | None:
-    """For metrics.json, where what is not finite is null."""
+    """The measures for metrics.json, where what is not finite is null."""
     if measured is None:
         return None
     return {k: v if math.isfinite(v) else None for k, v in measured._asdict().items()}

@@ -61,7 +61,7 @@ class Scored(NamedTuple):
     """What is said about the novelty of a batch."""
 
     scores: Mapping[str, Tensor]
-    """By name, each FloatTensor[batch], higher = more novel."""
+    """The scores by name, each FloatTensor[batch], higher = more novel."""
     alarm: Tensor | None = None
     """Which inputs a calibrated detector flags, BoolTensor[batch]; None without one."""
 

@@ -58,7 +58,7 @@ class Answered:
         self.count = 0
         """Complete lines."""
         self.failed = 0
-        """Those with an error."""
+        """How many of them say an error."""
         self.first: Any = None
         """`id` of the first line."""
         self.last: Any = None

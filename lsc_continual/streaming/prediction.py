@@ -29,7 +29,7 @@ class Prediction:
     p_value: float | None = None
     """How often a known input is at least as novel; None without a calibrated detector."""
     address: int | None = None
-    """Of the nearest vector of the whole system."""
+    """The address of the nearest vector of the whole system."""
     gap: float | None = None
     """Runner-up gap: how much smaller the second largest cosine with a vector of the system is."""
     alternatives: tuple[Alternative, ...] = ()

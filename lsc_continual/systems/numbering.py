@@ -40,11 +40,11 @@ class Numbering(NamedTuple):
     offset: int
     step: int
     inverse: int
-    """Of the step, modulo `size`."""
+    """The inverse of the step, modulo `size`."""
 
     @classmethod
     def drawn(cls, size: int, seed: int) -> Numbering:
-        """At random."""
+        """A numbering drawn at random."""
         draw = Random(seed)
         offset = draw.randrange(size)
         step = draw.randrange(1, size)

@@ -35,7 +35,7 @@ class _Arithmetic(NamedTuple):
     """How terms are represented, added and multiplied."""
 
     represent: Callable[[Tensor], Tensor]
-    """Of an exponent."""
+    """The largest exponent."""
     add: Callable[[Tensor, Tensor], Tensor]
     multiply: Callable[[Tensor, Tensor], Tensor]
     prefix_sum: Callable[[Tensor, int], Tensor]

@@ -36,7 +36,7 @@ class Budget(NamedTuple):
 
     @classmethod
     def of(cls, arriving: int, earlier: int, batch_size: int, memory_size: int) -> Budget:
-        """For `arriving` images after `earlier` ones."""
+        """The budget for `arriving` images after `earlier` ones."""
         steps = -(-arriving // batch_size)
         return cls(steps, arriving, steps * min(batch_size, memory_size, earlier))
 

@@ -36,7 +36,7 @@ class Setup:
 
     features: Features
     classes: int
-    """Of the whole stream."""
+    """The number of classes of the whole stream."""
     make_optimizer: Callable[[nn.Module], Optimizer]
     batch_size: int
     epochs: int
@@ -47,7 +47,7 @@ class Setup:
     device: torch.device
     loading: Loading = field(default_factory=Loading)
     change: RandomGeometry = field(default_factory=RandomGeometry)
-    """Of training images, at random."""
+    """The random changes of training images."""
     cosine: bool = True
     """Whether the learning rate decays within an experience."""
     train_stream: Any
@@ -90,7 +90,7 @@ class Setup:
         return {**self.base(), "train_epochs": self.epochs, "plugins": own}
 
     def base(self) -> dict[str, Any]:
-        """Those that every strategy has."""
+        """The keyword arguments that every strategy has."""
         return {
             "train_mb_size": self.batch_size,
             "eval_mb_size": 256,

@@ -39,29 +39,31 @@ def test_every_kind_has_its_setting():
     [
         ("nonsense", "unknown {kind} 'nonsense': "),
         ("nomodule:thing", "{kind} 'nomodule:thing': there is no module 'nomodule'"),
-        ("mine:nothing", "{kind} 'mine:nothing': 'mine' has nothing named 'nothing'"),
-        ("mine.deeper:thing", "there is no module 'mine.deeper'"),
-        ("mine:", "is not of the form module:attribute"),
+        ("stranger:nothing", "{kind} 'stranger:nothing': 'stranger' has nothing named 'nothing'"),
+        ("stranger.deeper:thing", "there is no module 'stranger.deeper'"),
+        ("stranger:", "is not of the form module:attribute"),
         ("broken:thing", "broken.py is no Python"),
     ],
 )
 def test_a_name_that_is_not_there_is_refused(key, kind, name, message, here):
-    (here / "mine.py").write_text("raise SystemExit\nthing = 3\n", encoding="utf-8")
+    (here / "stranger.py").write_text("raise SystemExit\nthing = 3\n", encoding="utf-8")
     (here / "broken.py").write_text("def:\n", encoding="utf-8")
     with pytest.raises(LSCError) as caught:
         resolve([f"{key}={name}"])
     assert message.format(kind=kind) in str(caught.value)
-    assert "mine" not in sys.modules
+    assert "stranger" not in sys.modules
 
 
 @pytest.mark.parametrize("kind", ["encoder", "loss", "allocation", "scenario"])
 def test_names_of_ones_own_are_checked_without_importing_them(kind, here):
-    (here / "mine.py").write_text(
-        "raise SystemExit\nfrom os import sep as other\nclass Thing: ...\n", encoding="utf-8"
+    (here / "stranger.py").write_text(
+        "raise SystemExit\nfrom os import sep as other\nclass Thing: ...\n"
     )
     for attribute in ("Thing", "other"):
-        assert getattr(resolve([f"{kind}=mine:{attribute}"]), kind).name == f"mine:{attribute}"
-    assert "mine" not in sys.modules
+        assert (
+            getattr(resolve([f"{kind}=stranger:{attribute}"]), kind).name == f"stranger:{attribute}"
+        )
+    assert "stranger" not in sys.modules
 
 
 def test_all_mistakes_are_said_at_once():

@@ -42,7 +42,7 @@ class CollapseMetrics(PluginMetric[NeuralCollapse], Resumable):
         super().__init__()
         self.training = training
         self.by_epoch: list[NeuralCollapse | None] = []
-        """The measures after each epoch of the latest experience; None where there was one class."""
+        """After each epoch of the latest experience, what was measured; None for one class."""
         self.latest: NeuralCollapse | None = None
         self._seen: set[int] = set()
 

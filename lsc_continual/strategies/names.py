@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lsc_continual.errors import LSCError
 from lsc_continual.registry import Entry, Registry, is_own
 from lsc_continual.settings.fields import Part
 from lsc_continual.strategies.strategy import Strategy
 
-_PEERS = "lsc_continual.strategies.peers.builders:"
 _PENALTIES = "lsc_continual.strategies.point_collapse:"
-_NONE: frozenset[Part] = frozenset()
+
+
+def _peer(builder: str, line: str, bound: bool = False, **options: Any) -> Strategy:
+    """One of Avalanche's own, with its options in their papers' values."""
+    target = f"lsc_continual.strategies.peers.builders:{builder}"
+    return Strategy(target, f"Avalanche's: {line}", options=options, parts=frozenset(), bound=bound)
+
 
 STRATEGIES: Registry[Strategy] = Registry(
     "strategy",
@@ -25,71 +32,30 @@ STRATEGIES: Registry[Strategy] = Registry(
             "ridge regression to fixed targets on a frozen encoder: one pass, no stored images",
             parts=frozenset({Part.TARGETS, Part.RIDGE, Part.CHECKPOINTS}),
         ),
-        "naive": Strategy(
-            _PEERS + "naive", "Avalanche's: training on what arrives, nothing else", parts=_NONE
+        "naive": _peer("naive", "training on what arrives, nothing else"),
+        "replay": _peer("replay", "cross-entropy on new and stored images"),
+        "er-ace": _peer("er_ace", "replay, asymmetric cross-entropy"),
+        "der": _peer("der", "replay with stored logits (DER++)", alpha=0.1, beta=0.5),
+        "lwf": _peer("lwf", "distillation of logits, nothing stored", alpha=1.0, temperature=2.0),
+        "ewc": _peer(
+            "ewc",
+            "weights held by their importance, nothing stored",
+            ewc_lambda=100.0,
+            mode="separate",
+            decay_factor=None,
+            keep_importance_data=False,
         ),
-        "replay": Strategy(
-            _PEERS + "replay", "Avalanche's: cross-entropy on new and stored images", parts=_NONE
+        "icarl": _peer("icarl", "herding, distillation, nearest class mean", fixed_memory=True),
+        "scr": _peer("scr", "contrastive replay, nearest class mean", temperature=0.1),
+        "slda": _peer(
+            "slda",
+            "linear discriminant analysis on a frozen encoder",
+            shrinkage_param=1e-4,
+            streaming_update_sigma=True,
         ),
-        "er-ace": Strategy(
-            _PEERS + "er_ace", "Avalanche's: replay, asymmetric cross-entropy", parts=_NONE
-        ),
-        "der": Strategy(
-            _PEERS + "der",
-            "Avalanche's: replay with stored logits (DER++)",
-            options={"alpha": 0.1, "beta": 0.5},  # of its paper, for CIFAR-10
-            parts=_NONE,
-        ),
-        "lwf": Strategy(
-            _PEERS + "lwf",
-            "Avalanche's: distillation of logits, nothing stored",
-            options={"alpha": 1.0, "temperature": 2.0},  # of its paper
-            parts=_NONE,
-        ),
-        "ewc": Strategy(
-            _PEERS + "ewc",
-            "Avalanche's: weights held by their importance, nothing stored",
-            options={
-                "ewc_lambda": 100.0,
-                "mode": "separate",
-                "decay_factor": None,
-                "keep_importance_data": False,
-            },
-            parts=_NONE,
-        ),
-        "icarl": Strategy(
-            _PEERS + "icarl",
-            "Avalanche's: herding, distillation, nearest class mean",
-            options={"fixed_memory": True},
-            parts=_NONE,
-        ),
-        "scr": Strategy(
-            _PEERS + "scr",
-            "Avalanche's: contrastive replay, nearest class mean",
-            options={"temperature": 0.1},
-            parts=_NONE,
-        ),
-        "slda": Strategy(
-            _PEERS + "slda",
-            "Avalanche's: linear discriminant analysis on a frozen encoder",
-            options={"shrinkage_param": 1e-4, "streaming_update_sigma": True},
-            parts=_NONE,
-        ),
-        "gdumb": Strategy(
-            _PEERS + "gdumb", "Avalanche's: trained anew on the stored images alone", parts=_NONE
-        ),
-        "cumulative": Strategy(
-            _PEERS + "cumulative",
-            "Avalanche's: on all data so far; a bound, not a competitor",
-            parts=_NONE,
-            bound=True,
-        ),
-        "joint": Strategy(
-            _PEERS + "joint",
-            "Avalanche's: on all data at once; a bound, not a competitor",
-            parts=_NONE,
-            bound=True,
-        ),
+        "gdumb": _peer("gdumb", "trained anew on the stored images alone"),
+        "cumulative": _peer("cumulative", "on all data so far; a bound, not a competitor", True),
+        "joint": _peer("joint", "on all data at once; a bound, not a competitor", True),
     },
 )
 

@@ -35,7 +35,7 @@ class _Arithmetic(NamedTuple):
     """How terms are represented, added and multiplied."""
 
     represent: Callable[[Tensor], Tensor]
-    """The largest exponent."""
+    """e to the given exponent, as it is represented."""
     add: Callable[[Tensor, Tensor], Tensor]
     multiply: Callable[[Tensor, Tensor], Tensor]
     prefix_sum: Callable[[Tensor, int], Tensor]

@@ -92,17 +92,17 @@ def _linear(
     model = LinearNetwork(setup.features, setup.classes).to(setup.device)
     return kind(
         model=model,
-        optimizer=setup.make_optimizer(model),
+        optimizer=setup.optimizer(model),
         criterion=CrossEntropyLoss(),
         **arguments,
-        **setup.arguments(batches, *plugins),
+        **setup.avalanche_arguments(batches, *plugins),
     )
 
 
 @peer
 def er_ace(setup: Setup) -> Peer:
     """Replay with an asymmetric cross-entropy (Caccia et al., ICLR 2022)."""
-    batches = SeparateBatches(*setup.batching, change=setup.change)
+    batches = SeparateBatches(*setup.batching, change=setup.augmentation)
     strategy = _linear(ER_ACE, setup, batches, mem_size=setup.stored)
     return Peer(strategy, batches, strategy.storage_policy)
 
@@ -110,7 +110,7 @@ def er_ace(setup: Setup) -> Peer:
 @peer
 def der(setup: Setup) -> Peer:
     """Dark experience replay; DER++ with beta above 0 (Buzzega et al., NeurIPS 2020)."""
-    batches = SeparateBatches(*setup.batching, change=setup.change, beside="logits")
+    batches = SeparateBatches(*setup.batching, change=setup.augmentation, beside="logits")
     strategy = _linear(DER, setup, batches, mem_size=setup.stored, **setup.options)
     stored = strategy.storage_policy
     return Peer(strategy, batches, stored, floats=setup.classes)
@@ -119,14 +119,14 @@ def der(setup: Setup) -> Peer:
 @peer
 def icarl(setup: Setup) -> Peer:
     """iCaRL: herding, distillation, nearest class mean (Rebuffi et al., CVPR 2017)."""
-    arriving = [arriving_classes(experience) for experience in setup.train_stream]
+    arriving = [arriving_classes(experience) for experience in setup.data.experiences]
     if len({label for labels in arriving for label in labels}) < sum(map(len, arriving)):
         raise LSCError("strategy=icarl is for classes that arrive once; some here arrive again")
     known = SimpleNamespace(
         classes_order=[label for labels in arriving for label in labels],
         n_classes_per_exp=[len(labels) for labels in arriving],
     )
-    for experience in setup.train_stream:  # those of newer benchmarks know none
+    for experience in setup.data.experiences:  # those of newer benchmarks know none
         if not hasattr(getattr(experience, "benchmark", None), "classes_order"):
             experience.benchmark = known
     head = nn.Linear(setup.features.width, setup.classes)
@@ -135,11 +135,11 @@ def icarl(setup: Setup) -> Peer:
     strategy = ICaRL(
         feature_extractor=setup.features,
         classifier=head,
-        optimizer=setup.make_optimizer(model),
+        optimizer=setup.optimizer(model),
         memory_size=setup.stored,
         buffer_transform=None,
         **setup.options,
-        **setup.arguments(batches),
+        **setup.avalanche_arguments(batches),
     )
     plugins = strategy.plugins
     (herd,) = (plugin for plugin in plugins if hasattr(plugin, "x_memory"))
@@ -161,11 +161,11 @@ def scr(setup: Setup) -> Peer:
     batches = MixedBatches(*setup.batching, views=2)
     strategy = SCR(
         model=model,
-        optimizer=setup.make_optimizer(model),
+        optimizer=setup.optimizer(model),
         augmentations=setup.changed,  # the second view; the first are the images themselves
         mem_size=setup.stored,
         **setup.options,
-        **setup.arguments(batches, changed=False),
+        **setup.avalanche_arguments(batches, changed=False),
     )
     batches.memory = strategy.replay_plugin.storage_policy
     return Peer(strategy, batches, batches.memory)
@@ -186,7 +186,7 @@ def slda(setup: Setup) -> Peer:
     """Streaming linear discriminant analysis (Hayes and Kanan, CVPR Workshops 2020)."""
     features = setup.features.to(setup.device)
     base = None
-    if not setup.pretrained:
+    if not setup.settings.encoder.weights:
         counted = dataclasses.replace(setup, progress=_Counted(setup.progress))
         base = _naive(counted, EqualBatches(*counted.batching)).strategy
     strategy = _BaseTrainedLDA(
@@ -246,7 +246,7 @@ def cumulative(setup: Setup) -> Peer:
 @peer
 def joint(setup: Setup) -> Peer:
     """Training on all experiences at once: a bound for the others."""
-    datasets = [experience.dataset for experience in setup.train_stream]
+    datasets = [experience.dataset for experience in setup.data.experiences]
     batches = WholeStream(*setup.batching, sizes=[len(dataset) for dataset in datasets])
     strategy = _linear(JointTraining, setup, batches)
     memory = Memory(lambda: concat_datasets(datasets))

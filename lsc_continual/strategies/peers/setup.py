@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import wraps
+from dataclasses import dataclass
+from functools import cached_property, wraps
 from typing import Any, NamedTuple
 
 import torch
 from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences.feeds import Loading
-from lsc_continual.inputs.geometry import RandomGeometry
 from lsc_continual.machine import distributed
 from lsc_continual.strategies.assembly import Assembly, Conditions, Scores
 from lsc_continual.strategies.augmentation import BatchAugmentation
@@ -27,51 +25,46 @@ from lsc_continual.strategies.peers.network import Features, LinearNetwork
 from lsc_continual.strategies.schedule import CosineDecay
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What is the same for all strategies of a comparison, and the peer's own options.
+@dataclass(frozen=True)
+class Setup(Conditions):
+    """The conditions of a run, as Avalanche's strategies are built from them."""
 
-    `peer` makes it of `Conditions`.
-    """
+    @cached_property
+    def features(self) -> Features:
+        """The encoder, flattened, as `LSC` runs it."""
+        encoder = self.encoder()
+        if self.device.type == "cuda":
+            encoder.to(memory_format=torch.channels_last)
+        return Features(encoder, self.data.input_shape, bf16=self.precision == "bf16")
 
-    features: Features
-    classes: int
-    """The number of classes of the whole stream."""
-    make_optimizer: Callable[[nn.Module], Optimizer]
-    batch_size: int
-    epochs: int
-    memory_size: int
-    """Images that `LSC` would store."""
-    pretrained: bool = False
-    """Whether the encoder comes with weights."""
-    device: torch.device
-    loading: Loading = field(default_factory=Loading)
-    change: RandomGeometry = field(default_factory=RandomGeometry)
-    """The random changes of training images."""
-    cosine: bool = True
-    """Whether the learning rate decays within an experience."""
-    train_stream: Any
-    progress: BasePlugin
-    options: Mapping[str, Any]
-    """Keyword arguments of the peer's class in Avalanche."""
+    @property
+    def classes(self) -> int:
+        """How many classes the whole stream has."""
+        return len(self.data.class_names)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Keyword arguments of the peer's class in Avalanche."""
+        return self.settings.strategy.options
 
     @property
     def stored(self) -> int:
-        """Images that the peer is to store.
+        """How many images the peer is to store.
 
         Raises:
             LSCError: none.
         """
-        if not self.memory_size:
+        if not self.settings.replay.size:
             raise LSCError("this strategy learns from stored images: set replay.size above 0")
-        return self.memory_size
+        return self.settings.replay.size
 
     @property
     def batching(self) -> tuple[int, int, Loading, torch.device]:
         """The arguments of `EqualBatches`."""
-        return self.batch_size, self.memory_size, self.loading, self.device
+        settings = self.settings
+        return settings.train.batch_size, settings.replay.size, self.loading, self.device
 
-    def arguments(
+    def avalanche_arguments(
         self, batches: EqualBatches, *plugins: BasePlugin, changed: bool = True
     ) -> dict[str, Any]:
         """Keyword arguments that all gradient-trained strategies of Avalanche share.
@@ -82,17 +75,17 @@ class Setup:
             changed: whether arriving images are changed at random as soon as they are there.
         """
         own: list[BasePlugin] = [*plugins, batches]
-        if changed and self.change:
-            own.append(BatchAugmentation(self.change))
-        if self.cosine:
+        if changed and self.augmentation:
+            own.append(BatchAugmentation(self.augmentation))
+        if self.settings.train.schedule == "cosine":
             own.append(CosineDecay())
         own += [StopOnDivergence("train.lr"), self.progress]
-        return {**self.base(), "train_epochs": self.epochs, "plugins": own}
+        return {**self.base(), "train_epochs": self.settings.train.epochs, "plugins": own}
 
     def base(self) -> dict[str, Any]:
         """The keyword arguments that every strategy has."""
         return {
-            "train_mb_size": self.batch_size,
+            "train_mb_size": self.settings.train.batch_size,
             "eval_mb_size": 256,
             "device": self.device,
             "evaluator": EvaluationPlugin(),
@@ -100,7 +93,8 @@ class Setup:
 
     def changed(self, images: Tensor) -> Tensor:
         """Images changed at random once more, as another view of them."""
-        return self.change(images, int(torch.randint(2**62, ()))) if self.change else images
+        change = self.augmentation
+        return change(images, int(torch.randint(2**62, ()))) if change else images
 
 
 class Memory(NamedTuple):
@@ -145,52 +139,35 @@ def peer(build: Callable[[Setup], Peer]) -> Callable[[Conditions], Assembly]:
 
     @wraps(build)
     def assembled(conditions: Conditions) -> Assembly:
-        name = conditions.settings.strategy.name
-        setup = _setup(conditions, name)
+        _check(conditions)
+        setup = Setup(conditions.settings, conditions.data, conditions.device, conditions.progress)
         try:
             built = build(setup)
         except AssertionError as error:  # how Avalanche refuses a combination of options
+            name = conditions.settings.strategy.name
             raise LSCError(f"strategy.options do not fit {name}: {first_line(error)}") from error
         return _assembly(built, conditions)
 
     return assembled
 
 
-def _setup(conditions: Conditions, name: str) -> Setup:
-    """What the builders of peers take.
+def _check(conditions: Conditions) -> None:
+    """Refuse streams, and ways of learning, that peers cannot do with.
 
     Raises:
-        LSCError: peers cannot learn from such a stream or in such a way.
+        LSCError: the sentence says which.
     """
-    settings, data, device = conditions.settings, conditions.data, conditions.device
+    name = conditions.settings.strategy.name
     if distributed.world_size() > 1:
         raise LSCError(f"strategy={name} trains in one process: start it without torchrun")
     if conditions.precision == "fp16":
         raise LSCError(f"strategy={name} has no train.precision=fp16: use bf16 or fp32")
-    if not all(hasattr(part.dataset, "targets_task_labels") for part in data.experiences):
+    parts = conditions.data.experiences
+    if not all(hasattr(part.dataset, "targets_task_labels") for part in parts):
         raise LSCError(
             f"strategy={name} needs a benchmark with task labels, though all of them be 0, as "
             "Avalanche's nc_benchmark gives them"
         )
-    encoder = conditions.encoder()
-    if device.type == "cuda":
-        encoder.to(memory_format=torch.channels_last)
-    return Setup(
-        features=Features(encoder, data.input_shape, bf16=conditions.precision == "bf16"),
-        classes=len(data.class_names),
-        make_optimizer=conditions.optimizer,
-        batch_size=settings.train.batch_size,
-        epochs=settings.train.epochs,
-        memory_size=settings.replay.size,
-        pretrained=settings.encoder.weights is not None,
-        device=device,
-        loading=conditions.loading,
-        change=conditions.augmentation,
-        cosine=settings.train.schedule == "cosine",
-        train_stream=data.benchmark.train_stream,
-        progress=conditions.progress,
-        options=settings.strategy.options,
-    )
 
 
 def _assembly(built: Peer, conditions: Conditions) -> Assembly:

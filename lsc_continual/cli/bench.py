@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,7 @@ from rich.console import Console
 
 from lsc_continual.bench import parts_named
 from lsc_continual.cli.options import Device
-from lsc_continual.cli.running import console_for_tables, show_own_warning
+from lsc_continual.cli.running import console_for_tables, loading
 
 
 def bench(
@@ -75,11 +73,9 @@ def bench(
     or time is left out, with the reason. Ctrl-C keeps the figures of the finished rows.
     """
     parts = parts_named(part)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    warnings.showwarning = show_own_warning  # type: ignore[assignment]
     progress = Console(stderr=True)
     try:
-        with progress.status("loading libraries"):
+        with loading(progress):
             from lsc_continual.bench import run
             from lsc_continual.bench.settings import Request
         request = Request(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from lsc_continual.cli.running import console_for_tables, show_own_warning
+from lsc_continual.cli.running import console_for_tables, loading
 
 
 def compare(
@@ -51,12 +49,10 @@ def compare(
     Started again, it reads the finished runs and goes on with the others. seeds=3 means 0, 1 and 2,
     seeds=4,7 just these. Exit code 1 where a run failed; its line says why.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    warnings.showwarning = show_own_warning  # type: ignore[assignment]
     progress = Console(stderr=True)
     output = console_for_tables()
     try:
-        with progress.status("loading libraries"):
+        with loading(progress):
             from lsc_continual.compare import command
         summary, complete = command.compare(
             settings or [], jobs, plot, None if json else output, progress

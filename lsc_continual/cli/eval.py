@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
-from lsc_continual.cli.running import show_own_warning
+from lsc_continual.cli.running import loading
 
 if TYPE_CHECKING:
     from lsc_continual.streaming.evaluating import Figures
@@ -41,11 +39,9 @@ def evaluate(
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    warnings.showwarning = show_own_warning  # type: ignore[assignment]
     console = Console(stderr=True)
     try:
-        with console.status("loading libraries"):
+        with loading(console):
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate_folder
         classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,24 @@ def console_for_tables() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
-def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
-    """Call `action` with the module `lsc_continual.runs.run` and a console; say how it ended."""
+@contextmanager
+def loading(console: Console) -> Iterator[None]:
+    """Says that libraries are loaded inside, and has only warnings of this package's shown."""
     # Threads that spin while they wait make small networks up to a hundred times slower as soon
     # as another process shares the cores; it has to be said before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
-    console = Console(stderr=json, quiet=not first)
     warnings.showwarning = show_own_warning if first else lambda *_: None  # type: ignore[assignment]
+    with console.status("loading libraries"):
+        yield
+
+
+def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
+    """Call `action` with the module `lsc_continual.runs.run` and a console; say how it ended."""
+    first = os.environ.get("RANK", "0") == "0"
+    console = Console(stderr=json, quiet=not first)
     try:
-        with console.status("loading libraries"):
+        with loading(console):
             from lsc_continual.machine import distributed
             from lsc_continual.runs import run as runs
         try:

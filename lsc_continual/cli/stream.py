@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +9,7 @@ import typer
 from rich.console import Console
 
 from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
-from lsc_continual.cli.running import show_own_warning
+from lsc_continual.cli.running import loading
 from lsc_continual.machine.interruption import Interruption
 
 _BROKEN_PIPE = 128 + 13  # as shells count
@@ -68,12 +66,9 @@ def stream(
     Exit codes: 0; 1 where inputs failed; 2 for a mistake in the command; 130 or 143 after Ctrl-C
     or SIGTERM, when what was read is answered; 141 when nobody reads the output any more.
     """
-    # Threads that spin while they wait take the cores from those that decode.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    warnings.showwarning = show_own_warning  # type: ignore[assignment]
     console = Console(stderr=True)
     with Interruption() as interruption:
-        with console.status("loading libraries"):
+        with loading(console):
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.command import (
                 StreamOptions,

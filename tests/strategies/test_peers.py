@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections import defaultdict
@@ -274,3 +275,14 @@ def test_draws_go_over_every_sample_before_any_comes_again():
     assert counts[10:].max() - counts[10:].min() <= 1
     assert [b.tolist() for b in draws.epoch(3)] == [b.tolist() for b in epochs[3]]
     assert [b.tolist() for b in draws.epoch(4)] != [b.tolist() for b in epochs[3]]
+
+
+def test_the_encoder_of_slda_is_trained_on_the_first_experience_and_then_kept():
+    theirs = prepared("strategy=slda", "train.epochs=1")
+    weights = [copy.deepcopy(theirs.assembly.strategy.model.state_dict())]
+    for round_ in theirs.assembly.rounds[:2]:
+        theirs.assembly.strategy.train(round_)
+        weights.append(copy.deepcopy(theirs.assembly.strategy.model.state_dict()))
+    name = next(name for name in weights[0] if name.endswith("weight"))
+    assert not torch.equal(weights[0][name], weights[1][name])
+    assert torch.equal(weights[1][name], weights[2][name])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, wraps
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -25,17 +25,23 @@ from lsc_continual.strategies.peers.network import Features, LinearNetwork
 from lsc_continual.strategies.schedule import CosineDecay
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setup(Conditions):
     """The conditions of a run, as Avalanche's strategies are built from them."""
 
-    @cached_property
-    def features(self) -> Features:
-        """The encoder, flattened, as `LSC` runs it."""
-        encoder = self.encoder()
-        if self.device.type == "cuda":
+    features: Features
+    """The encoder, flattened, as `LSC` runs it."""
+
+    @classmethod
+    def under(cls, conditions: Conditions) -> Setup:
+        """With a new encoder."""
+        encoder, bf16 = conditions.encoder(), conditions.precision == "bf16"
+        if conditions.device.type == "cuda":
             encoder.to(memory_format=torch.channels_last)
-        return Features(encoder, self.data.input_shape, bf16=self.precision == "bf16")
+        features = Features(encoder, conditions.data.input_shape, bf16)
+        return cls(
+            features=features, **{f.name: getattr(conditions, f.name) for f in fields(conditions)}
+        )
 
     @property
     def classes(self) -> int:
@@ -140,9 +146,8 @@ def peer(build: Callable[[Setup], Peer]) -> Callable[[Conditions], Assembly]:
     @wraps(build)
     def assembled(conditions: Conditions) -> Assembly:
         _check(conditions)
-        setup = Setup(conditions.settings, conditions.data, conditions.device, conditions.progress)
         try:
-            built = build(setup)
+            built = build(Setup.under(conditions))
         except AssertionError as error:  # how Avalanche refuses a combination of options
             name = conditions.settings.strategy.name
             raise LSCError(f"strategy.options do not fit {name}: {first_line(error)}") from error

@@ -74,7 +74,7 @@ SYSTEMS = Catalog(
     },
 )
 
-_RULES = "lsc_continual.targets.allocation:"
+_RULES = "lsc_continual.targets:"
 
 ALLOCATIONS = Catalog(
     "allocation",

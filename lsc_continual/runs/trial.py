@@ -14,7 +14,6 @@ from rich.console import Console
 
 from lsc_continual.catalog import PEERS, STRATEGIES
 from lsc_continual.classifier.folder import ModelSpec
-from lsc_continual.errors import CapacityError
 from lsc_continual.experiences.loader import Feeds
 from lsc_continual.machine import distributed
 from lsc_continual.machine.devices import pick_device
@@ -113,8 +112,7 @@ def _lsc(
     evaluation = OpenWorldEvaluation(LSCScores(detector), others)
     strategy.plugins.append(evaluation)
     head, classes = strategy.model.head, len(stream.class_names)
-    if classes > head.system.size:
-        raise CapacityError.of(head.system, classes)
+    head.system.require_capacity(classes)
     config.loss.unknown_prior = head.unknown_prior
     targets = f"{head.system.size:,} targets of {head.system.name} in {head.system.dim} dimensions"
     stores = [p.storage_policy for p in strategy.plugins if isinstance(p, EmbeddingReplay)]

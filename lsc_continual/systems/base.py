@@ -212,6 +212,18 @@ class VectorSystem(ABC):
             low, high = (low, middle) if self.size_at(middle) >= classes else (middle, high)
         return high
 
+    def require_capacity(self, classes: int) -> None:
+        """Make sure that the system holds a vector for each of `classes`.
+
+        Raises:
+            CapacityError: it holds fewer; the message names the dimension that would do.
+        """
+        if classes > self.size:
+            raise CapacityError(
+                f"{classes} classes do not fit {self.name!r} in {self.dim} dimensions, which holds "
+                f"{self.size}: use system.dim={self.min_dim(classes)} or more"
+            )
+
     def _largest_dim(self) -> int:
         return self.min_dim(INT64_MAX + 1) - 1
 

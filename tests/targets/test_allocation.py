@@ -10,7 +10,7 @@ import torch
 from lsc_continual.catalog import ALLOCATIONS
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem, make_system
-from lsc_continual.targets import Allocation, make_allocation
+from lsc_continual.targets import Allocation, RandomAllocation, Targets, make_allocation
 
 
 def extend(allocation: Allocation, count: int) -> None:
@@ -204,3 +204,22 @@ def test_more_classes_than_the_system_holds_are_not_restored(count):
 def test_an_unknown_rule_is_refused_with_the_nearest_name():
     with pytest.raises(LSCError, match="did you mean 'affine'"):
         make_allocation("afine", make_system("v21", 9))
+
+
+def test_an_allocation_of_ones_own_is_saved_by_the_name_it_was_made_by(monkeypatch):
+    class Backwards(RandomAllocation):
+        """The last addresses first."""
+
+        def _choose(self, count: int, embeddings: torch.Tensor | None) -> torch.Tensor:
+            return self.system.size - 1 - len(self) - torch.arange(count)
+
+    monkeypatch.setattr(ALLOCATIONS, "load", {"mine:Backwards": Backwards}.__getitem__)
+    targets = Targets(make_system("v21", 16), "mine:Backwards", seed=2)
+    targets.add(range(3))
+    saved = targets.to_dict()["allocation"]
+    size = targets.system.size
+    assert (saved["name"], saved["seed"]) == ("mine:Backwards", 2)
+    assert targets.addresses().tolist() == [size - 1, size - 2, size - 3]
+    restored = Targets.from_dict(targets.to_dict())
+    assert isinstance(restored.allocation, Backwards)
+    assert RandomAllocation(targets.system).name == "random"

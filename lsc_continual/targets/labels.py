@@ -13,12 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
-from lsc_continual.targets.table import Integers, Interval, all_of, joined, numbered, of_runs, runs
+from lsc_continual.targets.table import (
+    Integers,
+    Interval,
+    all_of,
+    intervals,
+    joined,
+    numbered,
+    of_intervals,
+)
 
 AnyLabels = Iterable[Hashable] | Tensor | NDArray[Any]
 """Labels one by one; a tensor or an array of labels means the numbers in it."""
 
-_SAVED = 2**16  # numbers that are saved as a list; more of them as a tensor
+_SAVED = 2**16  # intervals of integers that are saved as lists; more of them as tensors
 _INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _SCALARS = (np.generic, Tensor)
 _NONE = Interval()
@@ -176,11 +184,11 @@ class Labels(Sequence[Hashable]):
 
     def without(self, known: Labels) -> Labels:
         """Those labels that are not in `known`, in their order."""
+        if not len(self) or not len(known):
+            return self
         if self._others or known._others:
             found = known.ordinals(list(self)).tolist()
             return Labels.of([label for label, ordinal in zip(self, found) if ordinal < 0])
-        if not len(self) or not len(known):
-            return self
         (least, greatest), (lowest, highest) = self.extremes, known.extremes
         if greatest < lowest or highest < least:
             return self
@@ -201,7 +209,7 @@ class Labels(Sequence[Hashable]):
             self._others.append(label)
 
     def state(self) -> list[Hashable] | dict[str, Any]:
-        """What `restored` needs: JSON types, and tensors for more than 65,536 runs of integers.
+        """What `restored` needs: JSON types, and tensors where those would be long lists.
 
         Raises:
             LSCError: a label is not a string, number, boolean or None.
@@ -211,7 +219,7 @@ class Labels(Sequence[Hashable]):
                 raise LSCError(f"class {label!r} cannot be saved: name classes by text or numbers")
         if self._others or not len(self):
             return list(self)
-        starts, lengths = runs(self._integers)
+        starts, lengths = intervals(self._integers)
         if len(starts) > _SAVED:
             return {"starts": starts, "lengths": lengths}
         return {"starts": starts.tolist(), "lengths": lengths.tolist()}
@@ -229,4 +237,4 @@ class Labels(Sequence[Hashable]):
                 raise LSCError("a saved target map names a class twice: it is damaged")
             return labels
         starts, lengths = (torch.as_tensor(state[name]).long() for name in ("starts", "lengths"))
-        return cls(of_runs(starts, lengths))
+        return cls(of_intervals(starts, lengths))

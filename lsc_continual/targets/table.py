@@ -115,7 +115,7 @@ class Table:
         arriving, order = integers.sort()
         place = torch.searchsorted(self.values, arriving).numpy()
         values = np.insert(self.values.numpy(), place, arriving.numpy())
-        owners = np.insert(self.owners.to(dtype).numpy(), place, order.to(dtype) + len(self))
+        owners = np.insert(self.owners.to(dtype).numpy(), place, order.numpy() + len(self))
         return Table._of_owners(torch.from_numpy(values), torch.from_numpy(owners))
 
     def is_sound(self, least: int, greatest: int) -> bool:
@@ -176,8 +176,8 @@ def joined(known: Integers, new: Integers) -> Integers:
     return Table.of(torch.cat([all_of(known), all_of(new)]))
 
 
-def runs(integers: Integers) -> tuple[Tensor, Tensor]:
-    """Where runs of consecutive integers begin, and their lengths, to save: LongTensor[runs]."""
+def intervals(integers: Integers) -> tuple[Tensor, Tensor]:
+    """To save: where each row of consecutive integers begins, and its length, LongTensor[rows]."""
     if isinstance(integers, Interval):
         return torch.tensor([integers.first]), torch.tensor([integers.count])
     values = all_of(integers)
@@ -187,11 +187,11 @@ def runs(integers: Integers) -> tuple[Tensor, Tensor]:
     return values[begins], begins.diff(append=torch.tensor([len(values)]))
 
 
-def of_runs(starts: Tensor, lengths: Tensor) -> Integers:
-    """The inverse of `runs`.
+def of_intervals(starts: Tensor, lengths: Tensor) -> Integers:
+    """The inverse.
 
     Raises:
-        LSCError: these are not runs of different integers.
+        LSCError: these are not rows of different integers.
     """
     damaged = LSCError("a saved target map has impossible labels: it is damaged")
     if starts.ndim != 1 or starts.shape != lengths.shape:

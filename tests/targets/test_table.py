@@ -14,10 +14,10 @@ from lsc_continual.targets.table import (
     Table,
     all_of,
     different,
+    intervals,
     joined,
     numbered,
-    of_runs,
-    runs,
+    of_intervals,
 )
 
 parts = st.lists(st.lists(st.integers(-50, 50), max_size=10), max_size=5)
@@ -66,13 +66,13 @@ def test_rows_of_integers_joined_are_a_list(added):
     assert integers.number(torch.tensor(probes)).tolist() == [places.get(v, -1) for v in probes]
     if model:
         assert integers.extremes == (min(model), max(model))
-        starts, lengths = runs(integers)
+        starts, lengths = intervals(integers)
         listed = [
             start + i for start, n in zip(starts.tolist(), lengths.tolist()) for i in range(n)
         ]
         assert listed == model
         assert all(a + 1 != b for a, b in zip((starts + lengths - 1).tolist(), starts[1:].tolist()))
-        assert all_of(of_runs(starts, lengths)).tolist() == model
+        assert all_of(of_intervals(starts, lengths)).tolist() == model
 
 
 @pytest.mark.parametrize("first", [LEAST, 0, MOST - 9])

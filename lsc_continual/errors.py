@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lsc_continual.systems import VectorSystem
-
 
 _NAMED = 100  # choices that an error lists
 
@@ -27,14 +22,6 @@ class MistakesError(LSCError):
 
 class CapacityError(LSCError):
     """A vector system holds fewer vectors than were asked for, or more than addresses can name."""
-
-    @classmethod
-    def of(cls, system: VectorSystem, classes: int) -> CapacityError:
-        """The error for more classes than the system holds, with the dimension that would do."""
-        return cls(
-            f"{classes} classes do not fit {system.name!r} in {system.dim} dimensions, which holds "
-            f"{system.size}: use system.dim={system.min_dim(classes)} or more"
-        )
 
 
 class NotTractableError(LSCError):

@@ -16,7 +16,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders import make_encoder
-from lsc_continual.errors import CapacityError, LSCError
+from lsc_continual.errors import LSCError
 from lsc_continual.experiences.feeds import Feeds, Loading
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs.geometry import RandomGeometry
@@ -249,8 +249,7 @@ def with_targets(
         CapacityError: the vector system holds fewer vectors than there are classes.
     """
     settings, data, head = conditions.settings, conditions.data, strategy.model.head
-    if len(data.class_names) > head.system.size:
-        raise CapacityError.of(head.system, len(data.class_names))
+    head.system.require_capacity(len(data.class_names))
     novelty = settings.novelty
     detector = NoveltyDetector(head, novelty.score, novelty.fpr, novelty.per_class)
     calibration = None

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.errors import CapacityError, LSCError, NotTractableError
 from lsc_continual.systems.counting import checked_size, least_dim
 from lsc_continual.systems.numbering import Numbering
 
@@ -195,6 +195,18 @@ class VectorSystem(ABC):
     def min_dim(self, classes: int) -> int:
         """Smallest dimension in which a system of this kind holds `classes` vectors."""
         return least_dim(self.size_at, classes)
+
+    def require_capacity(self, classes: int) -> None:
+        """Make sure that the system holds a vector for each of `classes`.
+
+        Raises:
+            CapacityError: it holds fewer; the message names the dimension that would do.
+        """
+        if classes > self.size:
+            raise CapacityError(
+                f"{classes} classes do not fit {self.name!r} in {self.dim} dimensions, which holds "
+                f"{self.size}: use system.dim={self.min_dim(classes)} or more"
+            )
 
     def _check_dim(self, z: Tensor) -> None:
         if z.shape[-1] != self.dim:

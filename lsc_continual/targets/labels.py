@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from numbers import Number
 from typing import Any, overload
 
@@ -13,43 +13,53 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
-from lsc_continual.targets.runs import HIGHEST, LOWEST, Runs
+from lsc_continual.targets.table import (
+    Integers,
+    Interval,
+    all_of,
+    intervals,
+    joined,
+    numbered,
+    of_intervals,
+)
 
 AnyLabels = Iterable[Hashable] | Tensor | NDArray[Any]
 """Labels one by one; a tensor or an array of labels means the numbers in it."""
 
-_SAVED = 2**16  # numbers that are saved as a list; more of them as a tensor
+_SAVED = 2**16  # intervals of integers that are saved as lists; more of them as tensors
 _INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
-_NONE = Runs.of_range(0, 0)
+_SCALARS = (np.generic, Tensor)
+_NONE = Interval()
 _CHUNK = 2**16  # integers turned into Python objects at a time
 _JSON_SCALARS = (str, int, float, bool, type(None))
 
 
 def plain(labels: AnyLabels) -> Tensor | list[Hashable]:
-    """Labels as LongTensor[count] where all are integers that `Runs` can hold, else as a list."""
+    """Labels as LongTensor[count] where all are integers of 64 bits, else as a list."""
     if isinstance(labels, Tensor):
-        labels = labels.detach().cpu().numpy() if labels.dtype in _INTEGERS else labels.tolist()
-    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "iu":
-        labels = labels.tolist()
-    try:
-        if isinstance(labels, np.ndarray):
-            values = labels.reshape(-1)
-        elif isinstance(labels, range):
-            values = np.arange(labels.start, labels.stop, labels.step, dtype=np.int64)
-        else:
-            labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
-            if not all(type(label) is int for label in labels):
-                return labels
-            values = np.array(labels, dtype=np.int64)
-    except OverflowError:
-        return list(labels)
-    if len(values) and not _fits(values.min(), values.max()):
-        return list(values.tolist())
-    return torch.from_numpy(values.astype(np.int64))
+        labels = labels.detach().cpu().numpy()
+    elif isinstance(labels, range) and _fits(labels.start, labels.stop, labels.step):
+        labels = np.arange(labels.start, labels.stop, labels.step)
+    if isinstance(labels, np.ndarray):
+        if labels.dtype.kind in "iu" and labels.dtype != np.uint64:
+            return torch.from_numpy(labels.reshape(-1).astype(np.int64))
+        labels = labels.reshape(-1).tolist()
+    listed = list(labels)
+    if not set(map(type, listed)) <= {int, str}:
+        listed = [scalar(label) for label in listed]
+    if set(map(type, listed)) <= {int}:
+        with suppress(OverflowError):
+            return torch.from_numpy(np.array(listed, dtype=np.int64))
+    return listed
 
 
-def _whole(label: object) -> int | None:
-    """The integer that a label equals as a key (True is 1, 1.0 is 1), if `Runs` can hold it."""
+def scalar(label: Any) -> Hashable:
+    """The number in a tensor of one or a numpy scalar, which may hash by identity."""
+    return label.item() if isinstance(label, _SCALARS) else label
+
+
+def _whole(label: Hashable) -> int | None:
+    """The integer of 64 bits that a label equals as a key (True is 1, 1.0 is 1), if any."""
     if not isinstance(label, Number):
         return None
     try:
@@ -60,15 +70,15 @@ def _whole(label: object) -> int | None:
 
 
 def _fits(*integers: int) -> bool:
-    return min(integers) >= LOWEST and max(integers) <= HIGHEST
+    return min(integers) >= -(2**63) and max(integers) < 2**63
 
 
 class Labels(Sequence[Hashable]):
     """Different labels in order of arrival, any hashables. Append-only.
 
-    Integers are kept as runs of consecutive ones: those of `range(10**7)` together take a few
-    bytes, scattered ones 24 bytes each. Everything else is kept in a list and a dictionary.
-    Labels are different as keys of a dictionary are: True and 1.0 are the label 1.
+    Consecutive integers such as `range(10**7)` take a few bytes together, other integers 16 bytes
+    each. A label of another kind, what comes with it and what comes after it cost what a list and
+    a dictionary do. Labels are different as keys of a dictionary are: True and 1.0 are the label 1.
 
     >>> labels = Labels.of(range(10_000_000))
     >>> labels.extend(Labels.of([3, "cat", 7, 3]).without(labels))
@@ -76,12 +86,10 @@ class Labels(Sequence[Hashable]):
     (10000001, [9999999, 'cat'], 10000000)
     """
 
-    def __init__(self, integers: Runs = _NONE) -> None:
+    def __init__(self, integers: Integers = _NONE) -> None:
         self._integers = integers
-        self._others: list[Hashable] = []
-        self._places: list[int] = []  # ordinal of each of the others, ascending
+        self._others: list[Hashable] = []  # labels behind the integers
         self._ordinals: dict[Hashable, int] = {}  # of the others
-        self._alike = _NONE  # integers that some of the others equal
 
     @classmethod
     def of(cls, labels: AnyLabels) -> Labels:
@@ -89,26 +97,15 @@ class Labels(Sequence[Hashable]):
         if isinstance(labels, Labels):
             return labels
         if isinstance(labels, range) and labels.step == 1 and _fits(labels.start, labels.stop):
-            return cls(Runs.of_range(labels.start, labels.stop))
+            return cls(Interval(labels.start, len(labels)))
         values = plain(labels)
+        if not isinstance(values, Tensor):
+            values = plain(dict.fromkeys(values))  # 1 and True are 1
         if isinstance(values, Tensor):
-            return cls(Runs.of(values))
-        different = cls()
-        integers: list[int] = []
-        alike: list[int] = []
-        for place, label in enumerate(dict.fromkeys(values)):
-            whole = _whole(label)
-            if type(label) is int and whole is not None:
-                integers.append(whole)
-                continue
-            different._others.append(label)
-            different._places.append(place)
-            different._ordinals[label] = place
-            if whole is not None:
-                alike.append(whole)
-        different._integers = Runs.of(torch.tensor(integers, dtype=torch.int64))
-        different._alike = Runs.of(torch.tensor(alike, dtype=torch.int64))
-        return different
+            return cls(numbered(values))
+        mixed = cls()
+        mixed._append(values)
+        return mixed
 
     def __len__(self) -> int:
         return len(self._integers) + len(self._others)
@@ -119,30 +116,17 @@ class Labels(Sequence[Hashable]):
     def __getitem__(self, index: slice) -> list[Hashable]: ...
     def __getitem__(self, index: int | slice) -> Hashable | list[Hashable]:
         ordinals = range(len(self))[index]
-        if isinstance(ordinals, int):
-            return self._label(ordinals)
-        if self._others:
-            return [self._label(ordinal) for ordinal in ordinals]
-        places = torch.arange(len(ordinals)) * ordinals.step + ordinals.start
-        return list(self._integers.values(places).tolist())
-
-    def _label(self, ordinal: int) -> Hashable:
-        before = bisect_left(self._places, ordinal)
-        if before < len(self._places) and self._places[before] == ordinal:
-            return self._others[before]
-        return self._integers.value(ordinal - before)
+        if isinstance(ordinals, range):
+            return [self[ordinal] for ordinal in ordinals]
+        place = ordinals - len(self._integers)
+        if place >= 0:
+            return self._others[place]
+        return int(self._integers.integer(torch.tensor(ordinals)))
 
     def __iter__(self) -> Iterator[Hashable]:
-        begin = 0
-        for before, (ordinal, label) in enumerate(zip(self._places, self._others)):
-            yield from self._integers_between(begin, ordinal - before)
-            yield label
-            begin = ordinal - before
-        yield from self._integers_between(begin, len(self._integers))
-
-    def _integers_between(self, begin: int, end: int) -> Iterator[int]:
-        for start in range(begin, end, _CHUNK):
-            yield from self._integers.values(torch.arange(start, min(end, start + _CHUNK))).tolist()
+        for ordinals in torch.arange(len(self._integers)).split(_CHUNK):
+            yield from self._integers.integer(ordinals).tolist()
+        yield from self._others
 
     def __contains__(self, label: object) -> bool:
         return isinstance(label, Hashable) and self.ordinal(label) >= 0
@@ -160,55 +144,37 @@ class Labels(Sequence[Hashable]):
 
     @property
     def extremes(self) -> tuple[int, int]:
-        """The least and the greatest of at least one label.
-
-        Raises:
-            LSCError: some label is not an integer.
-        """
+        """The least and the greatest of at least one label; LSCError if not all are integers."""
         return self._only_integers().extremes
 
     def ordinal(self, label: Hashable) -> int:
         """Ordinal of a label, −1 for one that is not there."""
-        ordinal = self._ordinals.get(label)
-        if ordinal is not None:
+        label = scalar(label)
+        ordinal = self._ordinals.get(label, -1)
+        if ordinal >= 0 or (whole := _whole(label)) is None:
             return ordinal
-        whole = _whole(label)
-        place = -1 if whole is None else self._integers.place(whole)
-        if place < 0 or not self._others:
-            return place
-        # Before the other label number i arrived, _places[i] − i integers had.
-        numbers = range(len(self._places))
-        return place + bisect_right(numbers, place, key=lambda i: self._places[i] - i)
+        return int(self._integers.number(torch.tensor(whole)))
 
     def ordinals(self, labels: Tensor | AnyLabels) -> Tensor:
-        """Ordinal of each label, −1 for a label that is not there.
-
-        An integer tensor LongTensor[...] is looked up on its device, any other sequence of
-        integers at once where all labels here are integers, else one by one: LongTensor[count].
-
-        Raises:
-            LSCError: a tensor, and not of integers or some label here is not an integer.
-        """
+        """See `Targets.ordinals`. No loop in Python where all labels are integers."""
         if isinstance(labels, Tensor):
             if labels.dtype not in _INTEGERS:
                 raise LSCError(f"labels in a tensor are integers, not {labels.dtype}")
-            return self._only_integers().places(labels.long())
+            return self._only_integers().on(labels.device).number(labels.long())
         values = plain(labels)
-        if isinstance(values, Tensor) and not self._others:
-            return self._integers.places(values)
+        if isinstance(values, Tensor):
+            found = self._integers.number(values)
+            if self._others:
+                others = [self._ordinals.get(label, -1) for label in values.tolist()]
+                found = torch.maximum(found, torch.tensor(others, dtype=torch.int64))
+            return found
         return torch.tensor([self.ordinal(label) for label in values], dtype=torch.int64)
 
     def at(self, ordinals: Tensor) -> Tensor:
-        """Integer labels of ordinals, which must be there, on their device.
+        """See `Targets.labels_of`."""
+        return self._only_integers().on(ordinals.device).integer(ordinals)
 
-        LongTensor[...] -> LongTensor[...].
-
-        Raises:
-            LSCError: some label is not an integer.
-        """
-        return self._only_integers().values(ordinals)
-
-    def _only_integers(self) -> Runs:
+    def _only_integers(self) -> Integers:
         if self._others:
             raise LSCError(
                 "a tensor of labels needs classes named by integers: pass a list of labels, or "
@@ -218,23 +184,32 @@ class Labels(Sequence[Hashable]):
 
     def without(self, known: Labels) -> Labels:
         """Those labels that are not in `known`, in their order."""
-        if self._others:
-            new = [label for label in self if known.ordinal(label) < 0]
-            return self if len(new) == len(self) else Labels.of(new)
-        return Labels(self._integers.without(known._integers).without(known._alike))
+        if not len(self) or not len(known):
+            return self
+        if self._others or known._others:
+            found = known.ordinals(list(self)).tolist()
+            return Labels.of([label for label, ordinal in zip(self, found) if ordinal < 0])
+        (least, greatest), (lowest, highest) = self.extremes, known.extremes
+        if greatest < lowest or highest < least:
+            return self
+        values = all_of(self._integers)
+        return Labels(numbered(values[known._integers.number(values) < 0]))
 
     def extend(self, new: Labels) -> None:
         """Append labels, none of which is here yet."""
-        count = len(self)
-        for place, label in zip(new._places, new._others):
-            self._ordinals[label] = count + place
-            self._places.append(count + place)
+        if self._others:
+            self._append(new)
+        else:
+            self._integers = joined(self._integers, new._integers)
+            self._append(new._others)
+
+    def _append(self, labels: Iterable[Hashable]) -> None:
+        for label in labels:
+            self._ordinals[label] = len(self)
             self._others.append(label)
-        self._integers = self._integers.extended(new._integers)
-        self._alike = self._alike.extended(new._alike)
 
     def state(self) -> list[Hashable] | dict[str, Any]:
-        """What `restored` needs: JSON types, and tensors for more than 65,536 runs of integers.
+        """What `restored` needs: JSON types, and tensors where those would be long lists.
 
         Raises:
             LSCError: a label is not a string, number, boolean or None.
@@ -242,9 +217,9 @@ class Labels(Sequence[Hashable]):
         for label in self._others:
             if not isinstance(label, _JSON_SCALARS):
                 raise LSCError(f"class {label!r} cannot be saved: name classes by text or numbers")
-        starts, lengths = self._integers.starts, self._integers.lengths
-        if self._others or (2 * len(starts) >= len(self) and len(self) <= _SAVED):
+        if self._others or not len(self):
             return list(self)
+        starts, lengths = intervals(self._integers)
         if len(starts) > _SAVED:
             return {"starts": starts, "lengths": lengths}
         return {"starts": starts.tolist(), "lengths": lengths.tolist()}
@@ -261,5 +236,5 @@ class Labels(Sequence[Hashable]):
             if len(labels) != len(state):
                 raise LSCError("a saved target map names a class twice: it is damaged")
             return labels
-        parts = (torch.as_tensor(state[name], dtype=torch.int64) for name in ("starts", "lengths"))
-        return cls(Runs.restored(*parts))
+        starts, lengths = (torch.as_tensor(state[name]).long() for name in ("starts", "lengths"))
+        return cls(of_intervals(starts, lengths))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from lsc_continual.registry import Entry, Registry
 
 _RULES = "lsc_continual.targets.allocation:"
+_TABLE = "lsc_continual.targets.table_allocation:"
 
 ALLOCATIONS: Registry[Entry] = Registry(
     "allocation",
     "a subclass of Allocation, called with (system, seed)",
     {
         "affine": Entry(_RULES + "AffineAllocation", "a·i + b mod size: no table at all"),
-        "random": Entry(_RULES + "RandomAllocation", "a seeded random free vector"),
-        "spread": Entry(_RULES + "SpreadAllocation", "as far as possible from the owned targets"),
-        "affinity": Entry(_RULES + "AffinityAllocation", "the free vector nearest to the class"),
+        "random": Entry(_TABLE + "RandomAllocation", "a seeded random free vector"),
+        "spread": Entry(_TABLE + "SpreadAllocation", "as far as possible from the owned targets"),
+        "affinity": Entry(_TABLE + "AffinityAllocation", "the free vector nearest to the class"),
     },
 )

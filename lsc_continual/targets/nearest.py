@@ -17,7 +17,8 @@ wins, as in an exhaustive search.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -67,30 +68,37 @@ class Search:
         """
         (_, score, _), ordinal = self._allocation.decode(z)
         z = as_float(z)
-        missed = (ordinal < 0).nonzero().squeeze(-1)
-        if not len(missed):
-            return Nearest(ordinal, score)
-        rest = z[missed]
-        found, best = self._compiled(rest) if self._can_compile(z) else self._plain(rest)
-        score = score.index_put((missed,), best.to(score))
-        return Nearest(ordinal.index_put((missed,), found), score)
+        for search in self._searches(z):
+            missed = (ordinal < 0).nonzero().squeeze(-1)
+            if not len(missed):
+                break
+            found, best = (part.flatten() for part in search(z[missed]))
+            ordinal = ordinal.index_put((missed,), found)
+            score = score.index_put((missed,), best.to(score))
+        return Nearest(ordinal, score)
+
+    def _searches(self, z: Tensor) -> Iterator[Callable[[Tensor], tuple[Tensor, Tensor]]]:
+        """Walks worth trying, then the scan: ordinals, −1 where none is found, and cosines."""
+        classes = len(self._allocation)
+        if self._can_compile(z):
+            steps = min(classes // _SCANNED_PER_STEP, _LONGEST_WALK)
+            if steps >= _SHORTEST_WALK:
+                yield lambda rest: self._walk_compiled(rest, steps)[:2]
+            yield self._scan_compiled
+            return
+        longest = min(self._system.rank_limit(), classes)  # beyond, a scan is cheaper
+        if self._system.size <= longest * classes:  # else most walks would end without an owner
+            yield from (partial(self._walk, length=n) for n in _WALKS if n <= longest)
+        yield self._scan
 
     def several(self, z: Tensor, count: int, steps: int) -> Nearest:
-        """Owned ones among the nearest `steps` vectors of the system, at a cost that never changes.
+        """Up to `count` owned ones among the nearest `steps` vectors of the system.
 
-        Args:
-            z: FloatTensor[batch, dim].
-            count: how many of them at most.
-            steps: fewer than that if the system cannot rank so many.
-
-        Returns:
-            Ordinals and cosines, [batch, at most count], nearest first; −1 and −inf where there is
-            none.
+        The cost does not depend on the classes. See `Targets.several_nearest`.
         """
         z = as_float(z)
         if self._can_compile(z):
-            ordinal, score, _ = self._walk_compiled(z, steps, count)
-            return Nearest(ordinal, self._cosine(z, score))
+            return Nearest(*self._walk_compiled(z, steps, count)[:2])
         steps = min(self._system.rank_limit(), steps)
         ranked = self._system.ranked(z, steps)
         owner = self._allocation.owner(ranked.address)
@@ -105,7 +113,7 @@ class Search:
         """
         z = as_float(z)
         if self._can_compile(z):
-            return self._walk_compiled(z, steps, 1)[2]
+            return self._walk_compiled(z, steps)[2]
         owned = self._allocation.owner(self._system.ranked(z, steps).address) >= 0
         return torch.where(owned.any(-1), owned.byte().argmax(-1), steps)
 
@@ -113,25 +121,20 @@ class Search:
         system = self._system
         return isinstance(system, PermutationSystem) and system.has_zeros and usable(z)
 
-    def _cosine(self, z: Tensor, total: Tensor) -> Tensor:
-        """Sums of coordinates, [batch, …], over the lengths of vectors and embeddings."""
+    @property
+    def _orbit(self) -> PermutationSystem:
         assert isinstance(self._system, PermutationSystem)
-        length: Tensor = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny) * self._system.norm
-        return (total / length.double().reshape(-1, *[1] * (total.ndim - 1))).to(z.dtype)
+        return self._system
 
-    def _compiled(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        steps = min(len(self._allocation) // _SCANNED_PER_STEP, _LONGEST_WALK)
-        if steps < _SHORTEST_WALK:
-            ordinal, total = self._scan_compiled(z)
-            return ordinal, self._cosine(z, total)
-        ordinal, total, _ = (part.squeeze(-1) for part in self._walk_compiled(z, steps, 1))
-        missed = (ordinal < 0).nonzero().squeeze(-1)
-        if len(missed):
-            ordinal[missed], total[missed] = self._scan_compiled(z[missed])
-        return ordinal, self._cosine(z, total)
+    def _cosine(self, z: Tensor, total: Tensor) -> Tensor:
+        """Sums of coordinates, [batch, count], over the lengths of vectors and embeddings."""
+        length: Tensor = z.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
+        return (total / (length * self._orbit.norm).double()).to(z.dtype)
 
-    def _walk_compiled(self, z: Tensor, steps: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Ordinals and sums of coordinates, [batch, count], and the length of walks, [batch]."""
+    def _walk_compiled(
+        self, z: Tensor, steps: int, count: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Ordinals and cosines, [batch, count], and the length of walks, [batch]."""
         from lsc_continual.kernels.search import walk_rows
 
         ordinal = torch.empty((len(z), count), dtype=torch.int64)
@@ -139,25 +142,21 @@ class Search:
         walked = torch.empty(len(z), dtype=torch.int64)
         *formula, addresses, ordinals = self._allocation.owners
         owners = (*formula, addresses.numpy(), ordinals.numpy())
-        z, shape = z.contiguous(), self._shape()
+        orbit, z = self._orbit, z.contiguous()
+        shape = (orbit.m, orbit.k, orbit.minus_sets, orbit.binomials)
         over_rows(walk_rows, len(z), z, *shape, owners, steps, ordinal, total, walked)
-        return ordinal, total, walked
-
-    def _shape(self) -> tuple[int, int, int, Tensor]:
-        system = self._system
-        assert isinstance(system, PermutationSystem)
-        return system.m, system.k, system.minus_sets, system.binomials
+        return ordinal, self._cosine(z, total), walked
 
     def _scan_compiled(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Ordinal and sum of coordinates by comparison with every owned vector."""
+        """As `_scan`."""
         from lsc_continual.kernels.search import scan_rows
 
         z = z.contiguous()
         address = torch.full((len(z),), _NOBODY)
         total = torch.full((len(z),), -torch.inf, dtype=torch.float64)
         for places, owned in self._owned():
-            over_rows(scan_rows, len(z), z, self._shape()[0], places, owned, address, total)
-        return self._allocation.owner(address), total
+            over_rows(scan_rows, len(z), z, self._orbit.m, places, owned, address, total)
+        return self._allocation.owner(address), self._cosine(z, total.unsqueeze(-1))
 
     def _owned(self) -> Iterable[tuple[Tensor, Tensor]]:
         """Places and addresses of owned vectors, some at a time: IntTensor[some, m + k], [some]."""
@@ -169,32 +168,8 @@ class Search:
         return [self._kept]
 
     def _some_owned(self, ordinals: Tensor) -> tuple[Tensor, Tensor]:
-        assert isinstance(self._system, PermutationSystem)
         addresses = self._allocation.addresses(ordinals)
-        return self._system.places(addresses).int(), addresses
-
-    def _plain(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Ordinal and cosine, in plain torch."""
-        ordinal = torch.full((len(z),), -1, device=z.device)
-        score = z.new_empty(len(z), dtype=torch.float64)
-        missed = torch.arange(len(z), device=z.device)
-        for length in self._walks():
-            if not len(missed):
-                break
-            found, score[missed] = self._walk(z[missed], length)
-            ordinal[missed] = found
-            missed = missed[found < 0]
-        if len(missed):
-            ordinal[missed], score[missed] = self._scan(z[missed])
-        return ordinal, score
-
-    def _walks(self) -> list[int]:
-        """Lengths of walk worth trying: beyond the number of classes, a scan is cheaper."""
-        classes = len(self._allocation)
-        longest = min(self._system.rank_limit(), classes)
-        if self._system.size > longest * classes:  # most walks would end without an owner
-            return []
-        return [length for length in _WALKS if length <= longest]
+        return self._orbit.places(addresses).int(), addresses
 
     def _walk(self, z: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Ordinal and cosine of the first owner among the `length` nearest vectors, or −1."""

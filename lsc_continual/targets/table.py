@@ -1,18 +1,51 @@
-"""A table of different integers by number, such as the address that each class owns."""
+"""Different integers by number, such as the label of each class or the address that it owns."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lsc_continual.errors import LSCError
+
 _SAMPLE = 2**16  # numbers that are checked in a table that was read back
 
 
+@dataclass(frozen=True)
+class Interval:
+    """first, first + 1, …, first + count − 1, numbered in this order: a table without memory."""
+
+    first: int = 0
+    count: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def on(self, device: torch.device) -> Interval:
+        """The same on another device."""
+        return self
+
+    @property
+    def extremes(self) -> tuple[int, int]:
+        """The least and the greatest of at least one integer."""
+        return self.first, self.first + self.count - 1
+
+    def integer(self, numbers: Tensor) -> Tensor:
+        """The integer with each number: LongTensor[...] -> LongTensor[...]."""
+        return numbers + self.first
+
+    def number(self, integers: Tensor) -> Tensor:
+        """The number of each integer, −1 if it has none: LongTensor[...] -> LongTensor[...]."""
+        least, greatest = self.extremes
+        inside = (integers >= least) & (integers <= greatest)
+        return torch.where(inside, integers - least, -1)
+
+
 class Table:
-    """Different 64-bit integers, numbered, looked up either way: 16 bytes each.
+    """Different 64-bit integers in any order, looked up either way: 16 bytes each.
 
     Never changed, so that copies share it: `extended` makes another.
 
@@ -47,7 +80,7 @@ class Table:
         return self
 
     def on(self, device: torch.device) -> Table:
-        """The same table on another device, copied once."""
+        """The same on another device, copied once."""
         if device == self.values.device:
             return self
         if device not in self._copies:
@@ -57,47 +90,66 @@ class Table:
                 self._copies[device] = Table(*(part.to(device) for part in parts))
         return self._copies[device]
 
+    @property
+    def extremes(self) -> tuple[int, int]:
+        """As of an `Interval`."""
+        return int(self.values[0]), int(self.values[-1])
+
     def integer(self, numbers: Tensor) -> Tensor:
-        """The integer with each number: LongTensor[...] -> LongTensor[...]."""
+        """As of an `Interval`."""
         return self.values[self.ranks[numbers]]
 
     def number(self, integers: Tensor) -> Tensor:
-        """The number of each integer, −1 if it has none: LongTensor[...] -> LongTensor[...]."""
+        """As of an `Interval`."""
         if not len(self):
             return torch.full_like(integers, -1)
         rank = torch.searchsorted(self.values, integers.contiguous()).clamp_max(len(self) - 1)
         return torch.where(self.values[rank] == integers, self.owners[rank], -1).long()
 
-    def extended(self, new: Table) -> Table:
-        """With the integers of another one, all different from these, numbered on."""
-        if not len(self) or not len(new):
-            return self if len(self) else new
-        count = len(self) + len(new)
-        dtype = _index_type(count)
+    def extended(self, integers: Tensor) -> Table:
+        """With further integers, all different and none of these, numbered on."""
+        if not len(self):
+            return Table.of(integers)
+        dtype = _index_type(len(self) + len(integers))
         # Merged: sorting everything anew would make many small extensions slow.
-        place = torch.searchsorted(self.values, new.values).numpy()
-        values = np.insert(self.values.numpy(), place, new.values.numpy())
-        arriving = new.owners.to(dtype) + len(self)
-        owners = np.insert(self.owners.to(dtype).numpy(), place, arriving.numpy())
+        arriving, order = integers.sort()
+        place = torch.searchsorted(self.values, arriving).numpy()
+        values = np.insert(self.values.numpy(), place, arriving.numpy())
+        owners = np.insert(self.owners.to(dtype).numpy(), place, order.numpy() + len(self))
         return Table._of_owners(torch.from_numpy(values), torch.from_numpy(owners))
 
-    def is_sound(self) -> bool:
-        """Whether a table that was read back can be one.
+    def is_sound(self, least: int, greatest: int) -> bool:
+        """Whether a table that was read back can be one, of integers between these.
 
         That it refers to itself rightly is seen on a sample: looking everywhere, at random places
         of a large file, would take longer than all else. No look-up leaves it in any case.
         """
         count, index_type = len(self), _index_type(len(self))
-        parts = [(part.dtype, part.shape) for part in (self.values, self.owners, self.ranks)]
-        if parts != [(kind, (count,)) for kind in (torch.int64, index_type, index_type)]:
-            return False
-        if not count:
-            return True
-        ends = [int(end) for index in (self.owners, self.ranks) for end in index.aminmax()]
-        if min(ends) < 0 or max(ends) >= count or (self.values[1:] <= self.values[:-1]).any():
-            return False
+        for part, dtype, low, high in (
+            (self.values, torch.int64, least, greatest),
+            (self.owners, index_type, 0, count - 1),
+            (self.ranks, index_type, 0, count - 1),
+        ):
+            if part.dtype != dtype or part.shape != (count,):
+                return False
+            if count and not low <= int(part.min()) <= int(part.max()) <= high:
+                return False
         sample = torch.arange(0, count, 1 + count // _SAMPLE)
-        return bool((self.owners[self.ranks[sample]] == sample).all())
+        ascending = bool((self.values[1:] > self.values[:-1]).all())
+        return ascending and self.owners[self.ranks[sample]].equal(sample.to(index_type))
+
+
+Integers = Interval | Table
+
+
+def numbered(values: Tensor) -> Integers:
+    """Each of `values`, LongTensor[count], once, in order of first appearance."""
+    first, count = int(values[0]) if len(values) else 0, len(values)
+    if not count or (values[-1] - first == count - 1 and (values[1:] > values[:-1]).all()):
+        return Interval(first, count)
+    table = Table.of(values)
+    repeated = (table.values[1:] == table.values[:-1]).any()
+    return numbered(different(values)) if repeated else table
 
 
 def different(values: Tensor) -> Tensor:
@@ -106,6 +158,54 @@ def different(values: Tensor) -> Tensor:
     first = torch.ones(len(values), dtype=torch.bool)
     first[place[1:][ordered[1:] == ordered[:-1]]] = False
     return values[first]
+
+
+def all_of(integers: Integers) -> Tensor:
+    """LongTensor[count], in their order."""
+    return integers.integer(torch.arange(len(integers)))
+
+
+def joined(known: Integers, new: Integers) -> Integers:
+    """The known ones and behind them new ones, none of which is known."""
+    if not len(known) or not len(new):
+        return known if len(known) else new
+    if isinstance(known, Table):
+        return known.extended(all_of(new))
+    if isinstance(new, Interval) and new.first == known.first + known.count:
+        return Interval(known.first, known.count + new.count)
+    return Table.of(torch.cat([all_of(known), all_of(new)]))
+
+
+def intervals(integers: Integers) -> tuple[Tensor, Tensor]:
+    """To save: where each row of consecutive integers begins, and its length, LongTensor[rows]."""
+    if isinstance(integers, Interval):
+        return torch.tensor([integers.first]), torch.tensor([integers.count])
+    values = all_of(integers)
+    # The lowest integer does not follow the highest, though the sum overflows.
+    breaks = (values[1:] != values[:-1] + 1) | (values[1:] < values[:-1])
+    begins = torch.cat([torch.tensor([0]), breaks.nonzero()[:, 0] + 1])
+    return values[begins], begins.diff(append=torch.tensor([len(values)]))
+
+
+def of_intervals(starts: Tensor, lengths: Tensor) -> Integers:
+    """The inverse.
+
+    Raises:
+        LSCError: these are not rows of different integers.
+    """
+    damaged = LSCError("a saved target map has impossible labels: it is damaged")
+    if starts.ndim != 1 or starts.shape != lengths.shape:
+        raise damaged
+    if ((lengths < 1) | (starts + (lengths - 1) < starts)).any():  # a sum that overflows is less
+        raise damaged
+    if len(starts) == 1:
+        return Interval(int(starts), int(lengths))
+    before = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+    values = starts.repeat_interleave(lengths) + torch.arange(len(before)) - before
+    integers = numbered(values)
+    if len(integers) != len(values):
+        raise damaged
+    return integers
 
 
 def _index_type(count: int) -> torch.dtype:

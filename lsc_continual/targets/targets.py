@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +14,12 @@ from lsc_continual.errors import LSCError, UnknownLabelError
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets.allocation import make_allocation
-from lsc_continual.targets.labels import AnyLabels, Labels
+from lsc_continual.targets.labels import AnyLabels, Labels, plain, scalar
 from lsc_continual.targets.nearest import Nearest, Search
 
 _CHUNK = 8192  # targets turned into vectors at a time
 _LISTED = 128  # of the nearest vectors of the system, where several owned ones are looked for
 _FEW = 4096  # classes that cost no more to compare with than a list of near vectors to make
-Label = TypeVar("Label", bound=Hashable)
 
 
 class Targets:
@@ -71,9 +70,9 @@ class Targets:
         if len(new):
             self._cache.clear()
 
-    def new_labels(self, labels: Iterable[Label]) -> list[Label]:
+    def new_labels(self, labels: AnyLabels) -> list[Any]:
         """Those of `labels` that own no target yet, each once, in the order given."""
-        return cast("list[Label]", list(Labels.of(labels).without(self.labels)))
+        return list(Labels.of(labels).without(self.labels))
 
     def ordinals(self, labels: AnyLabels) -> Tensor:
         """Ordinal of each label, −1 for a label that owns no target.
@@ -82,14 +81,12 @@ class Targets:
         labels gives LongTensor[count].
 
         Raises:
-            LSCError: a tensor of labels, and some class has another label than an integer.
+            LSCError: a tensor, and not of integers or some class has another label than an integer.
         """
         return self.labels.ordinals(labels)
 
     def labels_of(self, ordinals: Tensor) -> Tensor:
-        """Integer labels of ordinals, which must exist, on their device, without a table.
-
-        LongTensor[...] -> LongTensor[...].
+        """Integer labels of ordinals, which must exist: LongTensor[...] -> LongTensor[...].
 
         Raises:
             LSCError: some class has another label than an integer.
@@ -112,7 +109,7 @@ class Targets:
                 tensor = self._cache[name] = make().to(like.device)
         return tensor
 
-    def require_ordinals(self, labels: Tensor | Sequence[Hashable]) -> Tensor:
+    def require_ordinals(self, labels: AnyLabels) -> Tensor:
         """As `ordinals`, for labels that must own a target.
 
         Raises:
@@ -121,12 +118,9 @@ class Targets:
         ordinals = self.ordinals(labels)
         if (ordinals < 0).any():
             place = int((ordinals.reshape(-1) < 0).nonzero()[0])
-            label = (
-                labels.reshape(-1)[place].item() if isinstance(labels, Tensor) else labels[place]
-            )
             raise UnknownLabelError(
-                f"class {label!r} owns no target: it was never trained on; train on it or leave "
-                "it out"
+                f"class {scalar(plain(labels)[place])!r} owns no target: it was never trained on; "
+                "train on it or leave it out"
             )
         return ordinals
 
@@ -167,14 +161,12 @@ class Targets:
             x: FloatTensor[batch, dim].
             ordinals: of the targets, LongTensor[count]; by default of all owned ones.
         """
-        if ordinals is None:
-            ordinals = torch.arange(len(self), device=x.device)
-        ordinals = ordinals.to(x.device)
-        if not len(ordinals):
+        summed = (torch.arange(len(self)) if ordinals is None else ordinals).to(x.device)
+        if not len(summed):
             return x.new_full((len(x),), -torch.inf)
         parts = [
             checkpoint(self._log_sum_of, x, chunk, use_reentrant=False)
-            for chunk in ordinals.split(_CHUNK)
+            for chunk in summed.split(_CHUNK)
         ]
         return torch.stack(parts, -1).logsumexp(-1)
 
@@ -233,10 +225,10 @@ class Targets:
         Raises:
             LSCError: a label is not a string, number, boolean or None.
         """
+        made = {"name": self.allocation.name, "seed": self.allocation.seed}
         return {
             "system": {"name": self.system.name, "dim": self.system.dim},
-            "allocation": {"name": self.allocation.name, "seed": self.allocation.seed}
-            | self.allocation.state(),
+            "allocation": made | self.allocation.state(),
             "labels": self.labels.state(),
         }
 
@@ -248,9 +240,7 @@ class Targets:
             LSCError: it is damaged.
         """
         system, allocation = state["system"], state["allocation"]
-        targets = cls(
-            make_system(system["name"], system["dim"]), allocation["name"], allocation["seed"]
-        )
+        targets = cls(make_system(**system), allocation["name"], allocation["seed"])
         targets.allocation.load_state(allocation)
         targets.labels = Labels.restored(state["labels"])
         if len(targets.allocation) != len(targets.labels):

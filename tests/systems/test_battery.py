@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.errors import CapacityError, LSCError, NotTractableError
 from lsc_continual.systems import VectorSystem, make_system
 
 ENUMERABLE = [
@@ -158,3 +158,7 @@ def test_min_dim_is_the_smallest_that_holds_the_classes(system):
     smallest = system.min_dim(system.size)
     assert smallest == system.dim or system.size_at(smallest) == system.size
     assert system.min_dim(system.size + 1) == system.dim + 1
+    system.require_capacity(system.size)
+    message = rf"^{system.size + 1} classes do not fit .*: use system.dim={system.dim + 1} or more$"
+    with pytest.raises(CapacityError, match=message):
+        system.require_capacity(system.size + 1)

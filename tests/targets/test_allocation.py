@@ -9,7 +9,7 @@ import torch
 
 from lsc_continual.errors import CapacityError, LSCError
 from lsc_continual.systems import VectorSystem, make_system
-from lsc_continual.targets import Allocation, make_allocation
+from lsc_continual.targets import Allocation, RandomAllocation, Targets, make_allocation
 from lsc_continual.targets.names import ALLOCATIONS
 
 
@@ -69,6 +69,35 @@ def test_the_same_seed_gives_the_same_addresses_also_after_a_restart(name):
     extend(other, 12)
     if not other.needs_embeddings:
         assert not torch.equal(straight.addresses(everyone), other.addresses(everyone))
+
+
+EARLIER = {
+    ("affine", "v22", 16): [5305, 854, 7323, 2872],
+    ("affine", "v22", 384): [647892279, 3443634568, 888088601, 3683830890],
+    ("affine", "hypercube", 40): [868231286071, 922566635912, 976901985753, 1031237335594],
+    ("random", "v22", 16): [10872, 5012, 3939, 7588],
+    ("random", "v22", 384): [1699010270, 625810403, 5024102150, 4142695735],
+    ("random", "hypercube", 40): [588204995742, 233833944355, 839525335046, 1015049082103],
+    ("spread", "v22", 16): [10872, 8007, 6702, 10549],
+    ("spread", "v22", 384): [1699010270, 2661559834, 247527155, 5024102150],
+    ("spread", "hypercube", 16): [34440, 26999, 30627, 61892],
+    ("affinity", "v22", 16): [9507, 7746, 6469, 10557],
+    ("affinity", "v22", 384): [4124302740, 166447470, 881814712, 669466722],
+    ("affinity", "hypercube", 40): [645277743416, 897352074795, 446642549298, 985751693571],
+}
+"""Rule, system, dimension -> addresses of four classes that arrive two by two, for seed 7.
+
+Where `spread` compares vectors, their coordinates are powers of two, so its sums are exact on every
+machine.
+"""
+
+
+@pytest.mark.parametrize(("name", "system", "dim"), EARLIER)
+def test_addresses_are_those_of_earlier_versions(name, system, dim):
+    allocation = make_allocation(name, make_system(system, dim), seed=7)
+    extend(allocation, 2)
+    extend(allocation, 2)
+    assert allocation.addresses(torch.arange(4)).tolist() == EARLIER[name, system, dim]
 
 
 def test_affine_allocation_is_a_bijection_in_systems_of_billions():
@@ -175,3 +204,22 @@ def test_more_classes_than_the_system_holds_are_not_restored(count):
 def test_an_unknown_rule_is_refused_with_the_nearest_name():
     with pytest.raises(LSCError, match="did you mean 'affine'"):
         make_allocation("afine", make_system("v21", 9))
+
+
+def test_an_allocation_of_ones_own_is_saved_by_the_name_it_was_made_by(monkeypatch):
+    class Backwards(RandomAllocation):
+        """The last addresses first."""
+
+        def choose(self, count: int, embeddings: torch.Tensor | None) -> torch.Tensor:
+            return self.system.size - 1 - len(self) - torch.arange(count)
+
+    monkeypatch.setattr(ALLOCATIONS, "load", {"mine:Backwards": Backwards}.__getitem__)
+    targets = Targets(make_system("v21", 16), "mine:Backwards", seed=2)
+    targets.add(range(3))
+    saved = targets.to_dict()["allocation"]
+    size = targets.system.size
+    assert (saved["name"], saved["seed"]) == ("mine:Backwards", 2)
+    assert targets.addresses().tolist() == [size - 1, size - 2, size - 3]
+    restored = Targets.from_dict(targets.to_dict())
+    assert isinstance(restored.allocation, Backwards)
+    assert RandomAllocation(targets.system).name == "random"

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsc_continual.bench.memory import held_bytes
 from lsc_continual.errors import LSCError
 from lsc_continual.targets import Labels
 
@@ -28,6 +29,8 @@ anything = (
     | st.tuples(near)
     | near.map(np.int64)
     | near.map(np.float32)
+    | near.map(torch.tensor)
+    | st.sampled_from([torch.tensor(True), torch.tensor(0.5), torch.tensor([4])])
 )
 ranges = st.builds(range, near, near, st.sampled_from([1, 1, 1, 2, -1, -3]))
 integer_lists = st.lists(near | st.integers(LEAST, MOST), max_size=12)
@@ -36,6 +39,7 @@ small_arrays = st.lists(st.integers(0, 100), max_size=12).map(np.uint8)
 batches = (
     st.lists(anything, max_size=8)
     | st.lists(near, max_size=8)
+    | st.lists(near, max_size=8).map(lambda values: list(torch.tensor(values)))
     | ranges
     | arrays
     | small_arrays
@@ -48,7 +52,9 @@ batches = (
 def one_by_one(batch: Any) -> list[Any]:
     if isinstance(batch, torch.Tensor | np.ndarray):
         return list(batch.tolist())
-    return [label.item() if isinstance(label, np.generic) else label for label in batch]
+    return [
+        label.item() if isinstance(label, np.generic | torch.Tensor) else label for label in batch
+    ]
 
 
 @settings(max_examples=300, deadline=None)
@@ -57,6 +63,7 @@ def test_it_is_a_list_and_a_dictionary(added, others):
     labels, model = Labels(), dict[Any, int]()
     for batch in added:
         before = copy.deepcopy(labels)
+        assert Labels.of(batch) == list(dict.fromkeys(one_by_one(batch)))
         new = Labels.of(batch).without(labels)
         expected = [label for label in dict.fromkeys(one_by_one(batch)) if label not in model]
         assert new == expected
@@ -71,11 +78,14 @@ def test_it_is_a_list_and_a_dictionary(added, others):
     assert [labels[i] for i in range(-len(model), len(model))] == everything * 2
     assert labels[1:] == everything[1:]
     assert labels[::-2] == everything[::-2]
+    assert [label in labels for label in others] == [label in model for label in one_by_one(others)]
     probes = [*one_by_one(others), *everything, *range(-8, 14)]
     assert labels.ordinals(probes).tolist() == [model.get(label, -1) for label in probes]
     assert [label in labels for label in probes] == [label in model for label in probes]
+    integers = range(-8, 14)
+    assert labels.ordinals(integers).tolist() == [model.get(label, -1) for label in integers]
     whole = [label for label in probes if type(label) is int and LEAST <= label <= MOST]
-    if all(type(label) is int and LEAST < label < MOST for label in everything):
+    if all(type(label) is int and LEAST <= label <= MOST for label in everything):
         found = labels.ordinals(torch.tensor(whole, dtype=torch.int64))
         assert found.tolist() == [model.get(label, -1) for label in whole]
         assert labels.at(torch.arange(len(model))).tolist() == everything
@@ -99,29 +109,38 @@ def test_integers_survive_json(added):
     assert restored == labels
 
 
-def test_ten_million_consecutive_labels_are_one_run():
-    labels = Labels.of(range(5, 10_000_005))
-    labels.extend(Labels.of(range(20_000_000)).without(labels))
-    assert labels.state() == {"starts": [5, 0, 10_000_005], "lengths": [10**7, 5, 9_999_995]}
-    assert labels.ordinals(torch.tensor([5, 4, 19_999_999, -1])).tolist() == [
-        *(0, 10_000_004, 19_999_999),
-        -1,
-    ]
-    assert labels[-1] == 19_999_999
-    assert 10_000_005 in labels
+def test_ten_million_consecutive_labels_take_no_memory():
+    labels = Labels.of(range(5, 5_000_005))
+    labels.extend(Labels.of(torch.arange(4_000_000, 6_000_000)).without(labels))
+    labels.extend(Labels.of(range(6_000_000, 10_000_005)).without(labels))
+    assert len(labels) == 10**7
+    assert held_bytes(labels) < 1000
+    assert labels.state() == {"starts": [5], "lengths": [10**7]}
+    probes = torch.tensor([5, 4, 10_000_004, 10_000_005])
+    assert labels.ordinals(probes).tolist() == [0, -1, 9_999_999, -1]
+    labels.extend(Labels.of(["cat", 3]))
+    assert labels[-3:] == [10_000_004, "cat", 3]
+    assert held_bytes(labels) < 2000
 
 
-def test_scattered_labels_take_three_words_each():
+def test_scattered_labels_take_two_words_each():
     values = torch.randperm(300_000, generator=torch.Generator().manual_seed(0))[:100_000] * 7
     labels = Labels.of(values)
-    runs = labels._integers
-    parts = (runs._starts.values, runs._starts.owners, runs._starts.ranks, runs._bounds)
-    assert sum(part.nbytes for part in parts) <= 24 * 100_000 + 8
+    assert held_bytes(labels) <= 16 * 100_000 + 2000
     assert torch.equal(labels.at(torch.arange(100_000)), values)
     assert torch.equal(labels.ordinals(values + 1), torch.full((100_000,), -1))
     state = labels.state()
     assert all(isinstance(state[name], torch.Tensor) for name in ("starts", "lengths"))
     assert torch.equal(Labels.restored(state).ordinals(values), torch.arange(100_000))
+
+
+def test_labels_that_earlier_versions_saved_are_read():
+    state = {"starts": [5, 0, 9], "lengths": [3, 2, 1]}
+    tables = {name: torch.tensor(numbers) for name, numbers in state.items()}
+    for saved in (state, tables, [5, 6, 7, 0, 1, 9]):
+        assert Labels.restored(saved) == [5, 6, 7, 0, 1, 9]
+    assert Labels.restored({"starts": [], "lengths": []}) == []
+    assert Labels.restored(["a", 1, None, 0.5]) == ["a", 1, None, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +152,8 @@ def test_scattered_labels_take_three_words_each():
         {"starts": [0, 9], "lengths": [1]},
         {"starts": [[0]], "lengths": [[1]]},
         {"starts": [MOST - 1], "lengths": [3]},
+        {"starts": [0, MOST - 1], "lengths": [1, 3]},
+        {"starts": [0, LEAST], "lengths": [1, 0]},
         {"starts": [5, 5], "lengths": [1, 1]},
         ["a", "b", "a"],
         [1, True],

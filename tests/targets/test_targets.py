@@ -154,6 +154,28 @@ def test_tensors_and_arrays_of_labels_mean_their_numbers():
         targets.vectors(targets.ordinals([99]))
 
 
+def test_tensors_and_numpy_scalars_in_a_list_are_the_integers_in_them():
+    targets = Targets(make_system("v21", 16))
+    targets.add(list(torch.tensor([1, 1, 2])))
+    targets.add([torch.tensor(2), np.int64(1), np.uint8(7)])
+    assert targets.labels == [1, 2, 7]
+    assert [type(label) for label in targets.labels] == [int] * 3
+    assert targets.ordinals(list(torch.tensor([2, 1, 9]))).tolist() == [1, 0, -1]
+    assert targets.new_labels(list(torch.tensor([9, 2, 9]))) == [9]
+    assert torch.tensor(2) in targets
+    assert torch.tensor(9) not in targets
+    with pytest.raises(UnknownLabelError, match="class 9 owns no target"):
+        targets.require_ordinals(list(torch.tensor([1, 9])))
+
+
+def test_integers_beside_names_are_found():
+    targets = Targets(make_system("v21", 16))
+    targets.add(["cat", 3])
+    targets.add([4, 5])
+    for labels in ([4, 3, 6], np.array([4, 3, 6]), list(torch.tensor([4, 3, 6]))):
+        assert targets.ordinals(labels).tolist() == [2, 1, -1]
+
+
 def test_impossible_saved_addresses_are_refused():
     state = filled("v21", 16, 3).to_dict()
     for addresses in ([5, 5, 6], [0, 1, 10**9], [-1, 0, 1]):

@@ -93,7 +93,7 @@ def heat_map(rows: Sequence[Sequence[float | None]]) -> Figure:
     axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
     axes.xaxis.set_label_position("top")
     axes.spines[:].set_visible(False)
-    deepest = "a0" if numbered else "ff"  # the ink stays legible on it, on white and on black
+    deepest = "c0" if numbered else "ff"  # the ink stays legible on it, on white and on black
     shades = LinearSegmentedColormap.from_list("", [f"{_COLOURS[0]}00", f"{_COLOURS[0]}{deepest}"])
     edges = [np.arange(number + 1) + 0.5 for number in (count, len(rows))]
     axes.pcolormesh(*edges, values, cmap=shades, vmin=0, vmax=1)

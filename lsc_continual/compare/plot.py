@@ -30,7 +30,7 @@ def draw(summary: Mapping[str, Any], path: Path) -> None:
         (line,) = axes.plot(
             classes,
             means,
-            markersize=4,
+            markersize=5,
             linestyle="--" if row["bound"] else "-",
             linewidth=2.5 if row["strategy"] == "lsc" else 1.4,
             label=f"{row['strategy']} (bound)" if row["bound"] else row["strategy"],

@@ -8,10 +8,10 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
-from cycler import cycler
 from markupsafe import Markup
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 DASH = "–"
 INK = "#000000"

@@ -123,7 +123,5 @@ class MetricsSettings:
     """What is measured beside accuracy and novelty, at some cost."""
 
     neural_collapse: bool = setting(
-        False,
-        "Whether neural collapse is measured, after each epoch and on the test data.",
-        part=Part.TARGETS,
+        False, "Whether neural collapse is measured, after each epoch and on the test data."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, get_args, get_origin, get_type_hints
@@ -60,9 +60,9 @@ def setting(default: Any, help: str, **about: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def group(kind: Callable[[], Any]) -> Any:
-    """A field that holds settings of its own."""
-    return dataclasses.field(default_factory=kind)
+def group(kind: Callable[[], Any], part: Part | None = None) -> Any:
+    """A field that holds settings of its own, all of them for strategies that have a part."""
+    return dataclasses.field(default_factory=kind, metadata={"part": part})
 
 
 @dataclass(frozen=True)
@@ -140,16 +140,16 @@ _WORDS = {int: "whole number", float: "number", bool: "true or false", str: "tex
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
-def settings_of(schema: type[Any], prefix: str = "") -> Iterator[Setting]:
+def settings_of(schema: type[Any], prefix: str = "", part: Part | None = None) -> Iterator[Setting]:
     """All settings of a settings class, those of its groups included, in their order."""
     types = get_type_hints(schema)
     for field in dataclasses.fields(schema):
         key, kind = f"{prefix}{field.name}", types[field.name]
         if dataclasses.is_dataclass(kind):
             assert isinstance(kind, type)
-            yield from settings_of(kind, f"{key}.")
+            yield from settings_of(kind, f"{key}.", field.metadata["part"])
         else:
-            default = field.default
+            default, about = field.default, field.metadata["about"]
             if field.default_factory is not dataclasses.MISSING:
                 default = field.default_factory()
-            yield Setting(key, kind, default, field.metadata["about"])
+            yield Setting(key, kind, default, replace(about, part=about.part or part))

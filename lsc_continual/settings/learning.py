@@ -24,45 +24,40 @@ class StrategySettings:
 class SystemSettings:
     """The vector system that targets come from."""
 
-    name: str = setting("v21", "The vector system.", names="system", part=Part.TARGETS)
-    dim: int = setting(384, "Dimensions of the embeddings.", least=1, part=Part.TARGETS)
+    name: str = setting("v21", "The vector system.", names="system")
+    dim: int = setting(384, "Dimensions of the embeddings.", least=1)
 
 
 @dataclass(frozen=True)
 class AllocationSettings:
     """The rule for fresh targets."""
 
-    name: str = setting(
-        "affine", "How an arriving class gets its target.", names="allocation", part=Part.TARGETS
-    )
+    name: str = setting("affine", "How an arriving class gets its target.", names="allocation")
 
 
 @dataclass(frozen=True)
 class LossSettings:
     """What pulls embeddings onto targets."""
 
-    name: str = setting("softmax", "The loss.", names="loss", part=Part.TARGETS)
+    name: str = setting("softmax", "The loss.", names="loss")
     scale: float | None = setting(
         None,
         "The head's scale (inverse temperature); by default 16, or 4 ln(classes) if more.",
         least=1e-6,
         most=600,
-        part=Part.TARGETS,
     )
     unknown_prior: float | None = setting(
         None,
         "Weight ω of the targets that no class owns; by default 25 divided by their number.",
         least=0,
         most=1,
-        part=Part.TARGETS,
     )
-    normalize: bool = setting(True, "Whether directions alone are compared.", part=Part.TARGETS)
+    normalize: bool = setting(True, "Whether directions alone are compared.")
     collapse: str | None = setting(
         None,
         "Growing penalty on raw embeddings (Latent Point Collapse), for loss.normalize=false or "
         "loss=euclidean; by default none.",
         names="collapse penalty",
-        part=Part.TARGETS,
     )
 
 
@@ -117,25 +112,19 @@ class AnalyticSettings:
     """Ridge regression on a frozen encoder (strategy=lsc-analytic)."""
 
     features: int = setting(
-        2000,
-        "Number of random features of those of the encoder.",
-        least=1,
-        most=50_000,
-        part=Part.RIDGE,
+        2000, "Number of random features of those of the encoder.", least=1, most=50_000
     )
     penalty: float | None = setting(
         None,
         "Penalty of the regression; by default chosen by cross-validation.",
         least=1e-9,
         most=1e9,
-        part=Part.RIDGE,
     )
     base_epochs: int | None = setting(
         None,
         "Epochs that train the encoder on the first classes; by default train.epochs, or 0 where "
         "encoder.weights are given.",
         least=0,
-        part=Part.RIDGE,
     )
 
 

@@ -33,11 +33,8 @@ class CheckpointSettings:
         "Time between two checkpoints; there is one after each experience anyway.",
         least=0,
         changeable=True,
-        part=Part.CHECKPOINTS,
     )
-    keep: int = setting(
-        2, "How many of the latest are kept.", least=1, changeable=True, part=Part.CHECKPOINTS
-    )
+    keep: int = setting(2, "How many of the latest are kept.", least=1, changeable=True)
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,15 @@ class Settings:
     scenario: ScenarioSettings = group(ScenarioSettings)
     data: DataSettings = group(DataSettings)
     strategy: StrategySettings = group(StrategySettings)
-    system: SystemSettings = group(SystemSettings)
-    allocation: AllocationSettings = group(AllocationSettings)
-    loss: LossSettings = group(LossSettings)
+    system: SystemSettings = group(SystemSettings, Part.TARGETS)
+    allocation: AllocationSettings = group(AllocationSettings, Part.TARGETS)
+    loss: LossSettings = group(LossSettings, Part.TARGETS)
     encoder: EncoderSettings = group(EncoderSettings)
     augment: AugmentSettings = group(AugmentSettings)
     replay: ReplaySettings = group(ReplaySettings)
     novelty: NoveltySettings = group(NoveltySettings)
-    metrics: MetricsSettings = group(MetricsSettings)
-    analytic: AnalyticSettings = group(AnalyticSettings)
+    metrics: MetricsSettings = group(MetricsSettings, Part.TARGETS)
+    analytic: AnalyticSettings = group(AnalyticSettings, Part.RIDGE)
     train: TrainSettings = group(TrainSettings)
-    checkpoint: CheckpointSettings = group(CheckpointSettings)
+    checkpoint: CheckpointSettings = group(CheckpointSettings, Part.CHECKPOINTS)
     run: RunSettings = group(RunSettings)

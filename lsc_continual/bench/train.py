@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from lsc_continual.bench.noise import make_queries
+from lsc_continual.bench.plots import draw_lines
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns
 from lsc_continual.encoders import make_encoder
@@ -81,6 +84,19 @@ def rows(
             settings.say(f"train: {name}, {classes:,} classes")
             for row in _measure(settings, encoder, images, classes):
                 yield {"encoder": name} | row
+
+
+def draw(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
+    """How much longer the other ways take than ours."""
+    return draw_lines(
+        [row for row in rows if row["prediction"] != OURS],
+        title=title,
+        x="classes",
+        y=["time/ours"],
+        line="prediction",
+        panel="encoder",
+        mark=(REPORTED, f"{REPORTED}×, reported in arXiv 2604.00779"),
+    )
 
 
 @torch.inference_mode()

@@ -116,10 +116,10 @@ def test_mistakes_are_refused_before_anything_is_measured(monkeypatch, arguments
 
 
 def test_default_numbers_of_classes_end_with_the_system():
-    from lsc_continual.bench.settings import Request, resolve
+    from lsc_continual.bench.settings import resolve
 
     def counts(fewest: int = 10_000, **options) -> list[int]:
-        return resolve(Request(device="cpu", **options), print).class_counts(fewest)
+        return resolve(print, device="cpu", **options).class_counts(fewest)
 
     assert counts() == [10_000, 100_000, 1_000_000, 10_000_000, 28_090_752]
     assert counts(quick=True) == [10_000, 100_000, 1_000_000]

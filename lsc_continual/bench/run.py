@@ -16,7 +16,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from lsc_continual.bench import decode, loss, nearest, train
-from lsc_continual.bench.files import check_writable, make_folder, write_json
+from lsc_continual.bench.files import check_writable, write_json
 from lsc_continual.bench.plots import draw_bars, draw_lines, save
 from lsc_continual.bench.settings import Settings, resolve
 from lsc_continual.bench.tables import show
@@ -113,9 +113,9 @@ def bench(
 
         settings = resolve(say, **options)
         if json_file is not None:
-            check_writable(json_file)
+            check_writable("--json", json_file)
         if plots is not None:
-            make_folder(plots)
+            check_writable("--plots", plots, folder=True)
         torch.set_num_threads(settings.threads)
         threadpool_limits(settings.threads)
         environment = describe_environment(settings.device)

@@ -42,7 +42,7 @@ def vit_s16() -> nn.Module:
     return model
 
 
-_ENCODERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+ENCODERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "resnet-small, 32×32": (partial(make_encoder, "resnet-small", (3, 32, 32)), (3, 32, 32)),
     "ResNet-50, 224×224": (partial(make_encoder, "resnet50", (3, 224, 224)), (3, 224, 224)),
     "ViT-S/16, 224×224": (vit_s16, (3, 224, 224)),
@@ -73,8 +73,8 @@ def rows(
         encoders: names of those to measure; by default all.
     """
     batch = _BATCH_QUICK if settings.quick else _BATCH[settings.device.type]
-    for name in _ENCODERS if encoders is None else encoders:
-        build, shape = _ENCODERS[name]
+    for name in ENCODERS if encoders is None else encoders:
+        build, shape = ENCODERS[name]
         torch.manual_seed(0)
         body = build()
         projection = nn.Linear(int(body.num_features), settings.system.dim)  # type: ignore[arg-type]

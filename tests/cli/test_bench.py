@@ -24,7 +24,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(loss, "peak_of_process", lambda *_: 2**20)
     monkeypatch.setattr(nearest, "INDEXES", (indexes.TorchExhaustive,))
     small = partial(make_encoder, "resnet-small", (3, 8, 8), options={"width": 4})
-    monkeypatch.setattr(train, "_ENCODERS", {"small": (small, (3, 8, 8))})
+    monkeypatch.setattr(train, "ENCODERS", {"small": (small, (3, 8, 8))})
 
 
 def lsc_cl(*arguments: object):

@@ -38,19 +38,25 @@ class Views:
 
     Of S sources, class c is number c mod S in view c div S. View 0 is the source as it is. Further
     views turn it by any angle, zoom and mirror it, by terms of a Kronecker sequence, so that they
-    lie apart from each other however many there are. Each image of a class differs by a small turn,
-    shift and zoom, hashed from the class and the image's number.
+    lie apart from each other however many there are. Image 0 of a class is the view; the others
+    differ from it by small changes, hashed from the class and the image's number.
 
     Args:
         sources: FloatTensor[S, channels, height, width].
         side: of the square images that are made; by default the sources' height.
+        jitter: the largest of the small changes.
     """
 
     view = RandomGeometry(rotate=180, zoom=0.3, flip=True)
-    jitter = RandomGeometry(rotate=5, translate=0.05, zoom=0.05)
 
-    def __init__(self, sources: Tensor, side: int | None = None) -> None:
+    def __init__(
+        self,
+        sources: Tensor,
+        side: int | None = None,
+        jitter: RandomGeometry = RandomGeometry(rotate=5, translate=0.05, zoom=0.05),
+    ) -> None:
         self.sources = sources
+        self.jitter = jitter
         self.side = side or sources.shape[-1]
 
     @property
@@ -59,7 +65,9 @@ class Views:
 
     def __call__(self, labels: Tensor, numbers: Tensor | int) -> Tensor:
         views = self.view.maps(_spread(labels // len(self.sources)))
-        small = self.jitter.maps(_hashed(labels, numbers))
+        draws = _hashed(labels, numbers)
+        unchanged = torch.as_tensor(numbers, device=labels.device).expand_as(labels) == 0
+        small = self.jitter.maps(draws.masked_fill(unchanged[:, None], 0.5))
         # From the output through the small map, then through the view: both are [batch, 2, 3].
         turned = views[:, :, :2] @ small
         maps = torch.cat([turned[:, :, :2], turned[:, :, 2:] + views[:, :, 2:]], -1)

@@ -26,6 +26,13 @@ _MODULES = (
     "claims.hypercube_classes",
     "claims.class_encoding",
     "claims.neural_collapse",
+    "comparisons.analytic",
+    "comparisons.defaults",
+    "comparisons.distributed",
+    "comparisons.novelty",
+    "comparisons.parameters",
+    "comparisons.streaming",
+    "comparisons.training",
 )
 """Claims in the order of their page, which is that of the papers."""
 PAPERS = "docs/papers.md"

@@ -272,8 +272,8 @@ A network ends in an embedding of 384 coordinates, and each class owns a vector 
 system there. It is trained with 10, 1,000, 10,000 and 1,281,167 classes. Every image of the first
 set is its own class, as in the paper's largest experiment: an image of Fashion-MNIST in one of 22
 views, turned, zoomed and mirrored, made when it is asked for (`experiments/endless.py`). It is
-always trained on as it is; the test turns, shifts and zooms it a little. The second set has pairs
-of characters of Omniglot, each in one of four orientations on a channel of its own; people whose
+always trained on as it is; the test shifts it by up to a pixel. The second set has pairs of
+characters of Omniglot, each in one of four orientations on a channel of its own; people whose
 writing was not trained on wrote the test images.
 
 Accuracies are those of the nearest owned vector among all classes, over a sample of 500 of the

@@ -8,6 +8,7 @@ from experiments.claims.target_networks import Sizes, Training
 from experiments.data import load
 from experiments.endless import Pairs, Shuffled, Views
 from experiments.settings import Settings, option
+from lsc_continual.inputs.geometry import RandomGeometry
 
 ROOTS, LARGE, PERTURBED = "A_n, shuffled", "V21", "A_n, perturbed"
 NETWORKS = "CNN", "ViT"
@@ -48,7 +49,8 @@ class Options(Sizes):
 def every_image(settings: Settings, options: Options) -> list[Training]:
     """Every image its own class: all losses, targets and networks."""
     images = load("split-fashion-mnist", settings).train.images
-    data = Shuffled(Views(images), options.most)
+    shift = RandomGeometry(translate=1 / images.shape[-1])  # by up to a pixel
+    data = Shuffled(Views(images, jitter=shift), options.most)
     epochs = dict(zip(options.numbers, options.epochs))
 
     def training(

@@ -1,38 +1,33 @@
 """How the defaults were chosen: one factor at a time around them.
 
-    python benchmarks/defaults.py --root DATA --json defaults.json
-
-Trains `split-fashion-mnist` with 500 images a class, 3 epochs an experience and 200 stored
-images, for each variant and seed, through the same code as `lsc-cl run`. Prints last and average
-incremental accuracy, forgetting, and novelty AUROC (score "mass", mean over experiences), as
-mean ± standard deviation over seeds. Finished rows are kept in the JSON file and not run again.
+`split-fashion-mnist` with 500 images a class, 3 epochs an experience and 200 stored images is
+trained for each variant and seed, through the same code as `lsc-cl run`. Reported are last and
+average incremental accuracy, forgetting, and novelty AUROC (score "mass", mean over experiences),
+as mean ± standard deviation over seeds.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 
-from rich.console import Console
-from rich.table import Table
+from experiments.finished import HELP, Finished
+from experiments.outcome import Outcome, Row, Table
+from experiments.registry import Experiment
+from experiments.running import FIGURES, run_and_read
+from experiments.settings import Settings, option
 
-from lsc_continual.config import resolve
-from lsc_continual.runs.run import run
-
-CENTRE = [
-    "scenario=split-fashion-mnist",
-    "data.download=false",
+_CENTRE = (
     "data.train_per_class=500",
     "train.epochs=3",
     "train.batch_size=32",
     "replay.size=200",
     "augment.flip=false",
     "novelty.holdout=0",
-]
-VARIANTS = {
+)
+VARIANTS: dict[str, list[str]] = {
     "defaults": [],
     "dim 4 (minimum)": ["system.dim=4"],
     "dim 16": ["system.dim=16"],
@@ -66,47 +61,47 @@ VARIANTS = {
 }
 
 
-def measure(overrides: list[str]) -> dict[str, float]:
-    """The figures of one run."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = resolve([*CENTRE, *overrides, f"run.dir={folder}/run"])
-        metrics = json.loads((run(config, Console(quiet=True)) / "metrics.json").read_text())
-    auroc = [e["novelty"]["mass"]["auroc"] for e in metrics["experiences"][:-1]]
-    return {**metrics["final"], "auroc": statistics.mean(auroc)}
+@dataclass(frozen=True)
+class Options:
+    """Which variants; `size` is of all runs."""
+
+    variants: tuple[str, ...] = option(tuple(VARIANTS), help="which", choices=tuple(VARIANTS))
+    keep: Path | None = option(None, help=HELP)
+    size: tuple[str, ...] = option(_CENTRE)
 
 
-def show(figures: dict[str, list[dict[str, float]]]) -> None:
-    columns = ("last_accuracy", "average_incremental_accuracy", "forgetting", "auroc")
-    table = Table("", *(column.replace("_", " ") for column in columns), "seeds")
-    for name, runs in figures.items():
-        cells = []
-        for column in columns:
-            values = [100 * run[column] for run in runs]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            cells.append(f"{statistics.mean(values):.1f} ± {spread:.1f}")
-        table.add_row(name, *cells, str(len(runs)))
-    Console().print(table)
+def measure(settings: Settings, options: Options) -> Outcome:
+    """Each variant with each seed."""
+    finished = Finished(options.keep)
+    rows: list[Row] = []
+    for variant in options.variants:
+        names = [f"{variant}, seed {seed}" for seed in range(settings.seeds)]
+        for seed, name in enumerate(names):
+            if name not in finished:
+                settings.say(name)
+                finished[name] = _figures([*options.size, *VARIANTS[variant]], settings, seed)
+        runs = [finished[name] for name in names]
+        cells = {f"{key.replace('_', ' ')}, %": _spread([r[key] for r in runs]) for key in runs[0]}
+        rows.append({"variant": variant} | cells)
+    return Outcome([], [Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", default="data", help="data.root, with Fashion-MNIST in it")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--json", type=Path, help="read finished rows from, and write all to")
-    arguments = parser.parse_args()
-    figures: dict[str, list[dict[str, float]]] = {}
-    if arguments.json and arguments.json.exists():
-        figures = json.loads(arguments.json.read_text())
-    for name in arguments.variants:
-        runs = figures.setdefault(name, [])
-        for seed in range(len(runs), arguments.seeds):
-            overrides = [*VARIANTS[name], f"seed={seed}", f"data.root={arguments.root}"]
-            runs.append(measure(overrides))
-            if arguments.json:
-                arguments.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False))
-    show(figures)
+def _figures(overrides: Sequence[str], settings: Settings, seed: int) -> dict[str, float]:
+    metrics = run_and_read("split-fashion-mnist", overrides, settings, seed)
+    auroc = [each["novelty"]["mass"]["auroc"] for each in metrics["experiences"][:-1]]
+    return {key: metrics["final"][key] for key in FIGURES} | {"novelty AUROC": mean(auroc)}
 
 
-if __name__ == "__main__":
-    main()
+def _spread(values: Sequence[float]) -> str:
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
+
+
+EXPERIMENT = Experiment(
+    name="defaults",
+    title="What each default is worth",
+    about=__doc__,
+    page="docs/defaults.md",
+    measure=measure,
+    options=Options,
+)

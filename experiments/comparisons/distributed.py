@@ -1,6 +1,6 @@
 """What several processes send each other at every step, as classes grow.
 
-    torchrun --nproc-per-node=2 benchmarks/distributed.py    # a table; --json FILE writes it too
+    torchrun --nproc-per-node=2 -m experiments distributed
 
 Gradients are counted in bytes as DistributedDataParallel hands them over, for this package's
 classifier and for the same encoder with a linear head.
@@ -8,56 +8,61 @@ classifier and for the same encoder with a linear head.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from experiments.outcome import Outcome, Row, Table
+from experiments.registry import Experiment
+from experiments.settings import Settings, option
 from lsc_continual import (
     StructuredSoftmaxLoss,
     TargetClassifier,
-    distributed,
+    TargetHead,
     make_encoder,
     make_system,
 )
-from lsc_continual.network.heads import TargetHead
+from lsc_continual.machine import distributed
 from lsc_continual.strategies.parallel import replicate
 
-SHAPE, BATCH = (3, 32, 32), 16
+_SHAPE, _BATCH = (3, 32, 32), 16
 
 
-def gradient_bytes(
-    replica: DistributedDataParallel, loss: Callable[[Any, Tensor], Tensor], classes: int
-) -> int:
-    """Bytes that one training step hands to the other processes."""
-    sent: list[int] = []
+@dataclass(frozen=True)
+class Options:
+    """Under which encoder, and how many classes."""
 
-    def counting(state, bucket):  # torch compares annotations, and does not know their text
-        sent.append(bucket.buffer().nbytes)
-        return allreduce_hook(None, bucket)
-
-    replica.register_comm_hook(None, counting)
-    labels = torch.randint(classes, (BATCH,))
-    loss(replica(torch.rand(BATCH, *SHAPE)), labels).backward()
-    return sum(sent)
+    encoder: str = option("resnet-small", help="name of the encoder")
+    classes: tuple[int, ...] = option((10, 1_000, 100_000), help="how many")
 
 
-def measure(classes: int, encoder: str) -> dict[str, int]:
+def measure(settings: Settings, options: Options) -> Outcome:
+    """A row for each number of classes; alone, a process sends itself what it would send others."""
+    distributed.start()
+    if not dist.is_initialized():
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        rows = [_row(classes, options.encoder) for classes in options.classes]
+        title = f"gradients a step, {options.encoder}, {distributed.world_size()} processes"
+    finally:
+        distributed.stop()
+    return Outcome([], [Table(title, rows)])
+
+
+def _row(classes: int, encoder: str) -> Row:
     torch.manual_seed(0)
     head = TargetHead(make_system("v21", dim=384), unknown_prior=1.0)
     head.add_classes(range(classes))
-    ours = replicate(TargetClassifier(make_encoder(encoder, SHAPE), head), torch.device("cpu"))
-    body = make_encoder(encoder, SHAPE)
-    linear = nn.Sequential(body, nn.Linear(body.num_features, classes))
+    ours = replicate(TargetClassifier(make_encoder(encoder, _SHAPE), head), torch.device("cpu"))
+    body = make_encoder(encoder, _SHAPE)
+    linear = nn.Sequential(body, nn.Linear(int(body.num_features), classes))  # type: ignore[arg-type]
     theirs = replicate(linear, torch.device("cpu"))
     return {
         "classes": classes,
@@ -66,26 +71,27 @@ def measure(classes: int, encoder: str) -> dict[str, int]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--encoder", default="resnet-small")
-    parser.add_argument("--classes", type=int, nargs="+", default=[10, 1_000, 100_000])
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
-    distributed.start()
-    rows = [measure(classes, arguments.encoder) for classes in arguments.classes]
-    if distributed.rank() == 0:
-        title = f"gradients a step, {arguments.encoder}, {distributed.world_size()} processes"
-        table = Table(title=title, title_justify="left")
-        for column in rows[0]:
-            table.add_column(column, justify="right")
-        for row in rows:
-            table.add_row(*(f"{value:,}" for value in row.values()))
-        Console().print(table)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    distributed.stop()
+def gradient_bytes(
+    replica: DistributedDataParallel, loss: Callable[[Any, Tensor], Tensor], classes: int
+) -> int:
+    """Bytes that one training step hands to the other processes."""
+    sent: list[int] = []
+
+    def counting(state, bucket):  # type: ignore[no-untyped-def]  # torch compares annotations, and
+        sent.append(bucket.buffer().nbytes)  # does not know their text
+        return allreduce_hook(None, bucket)  # type: ignore[arg-type]
+
+    replica.register_comm_hook(None, counting)
+    labels = torch.randint(classes, (_BATCH,))
+    loss(replica(torch.rand(_BATCH, *_SHAPE)), labels).backward()
+    return sum(sent)
 
 
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    name="distributed",
+    title="What processes send each other, as classes grow",
+    about=__doc__,
+    page="docs/training.md",
+    measure=measure,
+    options=Options,
+)

@@ -1,60 +1,43 @@
 """Novelty detection: this package against other people's scores on networks with a linear head.
 
-    python benchmarks/novelty.py --root DATA --json novelty.json
-    python benchmarks/novelty.py --root DATA --rows fashion-mnist --modes static --seeds 1
-
-`lsc` is trained as `lsc-cl run` does it. Its twin `ce` has the same encoder, epochs, batches,
-random changes, optimizer and number of stored images, but a linear head and cross-entropy, trained
-by Avalanche's Naive with its ReplayPlugin; its scores come from the library pytorch-ood. `static`:
-trained once, on half of the classes (Omniglot: 400 of 1,623; MNIST: all). `incremental`: the first
-five experiences of 2 (Omniglot: 80, CIFAR-100: 10) classes; figures are means over them. Near
-unknowns are classes still to come, far ones other data sets.
-
-DATA is what `data.root` of the scenarios is, and holds kmnist_test.npz (x_test). A data set that
-lies in an .npz file of the scenario `arrays` instead: --arrays omniglot=FILE cifar-100=FILE.
-Finished cases are read from the JSON file and not run again.
+`lsc` and `replay` are trained as `lsc-cl compare` does it: with the same encoder, epochs, batches,
+random changes, optimizer and number of stored images. `replay` has a linear head and cross-entropy;
+its scores come from the library pytorch-ood. `static`: trained once, on half of the classes
+(Omniglot: 400 of 1,623; MNIST: all). `incremental`: the first five experiences of 2 (Omniglot: 80,
+CIFAR-100: 10) classes; figures are means over them. Near unknowns are classes still to come, far
+ones other data sets. The folder of the data holds kmnist_test.npz (x_test), too.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
-import statistics
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import product
+from dataclasses import dataclass, replace
+from itertools import islice, product
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import torch
-from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
-from avalanche.training.supervised import Naive
-from rich.console import Console
-from rich.table import Table
-from torch import nn
 
-from lsc_continual.config import resolve
-from lsc_continual.encoders import make_encoder
-from lsc_continual.machine.environment import describe_environment
+from experiments.finished import HELP, Finished
+from experiments.outcome import Outcome, Row, Table
+from experiments.registry import Experiment
+from experiments.running import experience_by_experience
+from experiments.settings import Settings, option
 from lsc_continual.novelty import NoveltyDetector
-from lsc_continual.runs.build import make_augmentation, make_optimizer
-from lsc_continual.runs.stream import load_others
-from lsc_continual.runs.trial import Trial, prepare
-from lsc_continual.strategies import BatchAugmentation, CosineDecay, OpenWorldEvaluation
 from lsc_continual.strategies.calibration import embeddings
 from lsc_continual.strategies.evaluation import OpenWorldResult
-from lsc_continual.strategies.peers.ood_scores import BaselineScores
 
-COMMON = ["train.batch_size=64", "train.device=cpu"]
-EXPERIENCES = 5  # of the incremental mode
+_EXPERIENCES = 5  # of the incremental mode
 
 
-class Row(NamedTuple):
-    """A data set, how it is learned, and what is far from it."""
+class DataSet(NamedTuple):
+    """A scenario, how it is learned, and what is far from it."""
 
     scenario: str
     settings: str
@@ -63,128 +46,121 @@ class Row(NamedTuple):
     increment: int
     """Classes an experience of the incremental mode."""
     far: list[str]
+    of_lsc: tuple[str, ...] = ()
+    """Settings that a linear head has no use for."""
 
 
+_PERCEPTRON = "encoder=mlp train.epochs=3 train.lr=0.002 replay.size=500"
 _RESNET = "encoder=resnet-small encoder.options.width=8 "
-ROWS = {
-    "fashion-mnist": Row(
-        "split-fashion-mnist",
-        "encoder=mlp train.epochs=3 train.lr=0.002 replay.size=500",
-        5,
-        2,
-        ["split-mnist", "kmnist_test.npz"],
-    ),
-    "mnist": Row(
-        "split-mnist",
-        "encoder=mlp train.epochs=3 train.lr=0.002 replay.size=500",
-        0,
-        2,
-        ["kmnist_test.npz", "split-fashion-mnist"],
-    ),
-    "omniglot": Row(
+_KMNIST = "kmnist_test.npz"
+DATA = {
+    "fashion-mnist": DataSet("split-fashion-mnist", _PERCEPTRON, 5, 2, ["split-mnist", _KMNIST]),
+    "mnist": DataSet("split-mnist", _PERCEPTRON, 0, 2, [_KMNIST, "split-fashion-mnist"]),
+    "omniglot": DataSet(
         "split-omniglot",
-        _RESNET + "train.epochs=15 train.lr=0.005 loss.scale=32 replay.size=800 "
-        "augment.rotate=10 augment.translate=0.1 augment.zoom=0.1 data.mean=[0.081] "
-        "data.std=[0.237]",
+        _RESNET + "train.epochs=15 train.lr=0.005 replay.size=800",
         400,
         80,
-        ["split-mnist", "kmnist_test.npz"],
+        ["split-mnist", _KMNIST],
+        of_lsc=("loss.scale=32",),
     ),
-    "cifar-100": Row(
+    "cifar-100": DataSet(
         "split-cifar100",
         _RESNET + "data.train_per_class=250 novelty.holdout=0.2 train.epochs=6 train.lr=0.002 "
-        "replay.size=500 augment.flip=true augment.translate=0.125 "
-        "data.mean=[0.5071,0.4865,0.4409] data.std=[0.2673,0.2564,0.2762]",
+        "replay.size=500",
         50,
         10,
         ["split-fashion-mnist", "split-mnist"],
     ),
 }
-TWINS, MODES = ("lsc", "ce"), ("static", "incremental")
+STRATEGIES, MODES = ("lsc", "replay"), ("static", "incremental")
+_WAYS = {
+    "known": "held-out, stored (ours), %",
+    "replay buffer": "replay buffer, %",
+    "latest held-out": "latest held-out, %",
+}
+"""Of calibration: what flags known test inputs, and the column for it."""
 
 
-class Case(NamedTuple):
-    """One training."""
+@dataclass(frozen=True)
+class Options:
+    """What is trained, and how."""
 
-    row: str
+    rows: tuple[str, ...] = option(tuple(DATA), help="data sets", choices=tuple(DATA))
+    modes: tuple[str, ...] = option(MODES, help="which", choices=MODES)
+    jobs: int = option(os.cpu_count() or 1, help="trainings at a time")
+    keep: Path | None = option(None, help=HELP)
+    size: tuple[str, ...] = option(("train.batch_size=64",))  # settings of all trainings
+
+
+class Training(NamedTuple):
+    """One network on one stream."""
+
+    data: str
     mode: str
     seed: int
-    twin: str
+    strategy: str
+
+    def overrides(self) -> list[str]:
+        data = DATA[self.data]
+        split = [f"scenario.increment={data.increment}"]
+        if self.mode == "static":
+            base = [f"scenario.base_classes={data.base}", "scenario.experiences=2"]
+            split = base if data.base else ["scenario.experiences=1"]
+        own = data.of_lsc if self.strategy == "lsc" else ()
+        return [f"strategy={self.strategy}", *data.settings.split(), *split, *own]
 
 
-def settings(case: Case, root: Path, arrays: Mapping[str, Path]) -> list[str]:
-    row = ROWS[case.row]
-    of_data = [f"scenario={row.scenario}", f"data.root={root}"]
-    if case.row in arrays:
-        of_data = ["scenario=arrays", f"data.root={arrays[case.row]}"]
-    split = [f"scenario.increment={row.increment}"]
-    if case.mode == "static":
-        base = [f"scenario.base_classes={row.base}", "scenario.experiences=2"]
-        split = base if row.base else ["scenario.experiences=1"]
-    return [*of_data, *COMMON, *row.settings.split(), *split, f"seed={case.seed}"]
-
-
-def far_images(row: Row, root: Path, shape: tuple[int, int, int]) -> dict[str, Any]:
-    config = resolve(["scenario=arrays", f"data.root={root}"])
-    config.novelty.others = [str(root / n) if n.endswith(".npz") else n for n in row.far]
-    others = load_others(config, shape)
-    return {
-        name.removeprefix("split-").removesuffix("_test"): part for name, part in others.items()
+def measure(settings: Settings, options: Options) -> Outcome:
+    """All trainings, several at a time; those finished before are not repeated."""
+    finished = Finished(options.keep)
+    wanted = {
+        " ".join(map(str, each)): Training(*each)
+        for each in product(options.rows, options.modes, range(settings.seeds), STRATEGIES)
     }
+    todo = {name: training for name, training in wanted.items() if name not in finished}
+    for name, figures in _carried_out(todo, settings, options):
+        settings.say(name)
+        finished[name] = figures
+    cases = [(training, finished[name]) for name, training in wanted.items()]
+    return Outcome([], [*_scores(cases), _alarms(cases)])
 
 
-def measure(case: Case, root: Path, arrays: Mapping[str, Path]) -> dict[str, Any]:
-    """Train one network and look at it after every experience."""
+def _carried_out(
+    trainings: dict[str, Training], settings: Settings, options: Options
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Figures by the names of trainings, in the order in which they are ready."""
+    if options.jobs == 1:
+        yield from ((name, train(one, settings, options)) for name, one in trainings.items())
+        return
+    portable = replace(settings, say=print)
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        running = {
+            pool.submit(train, one, portable, options): name for name, one in trainings.items()
+        }
+        yield from ((running[future], future.result()) for future in as_completed(running))
+
+
+def train(training: Training, settings: Settings, options: Options) -> dict[str, Any]:
+    """Train one network, and look at it after every experience."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    trial = prepare(resolve(settings(case, root, arrays)), Console(quiet=True))
-    others = far_images(ROWS[case.row], root, trial.stream.input_shape)
-    if case.twin == "lsc":
-        strategy, evaluation = trial.strategy, trial.evaluation
-        evaluation.others = others
-    else:
-        strategy, evaluation = linear_twin(trial, others)
-    results, alarms = [], []
-    benchmark = trial.stream.benchmark
-    experiences = 1 if case.mode == "static" else EXPERIENCES
-    for number, experience in enumerate(benchmark.train_stream[:experiences]):
-        strategy.train(experience)
-        strategy.eval(benchmark.test_stream)
-        results.append(evaluation.result(number))
-        if case.twin == "lsc":
-            alarms.append(false_alarms(trial, number) | results[-1].flagged)
-    return case._asdict() | {
+    data, results, alarms = DATA[training.data], [], []
+    overrides = [*training.overrides(), *options.size]
+    steps = experience_by_experience(data.scenario, overrides, settings, training.seed, data.far)
+    count = 1 if training.mode == "static" else _EXPERIENCES
+    for number, (trial, result) in enumerate(islice(steps, count)):
+        results.append(result)
+        if training.strategy == "lsc":
+            alarms.append(_false_alarms(trial, number) | result.flagged)
+    return {
         "accuracy": results[-1].accuracy_seen,
-        "unknown": averages(results),
+        "unknown": _averages(results),
         "flagged": alarms,
     }
 
 
-def linear_twin(trial: Trial, others: dict[str, Any]) -> tuple[Any, OpenWorldEvaluation]:
-    config, spec = trial.config, trial.spec
-    body = make_encoder(
-        spec.encoder, spec.input_shape, options=spec.encoder_options, mean=spec.mean, std=spec.std
-    )
-    head = nn.Linear(body.num_features, len(spec.class_names))
-    model = nn.Sequential(body, nn.Flatten(), head)
-    replay = ReplayPlugin(config.replay.size)
-    scores = BaselineScores(body, head, replay.storage_policy)
-    evaluation = OpenWorldEvaluation(scores, others)
-    changes = BatchAugmentation(make_augmentation(config, True))
-    strategy = Naive(
-        model=model,
-        optimizer=make_optimizer(config, model),
-        criterion=nn.CrossEntropyLoss(),
-        train_mb_size=config.train.batch_size,
-        train_epochs=config.train.epochs,
-        eval_mb_size=256,
-        plugins=[changes, replay, CosineDecay(), scores, evaluation],
-        evaluator=EvaluationPlugin(),
-    )
-    return strategy, evaluation
-
-
-def averages(results: Iterable[OpenWorldResult]) -> dict[str, dict[str, dict[str, float]]]:
+def _averages(results: Iterable[OpenWorldResult]) -> dict[str, dict[str, dict[str, float]]]:
     """Kind of unknown -> score -> metric, as means over the experiences."""
     lists: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for result in results:
@@ -194,18 +170,16 @@ def averages(results: Iterable[OpenWorldResult]) -> dict[str, dict[str, dict[str
                 for metric, value in metrics.items():
                     lists[kind][score][metric].append(value)
     return {
-        kind: {s: {m: statistics.mean(v) for m, v in ms.items()} for s, ms in scores.items()}
+        kind: {s: {m: mean(v) for m, v in ms.items()} for s, ms in scores.items()}
         for kind, scores in lists.items()
     }
 
 
-def false_alarms(trial: Trial, latest: int) -> dict[str, float]:
+def _false_alarms(trial: Any, latest: int) -> dict[str, float]:
     """At fpr = 0.05, share of the known test inputs that other ways of calibration flag."""
     strategy, detector, stream = trial.strategy, trial.detector, trial.stream
-    assert detector is not None
     stored = detector.reference
-    assert stored is not None
-    tests = [e.dataset for e in stream.benchmark.test_stream[: latest + 1]]
+    tests = [each.dataset for each in stream.benchmark.test_stream[: latest + 1]]
     known = torch.cat([embeddings(strategy, test) for test in tests])
     ways = {
         "replay buffer": (stored[1::2], stored[::2]),
@@ -219,102 +193,63 @@ def false_alarms(trial: Trial, latest: int) -> dict[str, float]:
     return flagged
 
 
-def table_of_scores(cases: list[dict[str, Any]]) -> Table:
-    """One line a score, one column a row of the benchmark; best AUROC in bold."""
+_Cases = Sequence[tuple[Training, dict[str, Any]]]
+
+
+def _scores(cases: _Cases) -> list[Table]:
+    """Means over all columns of a score, and a table whose rows are these."""
     values: Any = defaultdict(lambda: defaultdict(list))
-    for case in cases:
-        for kind, scores in case["unknown"].items():
-            if kind == "forgotten":
-                continue
-            column = (case["row"], case["mode"], "near" if kind == "near" else "far")
-            for score, metrics in scores.items():
-                values[case["twin"], score][column].append((metrics["auroc"], metrics["oscr"]))
+    for training, figures in cases:
+        for kind, scores in figures["unknown"].items():
+            if kind != "forgotten":
+                column = f"{training.data}, {training.mode}, {'near' if kind == 'near' else 'far'}"
+                for score, metrics in scores.items():
+                    pair = metrics["auroc"], metrics["oscr"]
+                    values[f"{training.strategy} {score}"][column].append(pair)
     columns = sorted({column for line in values.values() for column in line})
-    table = Table(title="AUROC in %, mean (far: over data sets too) ± sd; OSCR: mean over columns")
-    for header in ("network", "score", "AUROC", "OSCR", *("\n".join(c) for c in columns)):
-        table.add_column(header, justify="left" if header in ("network", "score") else "right")
-    lines = []
-    for (twin, score), line in values.items():
-        means = [tuple(map(statistics.mean, zip(*line[c], strict=True))) for c in columns]
-        cells = [spread([auroc for auroc, _ in line[c]]) for c in columns]
-        overall = [100 * statistics.mean(mean[i] for mean in means) for i in (0, 1)]
-        lines.append((twin, score, overall, cells))
-    best = [max(line[2][i] for line in lines) for i in (0, 1)]
-    for twin, score, overall, cells in sorted(lines, key=lambda line: (line[0], -line[2][0])):
-        means = [bold(f"{v:.1f}", v == top) for v, top in zip(overall, best, strict=True)]
-        table.add_row(twin, score, *means, *cells)
-    return table
+    means: list[Row] = []
+    for name, line in values.items():
+        pairs = [tuple(map(mean, zip(*some, strict=True))) for some in line.values()]
+        auroc, oscr = (100 * mean(part) for part in zip(*pairs, strict=True))
+        means.append({"network, score": name, "AUROC, %": auroc, "OSCR, %": oscr})
+    means.sort(key=lambda row: (row["network, score"].split()[0], -row["AUROC, %"]))
+    detail: list[Row] = []
+    for column in columns:
+        cells = {name: _spread([pair[0] for pair in line[column]]) for name, line in values.items()}
+        detail.append({"data, mode, unknown": column} | cells)
+    about = "AUROC, %, mean ± standard deviation (of far ones over data sets, too)"
+    return [Table("means over the rows of the table that follows", means), Table(about, detail)]
 
 
-def table_of_alarms(cases: list[dict[str, Any]]) -> Table:
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
+
+
+def _alarms(cases: _Cases) -> Table:
     """False alarms at fpr = 0.05 by the way of calibration, least and most over experiences."""
     values: Any = defaultdict(lambda: defaultdict(list))
-    for case in cases:
-        for number, flagged in enumerate(case["flagged"]):
-            for way in ("known", "replay buffer", "latest held-out"):
-                values[case["row"], case["mode"]][way, number].append(flagged[way])
-    table = Table(title="known test inputs flagged, %: mean over seeds, least – most experience")
-    headers = {"known": "held-out, stored (ours)"}
-    ways = ("known", "replay buffer", "latest held-out")
-    for header in ("row", "mode", *(headers.get(way, way) for way in ways)):
-        table.add_column(header)
-    for (row, mode), line in sorted(values.items()):
-        cells = []
-        for way in ways:
-            means = [100 * statistics.mean(v) for (name, _), v in line.items() if name == way]
-            cells.append(f"{min(means):.1f} – {max(means):.1f}")
-        table.add_row(row, mode, *cells)
-    return table
+    for training, figures in cases:
+        for number, flagged in enumerate(figures["flagged"]):
+            for way in _WAYS:
+                values[training.data, training.mode][way, number].append(flagged[way])
+    rows: list[Row] = []
+    for (data, mode), line in sorted(values.items()):
+        row: Row = {"data": data, "mode": mode}
+        for way, column in _WAYS.items():
+            means = [100 * mean(some) for (name, _), some in line.items() if name == way]
+            row[column] = f"{min(means):.1f} – {max(means):.1f}"
+        rows.append(row)
+    return Table("known test inputs flagged: mean over seeds, least – most experience", rows)
 
 
-def spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation:.1f}"
-
-
-def bold(text: str, condition: bool) -> str:
-    return f"[bold]{text}[/]" if condition else text
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", type=Path, default=Path("data"))
-    parser.add_argument("--arrays", nargs="+", default=[], metavar="ROW=FILE")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
-    parser.add_argument("--json", type=Path, help="read finished cases from, and write all to")
-    arguments = parser.parse_args()
-    arrays = {name: Path(path) for name, path in (a.split("=") for a in arguments.arrays)}
-    figures: dict[str, Any] = {
-        "environment": describe_environment(torch.device("cpu")),
-        "cases": [],
-    }
-    if arguments.json and arguments.json.exists():
-        figures = json.loads(arguments.json.read_text(encoding="utf-8"))
-    done = {tuple(case[name] for name in Case._fields) for case in figures["cases"]}
-    wanted = [
-        Case(row, mode, seed, twin)
-        for seed, mode, row, twin in product(
-            range(arguments.seeds), arguments.modes, arguments.rows, TWINS
-        )
-    ]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.jobs, context) as pool:
-        todo = [case for case in wanted if case not in done]
-        running = [pool.submit(measure, case, arguments.root, arrays) for case in todo]
-        for future in as_completed(running):
-            figures["cases"].append(future.result())
-            if arguments.json:
-                text = json.dumps(figures, indent=1) + "\n"
-                arguments.json.write_text(text, encoding="utf-8")
-    chosen = [case for case in figures["cases"] if case["row"] in arguments.rows]
-    chosen = [case for case in chosen if case["mode"] in arguments.modes]
-    console = Console(width=220)
-    console.print(table_of_scores(chosen))
-    console.print(table_of_alarms(chosen))
-
-
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    name="novelty",
+    title="Novelty scores beside other people's on a linear head",
+    about=__doc__,
+    page="docs/novelty.md",
+    measure=measure,
+    options=Options,
+)

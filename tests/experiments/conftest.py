@@ -20,6 +20,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Digits for the sets of ten classes, blots for characters and for coloured images."""
     folder = tmp_path_factory.mktemp("data")
     ten = _digits(folder / "digits.npz")
+    np.savez(folder / "kmnist_test.npz", x_test=np.load(ten)["x_test"][:, :, ::-1])
     return Settings(
         root=folder,
         arrays={

@@ -43,10 +43,45 @@ TINY: dict[str, dict[str, Any]] = {
     "point-collapse": _COLLAPSED,
     "robustness": _COLLAPSED,
     "hypercube-classes": {
-        "size": ("data.train_per_class=10", "encoder=mlp", "train.epochs=1", "replay.size=20")
+        "size": ("scenario.experiences=2", "encoder=mlp", "train.epochs=1", "replay.size=20")
     },
     "class-encoding": {"steps": 20, "images": 10, "epochs": 1},
     "neural-collapse": {"images": 10, "epochs": 2},
+    "analytic": {
+        "rows": ("fashion-mnist",),
+        "features": 30,
+        "dims": (16,),
+        "few": True,
+        "updates": 256,
+    },
+    "defaults": {
+        "variants": ("defaults", "cosine loss"),
+        "size": ("scenario.experiences=2", "train.epochs=1", "encoder=mlp", "novelty.holdout=0"),
+    },
+    "distributed": {"encoder": "mlp", "classes": (10, 100)},
+    "novelty": {
+        "rows": ("mnist",),
+        "modes": ("incremental",),
+        "jobs": 1,
+        "size": ("train.epochs=1", "replay.size=40", "novelty.holdout=0.8"),
+    },
+    "parameters": {"encoder": "mlp", "classes": 20, "strategies": ("lsc", "replay")},
+    "streaming": {
+        "images": 1,
+        "batch_size": 2,
+        "turns": 1,
+        "inputs": 20,
+        "scores": ("auto",),
+        "encoders": ("resnet-small, 28×28",),
+        "owned": (10, 100),
+    },
+    "training": {
+        "turns": 1,
+        "scale": 0.01,
+        "experiences": 2,
+        "networks": ("mlp, 64 units, n = 64",),
+        "owned": (100,),
+    },
 }
 """What is changed of the quick options."""
 

@@ -36,7 +36,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def _digits(path: Path) -> Path:
     bunch = load_digits()
     images = torch.as_tensor(bunch.images, dtype=torch.float32)[:, None] / 16
-    return _write(path, images[:400], bunch.target[:400], train=300)
+    return _write(path, images[:1000], bunch.target[:1000], train=800)
 
 
 def _blots(path: Path, classes: int, channels: int) -> Path:

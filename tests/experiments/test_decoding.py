@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lsc_continual import Targets, make_system
-from experiments.data import Data, Part
 from experiments.claims.decoding import answers
-from experiments.claims.occupancy import PAPERS_LOSS, averaged, in_words, series, systems, trained
-from experiments.outcome import Settings
+from experiments.claims.occupancy import (
+    PAPERS_LOSS,
+    Options,
+    averaged,
+    in_words,
+    series,
+    systems,
+    trained,
+)
+from experiments.data import Data, Part
+from lsc_continual import Targets, make_system
 
 
 @pytest.mark.parametrize(("system", "dim"), [("v11", 5), ("v21", 6), ("v22", 6)])
@@ -52,7 +59,7 @@ def test_a_network_places_images_in_every_system_of_its_group():
     draw = torch.Generator().manual_seed(0)
     part = Part(torch.rand(18, 1, 8, 8, generator=draw), torch.arange(6).repeat(3))
     group = [make_system("v11", 5), make_system("v21", 6)]
-    found = trained(Data(part, part), 4, group, PAPERS_LOSS, 0, Settings())
+    found = trained(Data(part, part), group, PAPERS_LOSS, 0, Options(classes=4))
     assert [placement.head.system for placement in found] == group
     for placement in found:
         sizes = [len(each.z) for each in (placement.train, placement.test, placement.unknown)]

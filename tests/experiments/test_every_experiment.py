@@ -16,6 +16,7 @@ from experiments.settings import Settings
 from lsc_continual.bench import train
 from lsc_continual.encoders import make_encoder
 
+_RUN = ("scenario.experiences=2", "data.train_per_class=10", "encoder=mlp", "train.epochs=1")
 _CHARACTERS = {"classes": 24, "epochs": 4}
 _PLACED = {"classes": 12, "width": 4, "epochs": 2}
 _COLLAPSED = {"epochs": 1, "units": 8, "wide": 16, "inputs": 2, "steps": 1}
@@ -42,9 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
     "scatterings": {"listed": 300, "dims": (6, 8), "batch": 64, "turns": 1},
     "point-collapse": _COLLAPSED,
     "robustness": _COLLAPSED,
-    "hypercube-classes": {
-        "size": ("scenario.experiences=2", "encoder=mlp", "train.epochs=1", "replay.size=20")
-    },
+    "hypercube-classes": {"size": (*_RUN, "replay.size=20")},
     "class-encoding": {"steps": 20, "images": 10, "epochs": 1},
     "neural-collapse": {"images": 10, "epochs": 2},
     "analytic": {
@@ -56,14 +55,14 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "defaults": {
         "variants": ("defaults", "cosine loss"),
-        "size": ("scenario.experiences=2", "train.epochs=1", "encoder=mlp", "novelty.holdout=0"),
+        "size": (*_RUN, "novelty.holdout=0"),
     },
     "distributed": {"encoder": "mlp", "classes": (10, 100)},
     "novelty": {
         "rows": ("mnist",),
         "modes": ("incremental",),
         "jobs": 1,
-        "size": ("train.epochs=1", "replay.size=40", "novelty.holdout=0.8"),
+        "size": ("train.epochs=1", "replay.size=40", "novelty.holdout=0.5"),
     },
     "parameters": {"encoder": "mlp", "classes": 20, "strategies": ("lsc", "replay")},
     "streaming": {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from lsc_continual import TargetHead, make_system
-from lsc_continual.novelty import available_scores, novelty_metrics
 from experiments.claims.new_classes import Curve, compare, unowned
 from experiments.claims.occupancy import PAPERS_LOSS, Embedded, Placement
+from lsc_continual import TargetHead, make_system
+from lsc_continual.novelty import available_scores, novelty_metrics
 
 
 def test_the_area_is_the_auroc_of_the_package():

@@ -7,23 +7,25 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from lsc_continual.errors import LSCError
-from lsc_continual.strategies import PointPenalty, Stage
-from experiments import claims, penalised_networks, robustness
-from experiments.data import Data, Part
-from experiments.outcome import Settings
+from experiments import registry
+from experiments.claims import penalised_networks, robustness
 from experiments.claims.penalised_networks import (
     Network,
+    Options,
     Spread,
     Variant,
     binarity,
     sign_patterns,
     variation,
 )
+from experiments.data import Data, Part
+from experiments.settings import Settings
+from lsc_continual.errors import LSCError
+from lsc_continual.strategies import PointPenalty, Stage
 
 
 def test_the_claims_of_the_paper_are_listed():
-    assert {"point-collapse", "robustness", "hypercube-classes"} <= claims.claims().keys()
+    assert {"point-collapse", "robustness", "hypercube-classes"} <= registry.claims().keys()
 
 
 def test_spread_is_the_trace_of_the_covariances():
@@ -68,16 +70,13 @@ def digits() -> Data:
 
 
 def test_the_penalty_collapses_a_small_network_and_leaves_its_answers(monkeypatch):
-    recipe = penalised_networks.Recipe(30, 50, lr=3e-3, decay=5e-4, cosine=False)
-    plan = penalised_networks.Plan(recipe, "mlp", {"width": 64}, pace=30.0)
-    monkeypatch.setattr(penalised_networks, "plan", lambda settings: plan)
+    options = Options(epochs=30, batch_size=50, lr=3e-3, pace=30.0, units=64)
     # γ up to 1e6 takes thousands of steps.
     monkeypatch.setattr(penalised_networks, "ICLR_2025", PointPenalty(1e-2, (Stage(1.05, 1, 1e2),)))
-    settings = Settings(say=lambda line: None)
     data = digits()
     rows = [
         penalised_networks.figures_of(
-            penalised_networks.trained(Variant(8, penalised=penalised), data, settings, 0).network,
+            penalised_networks.trained(Variant(8, penalised=penalised), data, options, 0).network,
             data,
         )
         for penalised in (True, False)
@@ -135,5 +134,5 @@ def test_attacks_find_the_distance_to_a_linear_boundary():
 
 def test_without_foolbox_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "foolbox", None)
-    with pytest.raises(LSCError, match=r"lsc_continual\[reproduce\]"):
-        robustness.measure(Settings())
+    with pytest.raises(LSCError, match=r"lsc_continual\[experiments\]"):
+        robustness.measure(Settings(), Options())

@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
-from lsc_continual.bench import train
-from lsc_continual.bench.settings import Request, resolve
-from lsc_continual.encoders import make_encoder
 from experiments.claims.prediction_time import side_by_side
+from lsc_continual.bench import train
+from lsc_continual.bench.settings import resolve
+from lsc_continual.encoders import make_encoder
 
 
 @pytest.fixture
@@ -17,8 +17,10 @@ def measured(monkeypatch):
     small = partial(make_encoder, "resnet-small", (3, 8, 8), options={"width": 4})
     entry = (small, (3, 8, 8))
     monkeypatch.setattr(train, "ENCODERS", {"small": entry, "another": entry})
-    request = Request(classes="50,100", dim=12, turns=1, quick=True, device="cpu")
-    return list(train.rows(resolve(request, lambda line: None), ["small"]))
+    settings = resolve(
+        lambda line: None, classes="50,100", dim=12, turns=1, quick=True, device="cpu"
+    )
+    return list(train.rows(settings, ["small"]))
 
 
 def test_only_the_encoders_asked_for_are_measured(measured):

@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lsc_continual import Targets, make_system
 from experiments.claims.scatterings import (
     exhaustive,
     extended,
@@ -17,6 +16,7 @@ from experiments.claims.scatterings import (
     neighbour_cosines,
     scattering,
 )
+from lsc_continual import Targets, make_system
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from experiments.claims.characters import Strided, faster, judged
+from experiments.claims.speed import Learner, Progress, learn
 from experiments.data import Data, Part
 from experiments.outcome import Verdict
-from experiments.claims.speed import Learner, Progress, learn
 from experiments.training import Recipe
 
 

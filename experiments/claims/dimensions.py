@@ -37,11 +37,7 @@ def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     sgd = {dim: learned(Learner("cosine", "v21", dim, _SGD_RATE, True)) for dim in (least, _WIDE)}
     usual = {dim: learned(Learner("cross-entropy", dim=dim)) for dim in (least, _WIDE)}
     rows: list[Row] = [_too_few(least - 2)]
-    for name, group in (
-        ("cosine", cosine),
-        ("cosine, SGD", sgd),
-        ("cross-entropy", usual),
-    ):
+    for name, group in (("cosine", cosine), ("cosine, SGD", sgd), ("cross-entropy", usual)):
         rows += [{"loss": name, "dim": dim} | columns(group[dim]) for dim in group]
     findings = [
         _fastest(cosine, least),

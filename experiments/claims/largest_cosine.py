@@ -40,11 +40,7 @@ def measure(settings: Settings, options: CharacterOptions) -> Outcome:
         for name in _SYSTEMS
     ]
     title = f"{learned.classes} characters, {_DIM} dimensions, cosine loss"
-    return Outcome(
-        _findings(progress),
-        [Table(title, rows)],
-        {"largest-cosine": _draw(progress)},
-    )
+    return Outcome(_findings(progress), [Table(title, rows)], {"largest-cosine": _draw(progress)})
 
 
 def _among_targets(name: str, classes: int) -> float:

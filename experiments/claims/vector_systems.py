@@ -149,12 +149,7 @@ def _synthetic(scale: Scale, views: Views, settings: Settings, options: Options)
 
 
 def _learn(
-    learner: Learner,
-    scale: Scale,
-    views: Views,
-    options: Options,
-    device: torch.device,
-    seed: int,
+    learner: Learner, scale: Scale, views: Views, options: Options, device: torch.device, seed: int
 ) -> Progress:
     draws = torch.Generator().manual_seed(seed)
     seen = torch.randperm(scale.classes, generator=draws)[: scale.seen].to(device)

@@ -54,10 +54,7 @@ DATA = {
         "split-fashion-mnist", 4, 2, _RESNET + "8 train.epochs=2 train.lr=0.002"
     ),
     "omniglot": DataSet(
-        "split-omniglot",
-        623,
-        200,
-        _RESNET + "8 train.epochs=8 train.lr=0.005 loss.scale=32",
+        "split-omniglot", 623, 200, _RESNET + "8 train.epochs=8 train.lr=0.005 loss.scale=32"
     ),
 }
 

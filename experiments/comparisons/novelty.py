@@ -153,11 +153,7 @@ def train(training: Training, settings: Settings, options: Options) -> dict[str,
         results.append(result)
         if training.strategy == "lsc":
             alarms.append(_false_alarms(trial, number) | result.flagged)
-    return {
-        "accuracy": results[-1].accuracy_seen,
-        "unknown": _averages(results),
-        "flagged": alarms,
-    }
+    return {"accuracy": results[-1].accuracy_seen, "unknown": _averages(results), "flagged": alarms}
 
 
 def _averages(results: Iterable[OpenWorldResult]) -> dict[str, dict[str, dict[str, float]]]:

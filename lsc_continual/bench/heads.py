@@ -61,7 +61,7 @@ class StructuredSoftmax(Head):
 
     def __init__(self, system: VectorSystem, classes: int, device: torch.device) -> None:
         super().__init__(system, classes, device)
-        from lsc_continual.network.heads import TargetHead  # brings Avalanche with it
+        from lsc_continual.network.heads import TargetHead
 
         self._head = TargetHead(system, unknown_prior=1.0)
         self._head.add_classes(range(classes))

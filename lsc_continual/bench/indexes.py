@@ -229,13 +229,7 @@ class UsearchHNSW(Index):
         return _doublings(8, min(classes, 4096))
 
 
-INDEXES: tuple[type[Index], ...] = (
-    TorchExhaustive,
-    FaissFlat,
-    FaissIVF,
-    FaissHNSW,
-    UsearchHNSW,
-)
+INDEXES: tuple[type[Index], ...] = (TorchExhaustive, FaissFlat, FaissIVF, FaissHNSW, UsearchHNSW)
 
 
 def _doublings(first: int, last: int) -> list[int]:

@@ -66,18 +66,28 @@ def peak_of_process(module: str, arguments: Sequence[object]) -> int | None:
     return int(done.stdout) if done.returncode == 0 else None
 
 
+def resident_bytes() -> int:
+    """Of this process, now."""
+    return _status("VmRSS")
+
+
+def peak_resident_bytes() -> int:
+    """The most that this process has had, since its start or since the latest `Peak` was made."""
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    status = Path("/proc/self/status").read_text("ascii", errors="replace")
+    found = re.search(rf"{field}:\s+(\d+)", status)
+    return 1024 * int(found[1]) if found else 0
+
+
 class Peak:
     """The largest resident memory since the start, beyond what there was then."""
 
     def __init__(self) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # forgets the largest so far
-        self._start = self._read("VmRSS")
+        self._start = resident_bytes()
 
     def bytes(self) -> int:
-        return max(0, self._read("VmHWM") - self._start)
-
-    @staticmethod
-    def _read(field: str) -> int:
-        status = Path("/proc/self/status").read_text("ascii", errors="replace")
-        found = re.search(rf"{field}:\s+(\d+)", status)
-        return 1024 * int(found[1]) if found else 0
+        return max(0, peak_resident_bytes() - self._start)

@@ -6,18 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # needs no display
-
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Rows = Sequence[dict[str, Any]]
 
 _PANEL = (4.2, 3.4)  # inches
+_LEGEND = 0.8  # inches below the panels
 _MARKERS = "osD^vP*X"
+
+
+def panels(
+    columns: int, rows: int = 1, *, height: float = 3.6, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure as wide as a page, and its panels with a grid, row by row.
+
+    Args:
+        height: of the figure, in inches.
+        sharey: whether all panels have the same vertical axis.
+    """
+    size = (2 * _PANEL[0], height)
+    return _grid(columns * rows, columns, size, sharey)
 
 
 def draw_lines(
@@ -41,10 +50,13 @@ def draw_lines(
     """
     found = [row[panel] for row in rows if panel is not None and row.get(panel) is not None]
     parts = list(dict.fromkeys(found)) or [None]
-    panels = [(key, part) for key in y for part in parts]
-    figure, axes = _panels(len(panels), title, share=len(y) == 1)
+    places = [(key, part) for key in y for part in parts]
+    columns = 3 if len(places) == 3 else min(len(places), 2)
+    size = (_PANEL[0] * columns, _PANEL[1] * -(-len(places) // columns) + _LEGEND)
+    figure, axes = _grid(len(places), columns, size, len(y) == 1)
+    figure.suptitle(title)
     names = list(dict.fromkeys(row[line] for row in rows))
-    for place, (key, part) in zip(axes, panels):
+    for place, (key, part) in zip(axes, places):
         for number, name in enumerate(names):
             points = [
                 (row[x], row[key])
@@ -60,7 +72,6 @@ def draw_lines(
             place.set_title(name, fontsize="medium")
         if mark is not None:
             place.axhline(mark[0], color="grey", linestyle="--", label=mark[1])
-        place.grid(alpha=0.3)
     return _with_legend(figure, axes)
 
 
@@ -71,7 +82,9 @@ def draw_bars(rows: Rows, *, title: str, label: Sequence[str], y: Sequence[str])
         label: keys whose values name a row.
         y: keys whose values are the bars.
     """
-    figure, axes = _panels(1, title, width=1.0 + 0.4 * len(rows))
+    size = (_PANEL[0] * (1.0 + 0.4 * len(rows)), _PANEL[1] + _LEGEND)
+    figure, axes = _grid(1, 1, size)
+    figure.suptitle(title)
     width = 0.8 / len(y)
     for number, key in enumerate(y):
         heights = [row.get(key) or 0 for row in rows]
@@ -80,27 +93,23 @@ def draw_bars(rows: Rows, *, title: str, label: Sequence[str], y: Sequence[str])
     names = ["\n".join(str(row[key]) for key in label) for row in rows]
     axes[0].set_xticks(range(len(rows)), names, fontsize="small")
     axes[0].set(yscale="log")
-    axes[0].grid(axis="y", alpha=0.3)
+    axes[0].grid(axis="x", visible=False)
     return _with_legend(figure, axes)
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure; the name's ending says in which format."""
-    figure.savefig(path)
-    plt.close(figure)
+    figure.savefig(path, metadata={"Date": None})  # the same figures give the same file
 
 
-def _panels(
-    count: int, title: str, width: float = 1.0, share: bool = False
+def _grid(
+    count: int, columns: int, size: tuple[float, float], sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    columns = 3 if count == 3 else min(count, 2)
+    figure = Figure(figsize=size, layout="constrained")
     lines = -(-count // columns)
-    size = (_PANEL[0] * columns * width, _PANEL[1] * lines + 0.8)
-    figure, grid = plt.subplots(
-        lines, columns, figsize=size, squeeze=False, sharey=share, layout="constrained"
-    )
-    figure.suptitle(title)
-    axes = list(grid.flat)
+    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).flat)
+    for place in axes[:count]:
+        place.grid(alpha=0.3)
     for unused in axes[count:]:
         unused.set_axis_off()
     return figure, axes[:count]

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from lsc_continual.bench import decode, loss, nearest, train
-from lsc_continual.bench.settings import Request, Settings, resolve
+from lsc_continual.bench.files import check_writable, write_json
+from lsc_continual.bench.plots import draw_bars, draw_lines, save
+from lsc_continual.bench.settings import Settings, resolve
 from lsc_continual.bench.tables import show
-from lsc_continual.errors import LSCError, first_line
 from lsc_continual.machine.environment import describe_environment
-from lsc_continual.storage.folders import write_file
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 
@@ -39,40 +36,12 @@ class Table:
     """Key that changes where a line is drawn."""
     hidden: Sequence[str] = ()
     """Keys that are in the JSON file only."""
-    plot: Callable[[list[Row], str], Figure] | None = None
+    plot: Callable[..., Figure] | None = None
 
 
-def _decode_plot(rows: list[Row], title: str) -> Figure:
-    from lsc_continual.bench.plots import draw_bars
-
+def _draw_decoding(rows: list[Row], *, title: str) -> Figure:
     speeds = [key for key in rows[0] if key.endswith("M/s")]
     return draw_bars(rows, title=title, label=("system", "n", "format"), y=speeds)
-
-
-def _nearest_plot(rows: list[Row], title: str) -> Figure:
-    from lsc_continual.bench.plots import draw_lines
-
-    return draw_lines(rows, title=title, x="classes", y=["queries/s"], line="way", panel="misses")
-
-
-def _loss_plot(rows: list[Row], title: str) -> Figure:
-    from lsc_continual.bench.plots import draw_lines
-
-    return draw_lines(rows, title=title, x="classes", y=["step, ms", "memory, MiB"], line="head")
-
-
-def _train_plot(rows: list[Row], title: str) -> Figure:
-    from lsc_continual.bench.plots import draw_lines
-
-    return draw_lines(
-        [row for row in rows if row["prediction"] != train.OURS],
-        title=title,
-        x="classes",
-        y=["time/ours"],
-        line="prediction",
-        panel="encoder",
-        mark=(train.REPORTED, f"{train.REPORTED}×, reported in arXiv 2604.00779"),
-    )
 
 
 TABLES: dict[str, tuple[Table, ...]] = {
@@ -81,7 +50,7 @@ TABLES: dict[str, tuple[Table, ...]] = {
             "decode",
             "the nearest vector of the whole system, million embeddings a second",
             decode.rows,
-            plot=_decode_plot,
+            plot=_draw_decoding,
         ),
         Table(
             "nearest",
@@ -90,7 +59,7 @@ TABLES: dict[str, tuple[Table, ...]] = {
             nearest.rows,
             section="classes",
             hidden=("misses measured", "effort", "queries", "disagreements", "compared"),
-            plot=_nearest_plot,
+            plot=partial(draw_lines, x="classes", y=["queries/s"], line="way", panel="misses"),
         ),
     ),
     "loss": (
@@ -99,7 +68,7 @@ TABLES: dict[str, tuple[Table, ...]] = {
             "a training step: loss and gradients of 256 embeddings",
             loss.rows,
             section="classes",
-            plot=_loss_plot,
+            plot=partial(draw_lines, x="classes", y=["step, ms", "memory, MiB"], line="head"),
         ),
         Table("loss by classes", "the structured softmax as classes grow", loss.rows_by_classes),
     ),
@@ -109,7 +78,7 @@ TABLES: dict[str, tuple[Table, ...]] = {
             "from image to label: encoder and prediction",
             train.rows,
             section="encoder",
-            plot=_train_plot,
+            plot=train.draw,
         ),
     ),
 }
@@ -117,7 +86,7 @@ TABLES: dict[str, tuple[Table, ...]] = {
 
 def bench(
     parts: Sequence[str],
-    request: Request,
+    options: Mapping[str, Any],
     json_file: Path | None,
     plots: Path | None,
     output: Console,
@@ -127,6 +96,7 @@ def bench(
 
     Args:
         parts: keys of `TABLES`.
+        options: of `resolve`.
         json_file: written after every row, so that nothing measured is lost.
         plots: a folder for an SVG file for each table; it is made if it is missing.
 
@@ -141,11 +111,11 @@ def bench(
             if not progress.is_terminal:
                 progress.print(text, highlight=False, markup=False)
 
-        settings = resolve(request, say)
+        settings = resolve(say, **options)
         if json_file is not None:
-            _check_writable(json_file)
+            check_writable("--json", json_file)
         if plots is not None:
-            _make_folder(plots)
+            check_writable("--plots", plots, folder=True)
         torch.set_num_threads(settings.threads)
         threadpool_limits(settings.threads)
         environment = describe_environment(settings.device)
@@ -162,12 +132,12 @@ def bench(
                 for row in table.rows(settings):
                     rows.append(row)
                     if json_file is not None:
-                        _write(json_file, figures)
+                        write_json(json_file, figures)
             finally:  # also what there is when Ctrl-C comes
                 if rows:
                     _present(table, rows, where, output)
             if plots is not None and table.plot is not None:
-                _draw(table, rows, plots)
+                save(table.plot(rows, title=table.title), plots / f"{table.name}.svg")
 
 
 def _competitors() -> dict[str, str]:
@@ -182,40 +152,3 @@ def _competitors() -> dict[str, str]:
 def _present(table: Table, rows: list[Row], where: str, output: Console) -> None:
     shown = [{key: row[key] for key in row if key not in table.hidden} for row in rows]
     show(output, f"{table.title}\n{where}", shown, table.section)
-
-
-def _draw(table: Table, rows: list[Row], folder: Path) -> None:
-    from lsc_continual.bench.plots import save
-
-    assert table.plot is not None
-    save(table.plot(rows, table.title), folder / f"{table.name}.svg")
-
-
-def _write(path: Path, figures: Row) -> None:
-    try:
-        write_file(path, (json.dumps(figures, indent=1, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise LSCError(f"--json {path} cannot be written ({error.strerror})") from error
-
-
-def _check_writable(path: Path) -> None:
-    if path.is_dir():
-        raise LSCError(f"--json {path} is a folder: name a file in it")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise LSCError(
-            f"--json {path} cannot be written ({error.strerror}): choose another file"
-        ) from error
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise LSCError(
-            f"--plots {path} cannot be written ({first_line(error)}): choose another folder"
-        ) from error

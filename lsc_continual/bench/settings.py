@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,21 +17,6 @@ GIB = 2**30
 _POWERS = tuple(10**exponent for exponent in range(3, 8))
 _MOST = 28_090_752  # all vectors of v21 in 384 dimensions
 _MOST_QUICK = 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """The options of the command line, as they were given; None where they were not."""
-
-    classes: str | None = None
-    system: str = "v21"
-    dim: int = 384
-    device: str = "auto"
-    threads: int = 1
-    memory: float | None = None
-    build_seconds: float | None = None
-    turns: int | None = None
-    quick: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,36 +62,47 @@ class Settings:
         }
 
 
-def resolve(request: Request, say: Callable[[str], None]) -> Settings:
-    """The settings that options mean.
+def resolve(
+    say: Callable[[str], None],
+    *,
+    classes: str | None = None,
+    system: str = "v21",
+    dim: int = 384,
+    device: str = "auto",
+    threads: int = 1,
+    memory: float | None = None,
+    build_seconds: float | None = None,
+    turns: int | None = None,
+    quick: bool = False,
+) -> Settings:
+    """The settings that the options of the command line mean; None stands for those not given.
 
     Raises:
         LSCError: an option that cannot be; the sentence names it.
     """
-    for option, value in asdict(request).items():
-        if option in ("dim", "threads", "turns", "memory") and value is not None and not value > 0:
+    positive = {"dim": dim, "threads": threads, "turns": turns, "memory": memory}
+    for option, value in positive.items():
+        if value is not None and not value > 0:
             raise LSCError(f"--{option} is a positive number, not {value}")
-    if request.build_seconds is not None and not request.build_seconds >= 0:
-        raise LSCError(f"--build-seconds is 0 or more, not {request.build_seconds}")
-    system = make_system(request.system, request.dim)
-    if not isinstance(system, PermutationSystem):
+    if build_seconds is None:
+        build_seconds = 10.0 if quick else 180.0
+    if not build_seconds >= 0:
+        raise LSCError(f"--build-seconds is 0 or more, not {build_seconds}")
+    chosen = make_system(system, dim)
+    if not isinstance(chosen, PermutationSystem):
         raise LSCError(
-            f"the benchmarks compare permutation systems, not {request.system!r}: use --system "
-            "v11, v21, v22, …"
+            f"the benchmarks compare permutation systems, not {system!r}: use --system v11, v21, "
+            "v22, …"
         )
-    device = pick_device(request.device, "--device ")
-    memory = available_bytes(device) // 2 if request.memory is None else request.memory * GIB
-    quick = request.quick
+    where = pick_device(device, "--device ")
     return Settings(
-        system=system,
-        classes=_parse_classes(request.classes, system),
-        device=device,
-        threads=request.threads,
-        memory=int(memory),
-        build_seconds=request.build_seconds
-        if request.build_seconds is not None
-        else (10.0 if quick else 180.0),
-        turns=request.turns or (5 if quick else 11),
+        system=chosen,
+        classes=_parse_classes(classes, chosen),
+        device=where,
+        threads=threads,
+        memory=int(available_bytes(where) // 2 if memory is None else memory * GIB),
+        build_seconds=build_seconds,
+        turns=turns or (5 if quick else 11),
         quick=quick,
         say=say,
     )

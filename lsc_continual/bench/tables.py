@@ -1,4 +1,4 @@
-"""Tables of figures on the terminal."""
+"""Tables of figures, on the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def show(console: Console, title: str, rows: Sequence[dict[str, Any]], section: 
         section: a key; a line is drawn where its value changes.
     """
     table = Table(title=title, title_justify="left")
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key="remark".__eq__)
+    columns = _columns(rows)
     for column in columns:
         words = any(isinstance(row.get(column), str) for row in rows)
         table.add_column(column, justify="left" if words else "right")
@@ -25,6 +24,22 @@ def show(console: Console, title: str, rows: Sequence[dict[str, Any]], section: 
         changes = row.get(section) != following.get(section)
         table.add_row(*(text(row.get(column)) for column in columns), end_section=changes)
     console.print(table)
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The same table as lines of Markdown."""
+    columns = _columns(rows)
+    return [
+        f"| {' | '.join(columns)} |",
+        "|" + "---|" * len(columns),
+        *(f"| {' | '.join(text(row.get(column)) for column in columns)} |" for row in rows),
+    ]
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Every key that occurs, in the order of the first; "remark" comes last."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return sorted(columns, key="remark".__eq__)
 
 
 def text(value: Any) -> str:

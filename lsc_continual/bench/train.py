@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from lsc_continual.bench.noise import make_queries
+from lsc_continual.bench.plots import draw_lines
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns
 from lsc_continual.encoders import make_encoder
@@ -39,7 +42,7 @@ def vit_s16() -> nn.Module:
     return model
 
 
-_ENCODERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+ENCODERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "resnet-small, 32×32": (partial(make_encoder, "resnet-small", (3, 32, 32)), (3, 32, 32)),
     "ResNet-50, 224×224": (partial(make_encoder, "resnet50", (3, 224, 224)), (3, 224, 224)),
     "ViT-S/16, 224×224": (vit_s16, (3, 224, 224)),
@@ -70,8 +73,8 @@ def rows(
         encoders: names of those to measure; by default all.
     """
     batch = _BATCH_QUICK if settings.quick else _BATCH[settings.device.type]
-    for name in _ENCODERS if encoders is None else encoders:
-        build, shape = _ENCODERS[name]
+    for name in ENCODERS if encoders is None else encoders:
+        build, shape = ENCODERS[name]
         torch.manual_seed(0)
         body = build()
         projection = nn.Linear(int(body.num_features), settings.system.dim)  # type: ignore[arg-type]
@@ -81,6 +84,19 @@ def rows(
             settings.say(f"train: {name}, {classes:,} classes")
             for row in _measure(settings, encoder, images, classes):
                 yield {"encoder": name} | row
+
+
+def draw(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
+    """How much longer the other ways take than ours."""
+    return draw_lines(
+        [row for row in rows if row["prediction"] != OURS],
+        title=title,
+        x="classes",
+        y=["time/ours"],
+        line="prediction",
+        panel="encoder",
+        mark=(REPORTED, f"{REPORTED}×, reported in arXiv 2604.00779"),
+    )
 
 
 @torch.inference_mode()

@@ -77,20 +77,18 @@ def bench(
     try:
         with loading(progress):
             from lsc_continual.bench import run
-            from lsc_continual.bench.settings import Request
-        request = Request(
-            classes=classes,
-            system=system,
-            dim=dim,
-            device=device,
-            threads=threads,
-            memory=memory,
-            build_seconds=build_seconds,
-            turns=turns,
-            quick=quick,
-        )
-        output = console_for_tables()
-        run.bench(parts, request, json, plots, output, progress)
+        options = {
+            "classes": classes,
+            "system": system,
+            "dim": dim,
+            "device": device,
+            "threads": threads,
+            "memory": memory,
+            "build_seconds": build_seconds,
+            "turns": turns,
+            "quick": quick,
+        }
+        run.bench(parts, options, json, plots, console_for_tables(), progress)
     except KeyboardInterrupt:
         kept = f"; the finished rows are in {json}" if json and json.exists() else ""
         typer.echo(f"interrupted{kept}", err=True)

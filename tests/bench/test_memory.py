@@ -9,7 +9,13 @@ import numpy as np
 import torch
 
 from lsc_continual import make_system
-from lsc_continual.bench.memory import available_bytes, held_bytes, peak_of_process
+from lsc_continual.bench.memory import (
+    available_bytes,
+    held_bytes,
+    peak_of_process,
+    peak_resident_bytes,
+    resident_bytes,
+)
 from lsc_continual.targets import Targets
 from tests.processes import environment
 
@@ -71,3 +77,10 @@ def test_a_table_of_addresses_is_counted():
 
 def test_some_memory_is_available():
     assert available_bytes(torch.device("cpu")) > 2**28
+
+
+def test_resident_memory_grows_by_what_is_touched_and_the_peak_is_above():
+    before = resident_bytes()
+    kept = torch.ones(64 * MIB, dtype=torch.uint8)
+    assert resident_bytes() - before > 60 * MIB
+    assert peak_resident_bytes() >= resident_bytes() >= len(kept)

@@ -7,13 +7,13 @@ import torch
 
 from lsc_continual import make_system
 from lsc_continual.bench import indexes, nearest
-from lsc_continual.bench.settings import Request, Settings, resolve
+from lsc_continual.bench.settings import Settings, resolve
 from lsc_continual.targets import Targets
 
 
 def settings(**options) -> Settings:
     tiny = {"classes": "200", "dim": 12, "turns": 1, "device": "cpu", "quick": True}
-    return resolve(Request(**tiny | options), lambda text: None)
+    return resolve(lambda text: None, **tiny | options)
 
 
 @pytest.fixture

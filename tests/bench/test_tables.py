@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from lsc_continual.bench.tables import show, text
+from lsc_continual.bench.tables import markdown, show, text
 
 
 def test_figures_are_readable():
@@ -31,3 +31,12 @@ def test_every_key_is_a_column_and_remarks_come_last():
         ["1", "–", "none"],
         ["2", "0.50", "–"],
     )
+
+
+def test_markdown_has_the_same_columns():
+    assert markdown([{"a": 1, "remark": "none"}, {"a": 2, "b": 0.5}]) == [
+        "| a | b | remark |",
+        "|---|---|---|",
+        "| 1 | – | none |",
+        "| 2 | 0.50 | – |",
+    ]

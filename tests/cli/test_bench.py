@@ -24,7 +24,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(loss, "peak_of_process", lambda *_: 2**20)
     monkeypatch.setattr(nearest, "INDEXES", (indexes.TorchExhaustive,))
     small = partial(make_encoder, "resnet-small", (3, 8, 8), options={"width": 4})
-    monkeypatch.setattr(train, "_ENCODERS", {"small": (small, (3, 8, 8))})
+    monkeypatch.setattr(train, "ENCODERS", {"small": (small, (3, 8, 8))})
 
 
 def lsc_cl(*arguments: object):
@@ -116,10 +116,10 @@ def test_mistakes_are_refused_before_anything_is_measured(monkeypatch, arguments
 
 
 def test_default_numbers_of_classes_end_with_the_system():
-    from lsc_continual.bench.settings import Request, resolve
+    from lsc_continual.bench.settings import resolve
 
     def counts(fewest: int = 10_000, **options) -> list[int]:
-        return resolve(Request(device="cpu", **options), print).class_counts(fewest)
+        return resolve(print, device="cpu", **options).class_counts(fewest)
 
     assert counts() == [10_000, 100_000, 1_000_000, 10_000_000, 28_090_752]
     assert counts(quick=True) == [10_000, 100_000, 1_000_000]

@@ -1,0 +1,136 @@
+"""arXiv 2512.07509: a cosine loss to fixed targets takes more epochs than cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
+from experiments.claims.characters import (
+    ABOUT,
+    LEVELS,
+    CharacterOptions,
+    Characters,
+    characters,
+    columns,
+    faster,
+    judged,
+)
+from experiments.claims.speed import Learner, Progress
+from experiments.outcome import Finding, Outcome, Row, Table
+from experiments.registry import Experiment
+from experiments.settings import Settings
+from lsc_continual import min_dim
+from lsc_continual.bench.plots import panels
+
+_RATES = (1e-3, 3e-3, 1e-2)
+_USUAL, _COSINE, _STRUCTURED, _OWNED = (
+    "linear head, cross-entropy",
+    "cosine to V21",
+    "structured softmax, V21",
+    "softmax over owned classes, V21",
+)
+
+
+def measure(settings: Settings, options: CharacterOptions) -> Outcome:
+    """Every loss at three learning rates, each judged by its best."""
+    learned = characters(settings, options)
+    least = min_dim("v21", learned.classes)
+    learners = {
+        _USUAL: Learner("cross-entropy"),
+        _COSINE: Learner("cosine", "v21", 384),
+        f"{_COSINE}, {least} dimensions": Learner("cosine", "v21", least),
+        _STRUCTURED: Learner("structured", "v21", 384),
+        _OWNED: Learner("owned", "v21", 384),
+    }
+    best: dict[str, Progress] = {}
+    rows: list[Row] = []
+    for name, learner in learners.items():
+        rate = max(_RATES, key=lambda lr, one=learner: _speed(learned(replace(one, lr=lr))))
+        best[name] = learned(replace(learner, lr=rate))
+        rows.append({"loss": name, "rate": f"{rate:g}"} | columns(best[name]))
+    findings = [
+        _slower(best[_COSINE], best[_USUAL]),
+        _closed(_STRUCTURED, best),
+        _closed(_OWNED, best),
+    ]
+    title = f"{learned.classes} characters, 384 dimensions, each loss at its best learning rate"
+    return Outcome(findings, [Table(title, rows)], {"losses": _draw(best, learned)})
+
+
+def _speed(progress: Progress) -> float:
+    """The higher, the sooner training accuracy rose: the mean over all epochs."""
+    return sum(progress.training)
+
+
+def _ratios(one: Progress, other: Progress) -> dict[int, float]:
+    """Epochs of one over those of the other, at the levels that both reached."""
+    pairs = {level: (one.epochs_to(level), other.epochs_to(level)) for level in LEVELS}
+    return {level: a / b for level, (a, b) in pairs.items() if a is not None and b}
+
+
+def _shown(ratios: dict[int, float]) -> str:
+    return ", ".join(f"{ratio:.1f} (to {level} %)" for level, ratio in ratios.items()) or "unknown"
+
+
+def _slower(cosine: Progress, usual: Progress) -> Finding:
+    ratios = _ratios(cosine, usual)
+    as_much = [2.5 <= ratio < 4.5 for ratio in ratios.values()]
+    return Finding(
+        "Fixed targets with the cosine loss take 3 to 4 times the epochs of cross-entropy.",
+        f"{_shown(ratios)} times the epochs; test accuracy {cosine.test[-1]:.1f} % against "
+        f"{usual.test[-1]:.1f} %",
+        # In part: more epochs, but another number of times.
+        judged([*faster(usual, cosine), *as_much]),
+    )
+
+
+def _closed(name: str, best: dict[str, Progress]) -> Finding:
+    """By the part of the gap, in epochs, that a loss closes at each level: at least half?"""
+    own, usual, cosine = best[name], best[_USUAL], best[_COSINE]
+    closed = {
+        level: (behind - epochs) / (behind - least)
+        for level in LEVELS
+        if (least := usual.epochs_to(level)) is not None
+        and (behind := cosine.epochs_to(level)) is not None
+        and (epochs := own.epochs_to(level)) is not None
+        and behind > least
+    }
+    parts = ", ".join(f"{100 * part:.0f} % (to {level} %)" for level, part in closed.items())
+    return Finding(
+        f"The {name.removesuffix(', V21')} closes that gap (ours, not the paper's).",
+        f"it closes {parts or 'an unknown part'} of the gap in epochs, and takes "
+        f"{_shown(_ratios(own, usual))} times the epochs of cross-entropy; test accuracy "
+        f"{own.test[-1]:.1f} %",
+        judged([part >= 0.5 for part in closed.values()]),
+    )
+
+
+def _draw(best: dict[str, Progress], learned: Characters) -> Figure:
+    figure, (left, right) = panels(2)
+    for name, progress in best.items():
+        left.plot(progress.epochs, progress.training, label=name)
+        right.plot(progress.epochs, progress.test, label=name)
+    left.set(title=f"training, {learned.classes} characters", ylabel="accuracy, %")
+    right.set(title="test")
+    left.legend(fontsize="x-small")
+    for axes in (left, right):
+        axes.set(xlabel="epochs")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="against-cross-entropy",
+    paper="arXiv 2512.07509",
+    title="How many more epochs than cross-entropy",
+    about=ABOUT
+    + """
+Each loss is trained at learning rates 1e-3, 3e-3 and 1e-2 and judged by the one under which its
+training accuracy rose soonest (the highest mean over all epochs). The linear head stands right on
+the features, as usual; the others have a linear layer to 384 dimensions, or to the fewest that
+hold all classes, and no parameters behind it. A loss counts as closing the gap at a level if it
+takes away at least half of the epochs by which the cosine loss lags behind cross-entropy there.
+""",
+    measure=measure,
+    options=CharacterOptions,
+)

@@ -1,0 +1,147 @@
+"""arXiv 2512.07509: the smallest dimension that holds all classes is said to train fastest."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from matplotlib.figure import Figure
+
+from experiments.claims.characters import (
+    ABOUT,
+    LEVELS,
+    CharacterOptions,
+    Characters,
+    characters,
+    columns,
+    faster,
+    judged,
+)
+from experiments.claims.speed import Learner, Progress
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.registry import Experiment
+from experiments.settings import Settings
+from lsc_continual import make_system, min_dim
+from lsc_continual.bench.plots import panels
+
+_WIDE = 384
+_SGD_RATE = 0.5
+
+
+def measure(settings: Settings, options: CharacterOptions) -> Outcome:
+    """Cosine loss to V21 targets in few and many dimensions; two checks at the ends."""
+    learned = characters(settings, options)
+    least = min_dim("v21", learned.classes)
+    cosine = {
+        dim: learned(Learner("cosine", "v21", dim)) for dim in (least, least + 2, 64, 128, _WIDE)
+    }
+    sgd = {dim: learned(Learner("cosine", "v21", dim, _SGD_RATE, True)) for dim in (least, _WIDE)}
+    usual = {dim: learned(Learner("cross-entropy", dim=dim)) for dim in (least, _WIDE)}
+    rows: list[Row] = [_too_few(least - 2)]
+    for name, group in (("cosine", cosine), ("cosine, SGD", sgd), ("cross-entropy", usual)):
+        rows += [{"loss": name, "dim": dim} | columns(group[dim]) for dim in group]
+    findings = [
+        _fastest(cosine, least),
+        _with_sgd(sgd, least),
+        _cross_entropy(usual, least),
+        _cost(cosine, least, learned),
+    ]
+    title = f"{learned.classes} characters, V21 targets (n_min = {least}) or a learned head"
+    return Outcome(findings, [Table(title, rows)], {"dimensions": _draw(cosine, learned)})
+
+
+def _too_few(dim: int) -> Row:
+    size = make_system("v21", dim).size
+    return {"loss": "cosine", "dim": dim} | {
+        f"epochs to {LEVELS[0]} %": f"cannot be: {size} vectors"
+    }
+
+
+def _compared(group: dict[int, Progress], least: int) -> str:
+    parts = []
+    for level in LEVELS:
+        few, many = (group[dim].shown(level) for dim in (least, _WIDE))
+        shown = [text if isinstance(text, str) else f"{text:.1f}" for text in (few, many)]
+        parts.append(f"{level} %: {shown[0]} against {shown[1]}")
+    return f"epochs in {least} against {_WIDE} dimensions, to {'; to '.join(parts)}"
+
+
+def _fastest(cosine: dict[int, Progress], least: int) -> Finding:
+    by_end = max(cosine, key=lambda dim: sum(cosine[dim].training))
+    return Finding(
+        "The smallest dimension that holds all classes trains clearly faster than 384.",
+        f"{_compared(cosine, least)}; fastest over the whole run: {by_end} dimensions",
+        judged(faster(cosine[least], cosine[_WIDE])),
+    )
+
+
+def _with_sgd(sgd: dict[int, Progress], least: int) -> Finding:
+    return Finding(
+        "The same with another optimiser (our check).",
+        f"SGD with momentum 0.9 at {_SGD_RATE:g}: {_compared(sgd, least)}",
+        judged(faster(sgd[least], sgd[_WIDE])),
+    )
+
+
+def _cross_entropy(usual: dict[int, Progress], least: int) -> Finding:
+    return Finding(
+        "An ordinary classifier with cross-entropy gains no speed by few dimensions.",
+        _compared(usual, least),
+        judged([not sooner for sooner in faster(usual[least], usual[_WIDE])]),
+    )
+
+
+def _cost(cosine: dict[int, Progress], least: int, learned: Characters) -> Finding:
+    best = max(cosine, key=lambda dim: cosine[dim].test[-1])
+    few, many = cosine[least].test[-1], cosine[best].test[-1]
+    noise = _deviation(few, many, learned.test_images)
+    return Finding(
+        "It costs no test accuracy (our question: the paper reports training).",
+        f"test accuracy {few:.1f} % in {least} dimensions, {many:.1f} % in {best} "
+        f"(twice the standard error: {2 * noise:.1f} points)",
+        Verdict.of(many - few <= 2 * noise),
+    )
+
+
+def _deviation(first: float, second: float, images: int) -> float:
+    """Standard error of the difference of two accuracies, in points."""
+    return sqrt((first * (100 - first) + second * (100 - second)) / images)
+
+
+def _draw(cosine: dict[int, Progress], learned: Characters) -> Figure:
+    figure, (left, right) = panels(2)
+    for number, (dim, progress) in enumerate(cosine.items()):
+        left.plot(progress.epochs, progress.training, f"C{number}-", label=f"{dim} dimensions")
+        left.plot(progress.epochs, progress.test, f"C{number}:")
+    left.set(xlabel="epochs", ylabel="accuracy, %: training, test (dotted)")
+    left.set(title=f"{learned.classes} characters, V21")
+    left.legend(fontsize="x-small", loc="center right", bbox_to_anchor=(1, 0.68))
+    dims = list(cosine)
+    right.plot(dims, [one.test[-1] for one in cosine.values()], "C0o-", label="test, %")
+    right.set(xscale="log", xlabel="dimensions", ylabel="final test accuracy, %")
+    epochs = right.twinx()
+    for level, style in zip(LEVELS, ("C1v:", "C1o--", "C1^-"), strict=True):
+        reached = [cosine[dim].epochs_to(level) for dim in dims]
+        places = [(dim, value) for dim, value in zip(dims, reached) if value is not None]
+        if places:
+            epochs.plot(*zip(*places, strict=True), style, label=f"epochs to {level} %")
+    epochs.set(ylabel="epochs to a training accuracy", ylim=(0, None))
+    lines = [*right.get_lines(), *epochs.get_lines()]
+    right.legend(
+        lines, [line.get_label() for line in lines], fontsize="x-small", loc="upper center"
+    )
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="dimensions",
+    paper="arXiv 2512.07509",
+    title="The smallest dimension: speed of training and what it costs",
+    about=ABOUT
+    + """
+Between the encoder's standardised features and the targets stands one linear layer, whatever the
+dimension; the learned head of the last rows stands behind the same layer. "Epochs to" is the first
+time that training accuracy reached a level, with straight lines between epochs.
+""",
+    measure=measure,
+    options=CharacterOptions,
+)

@@ -1,0 +1,172 @@
+"""Neural collapse with learned and with fixed classifiers, over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from experiments.data import Data, load
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.registry import Experiment
+from experiments.settings import Settings, option
+from experiments.training import Recipe, accuracy, outputs, train
+from lsc_continual import (
+    CosineLoss,
+    StructuredSoftmaxLoss,
+    TargetClassifier,
+    TargetHead,
+    make_encoder,
+    make_system,
+)
+from lsc_continual.bench.plots import panels
+from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
+
+_CLASSES = 10
+_MEASURES = {
+    "within_class_variability": "NC1 variability",
+    "equinorm": "NC2 equinorm",
+    "equiangularity": "NC2 equiangularity",
+    "self_duality": "NC3 self-duality",
+}
+
+
+@dataclass
+class Network:
+    """What can be asked of a network, whatever its classifier."""
+
+    model: nn.Module
+    loss: Callable[[Tensor, Tensor], Tensor]
+    embed: Callable[[Tensor], Tensor]
+    """Images to what the classifier takes inner products with."""
+    vectors: Callable[[], Tensor]
+    """The classifier's, FloatTensor[classes, dim]."""
+
+
+def _linear(data: Data, settings: Settings) -> Network:
+    encoder = make_encoder("mlp", data.shape)
+    body = nn.Sequential(encoder, nn.Linear(256, 64)).to(settings.device)
+    last = nn.Linear(64, _CLASSES).to(settings.device)
+    return Network(nn.Sequential(body, last), F.cross_entropy, body, lambda: last.weight.detach())
+
+
+def _fixed(
+    data: Data, settings: Settings, system: str, dim: int, loss: nn.Module, **options: float
+) -> Network:
+    head = TargetHead(make_system(system, dim), **options)  # type: ignore[arg-type]
+    head.add_classes(range(_CLASSES))
+    model = TargetClassifier(make_encoder("mlp", data.shape), head).to(settings.device)
+
+    def compared(images: Tensor) -> Tensor:
+        return head.logits_per_coordinate(model.embed(images))
+
+    return Network(model, loss, compared, head.targets.vectors)
+
+
+def _networks(data: Data, settings: Settings) -> dict[str, Callable[[], Network]]:
+    softmax = StructuredSoftmaxLoss()
+    return {
+        "linear head, cross-entropy": lambda: _linear(data, settings),
+        "v21, structured softmax": lambda: _fixed(data, settings, "v21", 64, softmax),
+        "v21, cosine loss": lambda: _fixed(
+            data, settings, "v21", 64, CosineLoss(), unknown_prior=0.0
+        ),
+        "simplex, owned softmax": lambda: _fixed(
+            data, settings, "simplex", 64, softmax, unknown_prior=0.0
+        ),
+    }
+
+
+@dataclass(frozen=True)
+class Options:
+    """Images of each class, and passes over them."""
+
+    images: int = option(200, 6_000)
+    epochs: int = option(150, 350)
+
+
+def measure(settings: Settings, options: Options) -> Outcome:
+    """Train each network far beyond the point where it fits, and measure after each epoch."""
+    data = load("split-fashion-mnist", settings)
+    part = data.train.first(options.images)
+    recipe = Recipe(epochs=options.epochs, batch_size=100, decay=5e-4)
+    curves: dict[str, list[NeuralCollapse]] = {}
+    rows: list[Row] = []
+    for name, make in _networks(data, settings).items():
+        settings.say(name)
+        torch.manual_seed(0)
+        network = make()
+        curves[name] = []
+        for _ in train(network.model, network.loss, part, recipe, seed=0):
+            predicted = outputs(network.model, part.images).argmax(1)
+            z = outputs(network.embed, part.images)
+            curves[name].append(neural_collapse(z, part.labels, predicted, network.vectors()))
+        tested = outputs(network.model, data.test.images).argmax(1)
+        rows.append(
+            {"network": name}
+            | {
+                short: f"{getattr(curves[name][-1], field):.3g}"
+                for field, short in _MEASURES.items()
+            }
+            | {
+                "NC4 nearest centre, %": 100 * curves[name][-1].nearest_centre_agreement,
+                "training, %": accuracy(predicted, part.labels),
+                "test, %": accuracy(tested, data.test.labels),
+            }
+        )
+    return Outcome(
+        [_finding(curves, field) for field in _MEASURES],
+        [Table("After the last epoch, on the training images", rows)],
+        {"epochs": _draw(curves)},
+    )
+
+
+def _finding(curves: dict[str, list[NeuralCollapse]], field: str) -> Finding:
+    """Whether a measure falls to less than half between the first and the last epoch."""
+    ends = {
+        name: (getattr(curve[0], field), getattr(curve[-1], field))
+        for name, curve in curves.items()
+    }
+    said = {
+        "within_class_variability": "Features of a class gather at one point (NC1).",
+        "equinorm": "Class means come to be equally long (NC2).",
+        "equiangularity": "Class means come to be equally far apart (NC2).",
+        "self_duality": "Classifier and class means come to agree (NC3).",
+    }
+    return Finding(
+        f"{said[field]} Judged: less than half of what it was after the first epoch.",
+        "; ".join(f"{name}: {first:.3g} → {last:.3g}" for name, (first, last) in ends.items()),
+        Verdict.of(*(last < first / 2 for first, last in ends.values())),
+    )
+
+
+def _draw(curves: dict[str, list[NeuralCollapse]]) -> Figure:
+    figure, places = panels(2, 2, height=6.2)
+    for axes, field in zip(places, _MEASURES):
+        for name, curve in curves.items():
+            values = [getattr(point, field) for point in curve]
+            axes.plot(range(1, len(curve) + 1), values, label=name)
+        axes.set(title=_MEASURES[field], xlabel="epoch", yscale="log")
+    axes.legend(fontsize="small")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="neural-collapse",
+    paper="arXiv 2008.08186",
+    title="Neural collapse, with learned and with fixed classifiers",
+    about="""
+The measures of Papyan, Han and Donoho (PNAS 2020) on the embedding as the classifier compares it
+(with fixed targets, its direction), with a learned linear head and with fixed targets, over the
+epochs. `metrics.neural_collapse=true` measures the same in any run. A perceptron on 2,000 images of
+Fashion-MNIST (60,000 with `--full`), trained far beyond the point where it fits them; AdamW with
+weight decay 5e-4. Ten targets of V21 in 64 dimensions are not equiangular, so complete collapse to
+a simplex is not what is asked of them.
+""",
+    measure=measure,
+    options=Options,
+)

@@ -1,0 +1,65 @@
+"""What an experiment gives: findings, tables and figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from matplotlib.figure import Figure
+
+Row = dict[str, Any]
+
+
+class Verdict(StrEnum):
+    """How a claim fared."""
+
+    HOLDS = "holds"
+    IN_PART = "holds in part"
+    FAILS = "does not hold here"
+    OPEN = "not decided here"
+
+    @classmethod
+    def of(cls, *parts: bool) -> Verdict:
+        """HOLDS if all parts do, FAILS if none does."""
+        return cls.HOLDS if all(parts) else cls.IN_PART if any(parts) else cls.FAILS
+
+
+@dataclass
+class Finding:
+    """A single statement, judged.
+
+    Args:
+        statement: what the paper says, with its number.
+        measured: what was found, with numbers.
+        verdict: computed from the figures by the claim's own code, never by hand.
+    """
+
+    statement: str
+    measured: str
+    verdict: Verdict
+
+
+@dataclass
+class Table:
+    """Figures; a column for each key that occurs in the rows.
+
+    Floats are shown with two decimals, so figures in percent are given as percents.
+    """
+
+    title: str
+    rows: list[Row]
+
+
+@dataclass
+class Outcome:
+    """All that a measurement gives.
+
+    Args:
+        findings: on what a paper says; of comparisons, none.
+        figures: by a short name, which becomes part of the file's name.
+    """
+
+    findings: list[Finding]
+    tables: list[Table] = field(default_factory=list)
+    figures: dict[str, Figure] = field(default_factory=dict)

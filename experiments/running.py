@@ -1,0 +1,105 @@
+"""Runs of the package, as `lsc-cl run` does them, for experiments: settings in, figures out.
+
+No other module of this folder knows how the package is configured and what a run leaves behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from rich.console import Console
+
+from experiments.settings import Settings
+from lsc_continual.runs.configuration import resolve
+from lsc_continual.runs.data import load_unknown_sets
+from lsc_continual.runs.metrics import Final, RunMetrics
+from lsc_continual.runs.run import Prepared, prepare, run
+from lsc_continual.settings import Settings as RunSettings
+from lsc_continual.strategies.evaluation import OpenWorldResult
+
+FIGURES = tuple(field.name for field in fields(Final))
+"""What the metrics of a run say about it as a whole, as shares of 1."""
+
+
+def run_and_read(
+    scenario: str, overrides: Sequence[str], settings: Settings, seed: int = 0
+) -> RunMetrics:
+    """The content of metrics.json after one run, whose folder is thrown away.
+
+    Args:
+        overrides: `key=value` settings; those of the scenario's data are known already.
+
+    Raises:
+        LSCError: something the user can mend.
+    """
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No loggers specified")  # runs record by themselves
+        kept = [*overrides, f"run.dir={folder}/run"]
+        written = run(_settings(scenario, kept, settings, seed), Console(quiet=True))
+        return RunMetrics.read(written / "metrics.json")
+
+
+def final_figures(metrics: RunMetrics) -> dict[str, float]:
+    """`FIGURES` of a run that has ended."""
+    assert metrics.final is not None
+    return asdict(metrics.final)
+
+
+def experience_by_experience(
+    scenario: str,
+    overrides: Sequence[str],
+    settings: Settings,
+    seed: int = 0,
+    others: Sequence[str] = (),
+) -> Iterator[tuple[Prepared, OpenWorldResult]]:
+    """The same without a folder: the run after each experience, for a look at its network.
+
+    Nothing is trained beyond the experience that the caller stops at.
+
+    Args:
+        others: scenarios, or .npz files in `settings.root`, whose images are unknown inputs.
+
+    Raises:
+        LSCError: something the user can mend.
+    """
+    prepared = prepare(_settings(scenario, overrides, settings, seed), Console(quiet=True))
+    if others:
+        prepared.evaluation.others = _unknown_images(others, settings, prepared)
+    assembly = prepared.assembly
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No loggers specified")
+        for number, arriving in enumerate(assembly.rounds):
+            assembly.strategy.train(arriving)
+            assembly.strategy.eval(assembly.data.benchmark.test_stream)
+            yield prepared, prepared.evaluation.result(number)
+
+
+def _unknown_images(names: Sequence[str], settings: Settings, prepared: Prepared) -> dict[str, Any]:
+    """Data sets by name, in the shape of the images that are learned."""
+    files = {name: str(settings.root / name) for name in names if name.endswith(".npz")}
+    files |= {name: str(path) for name, path in settings.arrays.items()}
+    asked = resolve([f"data.root={settings.root}"])
+    others = [files.get(name, name) for name in names]
+    asked = replace(asked, novelty=replace(asked.novelty, others=others))
+    data = prepared.assembly.data
+    loaded = load_unknown_sets(asked, data.input_shape, data.inverted)
+    return dict(zip(names, loaded.values(), strict=True))
+
+
+def _settings(
+    scenario: str, overrides: Sequence[str], settings: Settings, seed: int
+) -> RunSettings:
+    common = [f"data.root={settings.root}", f"train.device={settings.device}", f"seed={seed}"]
+    resolved = resolve([f"scenario={scenario}", *common, *overrides])
+    if scenario not in settings.arrays:
+        return resolved
+    # The scenario's settings, and images out of a file.
+    return replace(
+        resolved,
+        scenario=replace(resolved.scenario, name="arrays"),
+        data=replace(resolved.data, root=str(settings.arrays[scenario]), resolution=None),
+    )

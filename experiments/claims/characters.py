@@ -1,4 +1,4 @@
-"""The networks on handwritten characters that three claims of arXiv 2512.07509 share."""
+"""The networks on handwritten characters that four claims of arXiv 2512.07509 share."""
 
 from __future__ import annotations
 
@@ -40,43 +40,33 @@ class CharacterOptions:
     encoder: str = option("experiments.claims.characters:Strided", "resnet18-cifar")
 
 
-class Characters:
-    """Trains what it is asked for, each learner once."""
+@cache
+def characters(settings: Settings, classes: int) -> Data:
+    """The images of the first so many."""
+    return Data(*(part.of_classes(range(classes)) for part in load("split-omniglot", settings)))
 
-    def __init__(self, settings: Settings, options: CharacterOptions) -> None:
-        self.classes = options.classes
-        self._recipe = Recipe(options.epochs, batch_size=100, cosine=False)
-        self._encoder = options.encoder
-        self._settings = settings
-        every = load("split-omniglot", settings)
-        self._data = Data(*(part.of_classes(range(self.classes)) for part in every))
-        self._learned: dict[Learner, Progress] = {}
 
-    @property
-    def train_images(self) -> int:
-        return len(self._data.train.labels)
+def learned(settings: Settings, options: CharacterOptions, learner: Learner) -> Progress:
+    """The learner's progress, the mean over seeds; claims measured together train nothing twice."""
+    return _learned(settings, options.classes, options.epochs, options.encoder, learner)
 
-    @property
-    def test_images(self) -> int:
-        return len(self._data.test.labels)
 
-    def __call__(self, learner: Learner) -> Progress:
-        """Its progress, the mean over seeds."""
-        if learner not in self._learned:
-            self._settings.say(
-                f"{self.classes} characters: {learner.loss} {learner.system} "
-                f"{learner.dim or ''} at {learner.lr:g}"
-            )
-            self._learned[learner] = Progress.mean(
-                [self._learn(learner, seed) for seed in range(self._settings.seeds)]
-            )
-        return self._learned[learner]
+@cache
+def _learned(
+    settings: Settings, classes: int, epochs: int, encoder: str, learner: Learner
+) -> Progress:
+    settings.say(
+        f"{classes} characters: {learner.loss} {learner.system} {learner.dim or ''} at "
+        f"{learner.lr:g}"
+    )
+    data = characters(settings, classes)
 
-    def _learn(self, learner: Learner, seed: int) -> Progress:
-        def encoder() -> nn.Module:
-            return make_encoder(self._encoder, self._data.shape)
+    def make() -> nn.Module:
+        return make_encoder(encoder, data.shape)
 
-        return learn(learner, encoder, self._data, self._recipe, classes=self.classes, seed=seed)
+    recipe = Recipe(epochs, batch_size=100, cosine=False)
+    seeds = range(settings.seeds)
+    return Progress.mean([learn(learner, make, data, recipe, classes, seed) for seed in seeds])
 
 
 class Strided(nn.Sequential):
@@ -93,14 +83,6 @@ class Strided(nn.Sequential):
         self.num_features = side * side * inputs
 
 
-def characters(settings: Settings, options: CharacterOptions) -> Characters:
-    """The same for the same settings, so that claims measured together train nothing twice."""
-    return _made(settings, CharacterOptions(options.classes, options.epochs, options.encoder))
-
-
-_made = cache(Characters)
-
-
 def columns(progress: Progress) -> Row:
     """What tables say of a network."""
     return {
@@ -108,6 +90,18 @@ def columns(progress: Progress) -> Row:
         "training, %": progress.training[-1],
         "test, %": progress.test[-1],
     }
+
+
+def compared(one: Progress, other: Progress, digits: int = 1) -> str:
+    """The epochs of two networks to each level, in words."""
+    parts = []
+    for level in LEVELS:
+        few, many = (
+            text if isinstance(text, str) else f"{text:.{digits}f}"
+            for text in (one.shown(level), other.shown(level))
+        )
+        parts.append(f"{level} %: {few} against {many}")
+    return "; to ".join(parts)
 
 
 def faster(one: Progress, other: Progress) -> list[bool]:

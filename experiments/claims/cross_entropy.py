@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -10,11 +11,10 @@ from experiments.claims.characters import (
     ABOUT,
     LEVELS,
     CharacterOptions,
-    Characters,
-    characters,
     columns,
     faster,
     judged,
+    learned,
 )
 from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table
@@ -34,8 +34,8 @@ _USUAL, _COSINE, _STRUCTURED, _OWNED = (
 
 def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     """Every loss at three learning rates, each judged by its best."""
-    learned = characters(settings, options)
-    least = min_dim("v21", learned.classes)
+    by = partial(learned, settings, options)
+    least = min_dim("v21", options.classes)
     learners = {
         _USUAL: Learner("cross-entropy"),
         _COSINE: Learner("cosine", "v21", 384),
@@ -46,21 +46,18 @@ def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     best: dict[str, Progress] = {}
     rows: list[Row] = []
     for name, learner in learners.items():
-        rate = max(_RATES, key=lambda lr, one=learner: _speed(learned(replace(one, lr=lr))))
-        best[name] = learned(replace(learner, lr=rate))
+        progress = {rate: by(replace(learner, lr=rate)) for rate in _RATES}
+        # The sooner training accuracy rose, the higher is its mean over all epochs.
+        rate = max(_RATES, key=lambda rate: sum(progress[rate].training))
+        best[name] = progress[rate]
         rows.append({"loss": name, "rate": f"{rate:g}"} | columns(best[name]))
     findings = [
         _slower(best[_COSINE], best[_USUAL]),
         _closed(_STRUCTURED, best),
         _closed(_OWNED, best),
     ]
-    title = f"{learned.classes} characters, 384 dimensions, each loss at its best learning rate"
-    return Outcome(findings, [Table(title, rows)], {"losses": _draw(best, learned)})
-
-
-def _speed(progress: Progress) -> float:
-    """The higher, the sooner training accuracy rose: the mean over all epochs."""
-    return sum(progress.training)
+    title = f"{options.classes} characters, 384 dimensions, each loss at its best learning rate"
+    return Outcome(findings, [Table(title, rows)], {"losses": _draw(best, options.classes)})
 
 
 def _ratios(one: Progress, other: Progress) -> dict[int, float]:
@@ -106,12 +103,12 @@ def _closed(name: str, best: dict[str, Progress]) -> Finding:
     )
 
 
-def _draw(best: dict[str, Progress], learned: Characters) -> Figure:
+def _draw(best: dict[str, Progress], classes: int) -> Figure:
     figure, (left, right) = panels(2)
     for name, progress in best.items():
         left.plot(progress.epochs, progress.training, label=name)
         right.plot(progress.epochs, progress.test, label=name)
-    left.set(title=f"training, {learned.classes} characters", ylabel="accuracy, %")
+    left.set(title=f"training, {classes} characters", ylabel="accuracy, %")
     right.set(title="test")
     left.legend(fontsize="x-small")
     for axes in (left, right):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from matplotlib.figure import Figure
 
 from experiments.claims.characters import (
@@ -9,10 +11,11 @@ from experiments.claims.characters import (
     LEVELS,
     MARGIN,
     CharacterOptions,
-    characters,
     columns,
+    compared,
     faster,
     judged,
+    learned,
 )
 from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table
@@ -28,18 +31,18 @@ _DIM = 64
 
 def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     """Cosine loss to targets of V^{mk} with growing m and k, in the same dimension."""
-    learned = characters(settings, options)
-    progress = {name: learned(Learner("cosine", name, _DIM)) for name in _SYSTEMS}
+    by = partial(learned, settings, options)
+    progress = {name: by(Learner("cosine", name, _DIM)) for name in _SYSTEMS}
     rows: list[Row] = [
         {
             "system": name,
             "largest cosine": make_system(name, _DIM).max_cosine,
-            "among the targets": _among_targets(name, learned.classes),
+            "among the targets": _among_targets(name, options.classes),
         }
         | columns(progress[name])
         for name in _SYSTEMS
     ]
-    title = f"{learned.classes} characters, {_DIM} dimensions, cosine loss"
+    title = f"{options.classes} characters, {_DIM} dimensions, cosine loss"
     return Outcome(_findings(progress), [Table(title, rows)], {"largest-cosine": _draw(progress)})
 
 
@@ -73,15 +76,10 @@ def _findings(progress: dict[str, Progress]) -> list[Finding]:
 
 
 def _faster(statement: str, one: str, other: str, progress: dict[str, Progress]) -> Finding:
-    parts = []
-    for level in LEVELS:
-        shown = [progress[name].shown(level) for name in (one, other)]
-        words = [text if isinstance(text, str) else f"{text:.2f}" for text in shown]
-        parts.append(f"to {level} %: {words[0]} against {words[1]}")
     return Finding(
         statement,
-        f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, "
-        + "; ".join(parts),
+        f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, to "
+        + compared(progress[one], progress[other], digits=2),
         judged(faster(progress[one], progress[other])),
     )
 
@@ -95,7 +93,8 @@ def _draw(progress: dict[str, Progress]) -> Figure:
         if points:
             left.plot(*zip(*points, strict=True), "o-", label=f"{level} %")
     left.set(ylabel="epochs to a training accuracy")
-    left.legend(fontsize="x-small")
+    if left.lines:
+        left.legend(fontsize="x-small")
     right.plot(list(cosines.values()), [one.test[-1] for one in progress.values()], "C0o-")
     right.set(ylabel="final test accuracy, %")
     for axes in (left, right):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -99,9 +99,9 @@ def learn(
     encoder: Callable[[], nn.Module],
     data: Data,
     recipe: Recipe,
-    *,
     classes: int,
     seed: int,
+    *,
     dense: int = 10_000,
     measured: Data | None = None,
     augment: Callable[[Tensor, int], Tensor] | None = None,
@@ -116,12 +116,10 @@ def learn(
     device = data.train.labels.device
     model, loss = build(learner, encoder(), classes, dense)
     model = model.to(device)
-    rates = {"lr": learner.lr, "weight_decay": recipe.decay}
-    optimizer: torch.optim.Optimizer = (
-        torch.optim.SGD(model.parameters(), momentum=0.9, **rates)
-        if learner.sgd
-        else torch.optim.AdamW(model.parameters(), **rates)
-    )
+    recipe = replace(recipe, lr=learner.lr)
+    optimizer = None
+    if learner.sgd:
+        optimizer = torch.optim.SGD(model.parameters(), lr=learner.lr, momentum=0.9)
     epochs: list[float] = []
     curves: tuple[list[float], list[float]] = ([], [])
     for done in train(

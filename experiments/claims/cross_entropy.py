@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from matplotlib.figure import Figure
-
 from experiments.claims.characters import (
     ABOUT,
     LEVELS,
@@ -21,7 +19,7 @@ from experiments.outcome import Finding, Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual import min_dim
-from lsc_continual.bench.plots import panels
+from lsc_continual.bench.plots import draw_lines
 
 _RATES = (1e-3, 3e-3, 1e-2)
 _USUAL, _COSINE, _STRUCTURED, _OWNED = (
@@ -56,8 +54,27 @@ def measure(settings: Settings, options: CharacterOptions) -> Outcome:
         _closed(_STRUCTURED, best),
         _closed(_OWNED, best),
     ]
+    points = [
+        {"loss": name, "epochs": epochs, "training, %": training, "test, %": test}
+        for name, one in best.items()
+        for epochs, training, test in zip(one.epochs, one.training, one.test)
+    ]
     title = f"{options.classes} characters, 384 dimensions, each loss at its best learning rate"
-    return Outcome(findings, [Table(title, rows)], {"losses": _draw(best, options.classes)})
+    return Outcome(
+        findings,
+        [Table(title, rows)],
+        {
+            "losses": draw_lines(
+                points,
+                title=f"{options.classes} characters",
+                x="epochs",
+                y=["training, %", "test, %"],
+                line="loss",
+                log="",
+                marked=False,
+            )
+        },
+    )
 
 
 def _ratios(one: Progress, other: Progress) -> dict[int, float]:
@@ -101,19 +118,6 @@ def _closed(name: str, best: dict[str, Progress]) -> Finding:
         f"{own.test[-1]:.1f} %",
         judged([part >= 0.5 for part in closed.values()]),
     )
-
-
-def _draw(best: dict[str, Progress], classes: int) -> Figure:
-    figure, (left, right) = panels(2)
-    for name, progress in best.items():
-        left.plot(progress.epochs, progress.training, label=name)
-        right.plot(progress.epochs, progress.test, label=name)
-    left.set(title=f"training, {classes} characters", ylabel="accuracy, %")
-    right.set(title="test")
-    left.legend(fontsize="x-small")
-    for axes in (left, right):
-        axes.set(xlabel="epochs")
-    return figure
 
 
 EXPERIMENT = Experiment(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from experiments.data import Data, load
@@ -23,7 +22,7 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
-from lsc_continual.bench.plots import panels
+from lsc_continual.bench.plots import draw_lines
 from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
 
 _CLASSES = 10
@@ -118,10 +117,26 @@ def measure(settings: Settings, options: Options) -> Outcome:
                 "test, %": accuracy(tested, data.test.labels),
             }
         )
+    points = [
+        {"network": name, "epoch": epoch}
+        | {short: getattr(point, field) for field, short in _MEASURES.items()}
+        for name, curve in curves.items()
+        for epoch, point in enumerate(curve, 1)
+    ]
     return Outcome(
         [_finding(curves, field) for field in _MEASURES],
         [Table("After the last epoch, on the training images", rows)],
-        {"epochs": _draw(curves)},
+        {
+            "epochs": draw_lines(
+                points,
+                title="",
+                x="epoch",
+                y=list(_MEASURES.values()),
+                line="network",
+                log="y",
+                marked=False,
+            )
+        },
     )
 
 
@@ -142,17 +157,6 @@ def _finding(curves: dict[str, list[NeuralCollapse]], field: str) -> Finding:
         "; ".join(f"{name}: {first:.3g} → {last:.3g}" for name, (first, last) in ends.items()),
         Verdict.of(*(last < first / 2 for first, last in ends.values())),
     )
-
-
-def _draw(curves: dict[str, list[NeuralCollapse]]) -> Figure:
-    figure, places = panels(2, 2, height=6.2)
-    for axes, field in zip(places, _MEASURES):
-        for name, curve in curves.items():
-            values = [getattr(point, field) for point in curve]
-            axes.plot(range(1, len(curve) + 1), values, label=name)
-        axes.set(title=_MEASURES[field], xlabel="epoch", yscale="log")
-    axes.legend(fontsize="small")
-    return figure
 
 
 EXPERIMENT = Experiment(

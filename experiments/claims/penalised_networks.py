@@ -179,7 +179,9 @@ def trained(variant: Variant, data: Data, options: Options, seed: int) -> Traine
     for epoch in train(network, loss, data.train, recipe, seed=seed, optimizer=optimizer):
         if epoch % max(1, recipe.epochs // 50) == 0 or epoch == recipe.epochs:
             spread = Spread.of(outputs(network.latent, sample.images), sample.labels)
-            rows.append({"progress": epoch / recipe.epochs, **vars(spread)})
+            progress = {"training, %": 100 * epoch / recipe.epochs}
+            found = {"variance within a class": spread.within, "within / between": spread.relative}
+            rows.append(progress | found)
     return Trained(network, rows)
 
 

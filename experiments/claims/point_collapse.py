@@ -16,7 +16,7 @@ from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
 from experiments.settings import Settings
 from experiments.training import outputs
-from lsc_continual.bench.plots import panels
+from lsc_continual.bench.plots import draw_lines, panels
 
 _ALLOWED = 0.5
 """Points of accuracy by which two networks may differ and be called level."""
@@ -28,7 +28,7 @@ _WITHOUT = ("linear", "not linear", "no penultimate")
 def measure(settings: Settings, options: Options) -> Outcome:
     """All variants on all data sets."""
     results: dict[str, dict[str, Row]] = {}
-    courses: dict[str, list[Row]] = {}
+    courses: list[Row] = []
     latents: dict[str, Tensor] = {}
     for scenario, title in (_SCENARIOS | options.scenarios).items():
         data = images_of(scenario, settings, options)
@@ -44,13 +44,24 @@ def measure(settings: Settings, options: Options) -> Outcome:
                 )
             results[title][name] = {key: sum(r[key] for r in rows) / len(rows) for key in rows[0]}
             if name in _PAIR:
-                courses[f"{title}, {name}"] = result.course
+                courses += [{"network": f"{title}, {name}"} | row for row in result.course]
                 if title == "Fashion-MNIST":
                     latents[name] = outputs(result.network.latent, data.test.images).cpu()
     return Outcome(
         _findings(results),
         [table for title, rows in results.items() for table in _tables(title, rows)],
-        {"latent": _draw_latent(latents), "spread": _draw_spread(courses)},
+        {
+            "latent": _draw_latent(latents),
+            "spread": draw_lines(
+                courses,
+                title="",
+                x="training, %",
+                y=["variance within a class", "within / between"],
+                line="network",
+                log="y",
+                marked=False,
+            ),
+        },
     )
 
 
@@ -186,21 +197,6 @@ def _draw_latent(latents: dict[str, Tensor]) -> Figure:
         axes.hist(scaled.flatten().numpy(), bins=150, range=(-2.5, 2.5), density=True)
         axes.set(title=name, xlabel="coordinate by its root mean square")
     figure.supylabel("density, test images", fontsize="medium")
-    return figure
-
-
-def _draw_spread(courses: dict[str, list[Row]]) -> Figure:
-    figure, (left, right) = panels(2)
-    for number, (name, rows) in enumerate(courses.items()):
-        progress = [100 * row["progress"] for row in rows]
-        style = f"C{number // 2}" + ("-" if number % 2 == 0 else "--")
-        left.plot(progress, [row["within"] for row in rows], style, label=name)
-        right.plot(progress, [row["relative"] for row in rows], style, label=name)
-    left.set(title="variance within a class")
-    right.set(title="the same by the variance between classes")
-    right.legend(fontsize="small")
-    for axes in (left, right):
-        axes.set(yscale="log", xlabel="training, %")
     return figure
 
 

@@ -19,7 +19,7 @@ from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from experiments.training import Recipe
 from lsc_continual import make_encoder, make_system, min_dim
-from lsc_continual.bench.plots import panels
+from lsc_continual.bench.plots import draw_lines
 
 _SYSTEMS = ("a", "a-interpolated", "v21", "v22", "permutohedron")
 _WIDE = 384  # the width of a ViT-S
@@ -241,22 +241,24 @@ def _permutohedra(groups: dict[str, _Group]) -> Finding:
 
 
 def _draw(groups: dict[str, _Group]) -> Figure:
-    shown = [(name, group) for name, group in groups.items() if len(_any(group).epochs) > 1]
-    figure, places = panels(len(shown))
-    for axes, (name, group) in zip(places, shown):
-        for number, system in enumerate(_SYSTEMS):
-            own = [(dim, run) for (other, dim), run in group.items() if other == system]
-            for style, (dim, run) in zip(("-", "--"), own, strict=False):
-                epochs, training = run.progress.epochs, run.progress.training
-                axes.plot(epochs, training, f"C{number}{style}", label=f"{system}, {dim}")
-        axes.set(xlabel="epochs", ylabel="training accuracy, %")
-        axes.set(title=name if name == "characters" else f"{name} synthetic classes")
-        axes.legend(fontsize="x-small")
-    return figure
-
-
-def _any(group: _Group) -> Progress:
-    return next(iter(group.values())).progress
+    """Training accuracy over the epochs, where there are several."""
+    points = [
+        {"classes": name, "system": f"{system}, {dim}", "epochs": epochs, "training, %": training}
+        for name, group in groups.items()
+        for (system, dim), run in group.items()
+        if len(run.progress.epochs) > 1
+        for epochs, training in zip(run.progress.epochs, run.progress.training)
+    ]
+    return draw_lines(
+        points,
+        title="",
+        x="epochs",
+        y=["training, %"],
+        line="system",
+        panel="classes",
+        log="",
+        marked=False,
+    )
 
 
 EXPERIMENT = Experiment(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
@@ -34,8 +37,7 @@ _MEASURES = {
 }
 
 
-@dataclass
-class Network:
+class Compared(NamedTuple):
     """What can be asked of a network, whatever its classifier."""
 
     model: nn.Module
@@ -46,37 +48,32 @@ class Network:
     """The classifier's, FloatTensor[classes, dim]."""
 
 
-def _linear(data: Data, settings: Settings) -> Network:
+def _linear(data: Data, settings: Settings) -> Compared:
     encoder = make_encoder("mlp", data.shape)
-    body = nn.Sequential(encoder, nn.Linear(256, 64)).to(settings.device)
-    last = nn.Linear(64, _CLASSES).to(settings.device)
-    return Network(nn.Sequential(body, last), F.cross_entropy, body, lambda: last.weight.detach())
+    model = Network(encoder, Variant(64), _CLASSES, bias=True).to(settings.device)
+    return Compared(model, F.cross_entropy, model.latent, model.classifier.weight.detach)
 
 
 def _fixed(
-    data: Data, settings: Settings, system: str, dim: int, loss: nn.Module, **options: float
-) -> Network:
-    head = TargetHead(make_system(system, dim), **options)  # type: ignore[arg-type]
+    data: Data, settings: Settings, system: str, loss: nn.Module, prior: float | None = None
+) -> Compared:
+    head = TargetHead(make_system(system, 64), unknown_prior=prior)
     head.add_classes(range(_CLASSES))
     model = TargetClassifier(make_encoder("mlp", data.shape), head).to(settings.device)
 
     def compared(images: Tensor) -> Tensor:
         return head.logits_per_coordinate(model.embed(images))
 
-    return Network(model, loss, compared, head.targets.vectors)
+    return Compared(model, loss, compared, head.targets.vectors)
 
 
-def _networks(data: Data, settings: Settings) -> dict[str, Callable[[], Network]]:
-    softmax = StructuredSoftmaxLoss()
+def _networks(data: Data, settings: Settings) -> dict[str, Callable[[], Compared]]:
+    fixed = partial(_fixed, data, settings)
     return {
-        "linear head, cross-entropy": lambda: _linear(data, settings),
-        "v21, structured softmax": lambda: _fixed(data, settings, "v21", 64, softmax),
-        "v21, cosine loss": lambda: _fixed(
-            data, settings, "v21", 64, CosineLoss(), unknown_prior=0.0
-        ),
-        "simplex, owned softmax": lambda: _fixed(
-            data, settings, "simplex", 64, softmax, unknown_prior=0.0
-        ),
+        "linear head, cross-entropy": partial(_linear, data, settings),
+        "v21, structured softmax": partial(fixed, "v21", StructuredSoftmaxLoss()),
+        "v21, cosine loss": partial(fixed, "v21", CosineLoss(), 0.0),
+        "simplex, owned softmax": partial(fixed, "simplex", StructuredSoftmaxLoss(), 0.0),
     }
 
 

@@ -9,18 +9,22 @@ import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from experiments.settings import Settings
+from lsc_continual.bench.files import write_json
 from lsc_continual.config import resolve
 from lsc_continual.runs.run import run
 from lsc_continual.runs.stream import load_others
 from lsc_continual.runs.trial import Trial, prepare
 from lsc_continual.strategies.evaluation import OpenWorldResult
 
+FINISHED = "finished pieces are read from this JSON file, and written to it"
+"""What an option that names the file of `Finished` is for."""
 FIGURES = ("last_accuracy", "average_incremental_accuracy", "forgetting")
 """What the metrics of a run say under "final", as shares of 1."""
 
@@ -90,3 +94,18 @@ def _config(scenario: str, overrides: Sequence[str], settings: Settings, seed: i
         config.scenario.name, config.data.root = "arrays", str(settings.arrays[scenario])
         config.data.resolution = None
     return config
+
+
+class Finished(dict[str, Any]):
+    """Figures by the names of the pieces of a long experiment, in a file if there is to be one."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self._path = path
+        if path is not None and path.exists():
+            self.update(json.loads(path.read_text(encoding="utf-8")))
+
+    def __setitem__(self, name: str, figures: Any) -> None:
+        super().__setitem__(name, figures)
+        if self._path is not None:
+            write_json(self._path, self)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from experiments.claims.characters import (
+from experiments.claims.speed import (
     ABOUT,
     LEVELS,
     CharacterOptions,
+    Learner,
+    Progress,
     columns,
     faster,
     judged,
     learned,
 )
-from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings

@@ -7,10 +7,12 @@ from math import sqrt
 
 from matplotlib.figure import Figure
 
-from experiments.claims.characters import (
+from experiments.claims.speed import (
     ABOUT,
     LEVELS,
     CharacterOptions,
+    Learner,
+    Progress,
     characters,
     columns,
     compared,
@@ -18,7 +20,6 @@ from experiments.claims.characters import (
     judged,
     learned,
 )
-from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
 from experiments.settings import Settings

@@ -6,18 +6,19 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from experiments.claims.characters import (
+from experiments.claims.speed import (
     ABOUT,
     LEVELS,
     MARGIN,
     CharacterOptions,
+    Learner,
+    Progress,
     columns,
     compared,
     faster,
     judged,
     learned,
 )
-from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings

@@ -10,8 +10,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from experiments.claims.characters import MARGIN, CharacterOptions, characters, learned
-from experiments.claims.speed import Learner, Progress, learn
+from experiments.claims.speed import (
+    MARGIN,
+    CharacterOptions,
+    Learner,
+    Progress,
+    characters,
+    learn,
+    learned,
+)
 from experiments.data import Data, Part, load
 from experiments.endless import Views
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
@@ -69,7 +76,7 @@ class Options(CharacterOptions):
 
     scales: tuple[Scale, ...] = option(_QUICK, _FULL)
     side: int = option(14, 28)
-    many_encoder: str = option("experiments.claims.characters:Strided", "resnet-small")
+    many_encoder: str = option("experiments.claims.speed:Strided", "resnet-small")
     batch_size: int = option(100, 500)
 
 

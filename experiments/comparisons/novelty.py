@@ -24,10 +24,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from experiments.finished import HELP, Finished
 from experiments.outcome import Outcome, Row, Table
 from experiments.registry import Experiment
-from experiments.running import experience_by_experience
+from experiments.running import FINISHED, Finished, experience_by_experience
 from experiments.settings import Settings, option
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.strategies.calibration import embeddings
@@ -89,7 +88,7 @@ class Options:
     rows: tuple[str, ...] = option(tuple(DATA), help="data sets", choices=tuple(DATA))
     modes: tuple[str, ...] = option(MODES, help="which", choices=MODES)
     jobs: int = option(os.cpu_count() or 1, help="trainings at a time")
-    keep: Path | None = option(None, help=HELP)
+    keep: Path | None = option(None, help=FINISHED)
     size: tuple[str, ...] = option(("train.batch_size=64",))  # settings of all trainings
 
 

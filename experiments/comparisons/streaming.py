@@ -27,10 +27,10 @@ from PIL import Image
 from rich.console import Console
 from torch import nn
 
-from experiments.identity import Identity
 from experiments.outcome import Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings, option
+from experiments.training import Identity
 from lsc_continual import (
     NoveltyDetector,
     StreamClassifier,

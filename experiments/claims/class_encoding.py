@@ -1,4 +1,13 @@
-"""arXiv 2606.00344: the encoding of the classes decides where their features end up."""
+"""arXiv 2606.00344: the encoding of the classes decides where their features end up.
+
+The unrestricted-feature model with mean-squared error, trained by gradient descent; cosines between
+uncentred class means. The formula is our derivation for one-hot labels, as the paper's own
+constants could not be read. For other encodings, where no formula is known to us, points are
+compared with the convex problem that remains once W and H are optimised for a given bias (the
+lines). The network is a perceptron with a linear layer of 64 features and the same loss, on 5,000
+images of Fashion-MNIST (60,000 with `--full`); features are penalised, weights of the encoder are
+not.
+"""
 
 from __future__ import annotations
 
@@ -272,15 +281,7 @@ EXPERIMENT = Experiment(
     name="class-encoding",
     paper="arXiv 2606.00344",
     title="Simplex or orthogonal frame: the bias decides",
-    about="""
-The unrestricted-feature model with mean-squared error, trained by gradient descent; cosines between
-uncentred class means. The formula is our derivation for one-hot labels, as the paper's own
-constants could not be read. For other encodings, where no formula is known to us, points are
-compared with the convex problem that remains once W and H are optimised for a given bias (the
-lines). The network is a perceptron with a linear layer of 64 features and the same loss, on 5,000
-images of Fashion-MNIST (60,000 with `--full`); features are penalised, weights of the encoder are
-not.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

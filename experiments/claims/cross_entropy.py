@@ -1,4 +1,11 @@
-"""arXiv 2512.07509: a cosine loss to fixed targets takes more epochs than cross-entropy."""
+"""arXiv 2512.07509: a cosine loss to fixed targets takes more epochs than cross-entropy.
+
+Each loss is trained at learning rates 1e-3, 3e-3 and 1e-2 and judged by the one under which its
+training accuracy rose soonest (the highest mean over all epochs). The linear head stands right on
+the features, as usual; the others have a linear layer to 384 dimensions, or to the fewest that
+hold all classes, and no parameters behind it. A loss counts as closing the gap at a level if it
+takes away at least half of the epochs by which the cosine loss lags behind cross-entropy there.
+"""
 
 from __future__ import annotations
 
@@ -125,14 +132,8 @@ EXPERIMENT = Experiment(
     name="against-cross-entropy",
     paper="arXiv 2512.07509",
     title="How many more epochs than cross-entropy",
-    about=ABOUT
-    + """
-Each loss is trained at learning rates 1e-3, 3e-3 and 1e-2 and judged by the one under which its
-training accuracy rose soonest (the highest mean over all epochs). The linear head stands right on
-the features, as usual; the others have a linear layer to 384 dimensions, or to the fewest that
-hold all classes, and no parameters behind it. A loss counts as closing the gap at a level if it
-takes away at least half of the epochs by which the cosine loss lags behind cross-entropy there.
-""",
+    about=__doc__,
+    preface=ABOUT,
     measure=measure,
     options=CharacterOptions,
 )

@@ -1,4 +1,9 @@
-"""arXiv 2512.07509: the smallest dimension that holds all classes is said to train fastest."""
+"""arXiv 2512.07509: the smallest dimension that holds all classes is said to train fastest.
+
+Between the encoder's standardised features and the targets stands one linear layer, whatever the
+dimension; the learned head of the last rows stands behind the same layer. "Epochs to" is the first
+time that training accuracy reached a level, with straight lines between epochs.
+"""
 
 from __future__ import annotations
 
@@ -134,12 +139,8 @@ EXPERIMENT = Experiment(
     name="dimensions",
     paper="arXiv 2512.07509",
     title="The smallest dimension: speed of training and what it costs",
-    about=ABOUT
-    + """
-Between the encoder's standardised features and the targets stands one linear layer, whatever the
-dimension; the learned head of the last rows stands behind the same layer. "Epochs to" is the first
-time that training accuracy reached a level, with straight lines between epochs.
-""",
+    about=__doc__,
+    preface=ABOUT,
     measure=measure,
     options=CharacterOptions,
 )

@@ -1,4 +1,9 @@
-"""arXiv 2512.07509: the largest cosine of a system is to lie between 0.5 and far below 0.9."""
+"""arXiv 2512.07509: the largest cosine of a system is to lie between 0.5 and far below 0.9.
+
+Systems V^{mk} with growing m + k have the largest cosine 1 − 1/(m + k) between two vectors (the
+paper prints it as the smallest, "mcs"). All are in 64 dimensions, so that nothing but the targets
+differs; as few of the vectors are owned, "among the targets" is the largest cosine that occurs.
+"""
 
 from __future__ import annotations
 
@@ -107,12 +112,8 @@ EXPERIMENT = Experiment(
     name="largest-cosine",
     paper="arXiv 2512.07509",
     title="Whether the largest cosine decides the speed",
-    about=ABOUT
-    + """
-Systems V^{mk} with growing m + k have the largest cosine 1 − 1/(m + k) between two vectors (the
-paper prints it as the smallest, "mcs"). All are in 64 dimensions, so that nothing but the targets
-differs; as few of the vectors are owned, "among the targets" is the largest cosine that occurs.
-""",
+    about=__doc__,
+    preface=ABOUT,
     measure=measure,
     options=CharacterOptions,
 )

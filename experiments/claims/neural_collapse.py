@@ -1,4 +1,12 @@
-"""Neural collapse with learned and with fixed classifiers, over the epochs."""
+"""Neural collapse with learned and with fixed classifiers, over the epochs.
+
+The measures of Papyan, Han and Donoho (PNAS 2020) on the embedding as the classifier compares it
+(with fixed targets, its direction), with a learned linear head and with fixed targets, over the
+epochs. `metrics.neural_collapse=true` measures the same in any run. A perceptron on 2,000 images of
+Fashion-MNIST (60,000 with `--full`), trained far beyond the point where it fits them; AdamW with
+weight decay 5e-4. Ten targets of V21 in 64 dimensions are not equiangular, so complete collapse to
+a simplex is not what is asked of them.
+"""
 
 from __future__ import annotations
 
@@ -160,14 +168,7 @@ EXPERIMENT = Experiment(
     name="neural-collapse",
     paper="arXiv 2008.08186",
     title="Neural collapse, with learned and with fixed classifiers",
-    about="""
-The measures of Papyan, Han and Donoho (PNAS 2020) on the embedding as the classifier compares it
-(with fixed targets, its direction), with a learned linear head and with fixed targets, over the
-epochs. `metrics.neural_collapse=true` measures the same in any run. A perceptron on 2,000 images of
-Fashion-MNIST (60,000 with `--full`), trained far beyond the point where it fits them; AdamW with
-weight decay 5e-4. Ten targets of V21 in 64 dimensions are not equiangular, so complete collapse to
-a simplex is not what is asked of them.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

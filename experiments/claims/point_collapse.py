@@ -1,4 +1,25 @@
-"""arXiv 2310.08224: a strong penalty on the latent collapses each class to one point."""
+"""arXiv 2310.08224: a strong penalty on the latent collapses each class to one point.
+
+L = CE + γ · mean(z²) on the latent z before the last linear layer, with γ from 1e-2 to 1e6, against
+the same network without the penalty ("linear"), after a non-linear layer (SiLU), and without a
+penultimate layer. From the paper and its authors' code: the loss, the end points and the geometric
+growth of γ, AdamW with weight decay 5e-4, a classifier without bias whose learning rate does not
+decay. `--full` follows the published course (800 epochs, γ × 1.05 each) with a ResNet-18; the
+paper's CIFAR-100 network is a ResNet-50, its augmentation is left out, and the learning rate
+of the rest falls along a cosine, as in the authors' newer code.
+
+What the quick setting changes is ours: a perceptron, images of 14×14, twelve epochs, in which γ
+goes from end point to end point within 5,300 steps instead of 148,000. The latent vanishes as γ
+grows (accuracy of chance) unless the classifier's weights grow as fast. They do so by steps of the
+size of the learning rate, so that of the classifier is 150 times that of the rest, for all
+variants, and its weight decay as much less.
+
+"Within" is the trace of the covariance within a class, of 10,000 training images at most, while the
+authors' code takes the mean of the matrix's elements: only ratios can be compared with the paper.
+As all of the latent shrinks, what the variance is by that between classes is judged beside it.
+There, training images that the network gets wrong count much; "by answer" are the same figures with
+what the network says for the class, as in the authors' code.
+"""
 
 from __future__ import annotations
 
@@ -204,27 +225,7 @@ EXPERIMENT = Experiment(
     name="point-collapse",
     paper="arXiv 2310.08224",
     title="Latent Point Collapse: each class at one point",
-    about="""
-L = CE + γ · mean(z²) on the latent z before the last linear layer, with γ from 1e-2 to 1e6, against
-the same network without the penalty ("linear"), after a non-linear layer (SiLU), and without a
-penultimate layer. From the paper and its authors' code: the loss, the end points and the geometric
-growth of γ, AdamW with weight decay 5e-4, a classifier without bias whose learning rate does not
-decay. `--full` follows the published course (800 epochs, γ × 1.05 each) with a ResNet-18; the
-paper's CIFAR-100 network is a ResNet-50, its augmentation is left out, and the learning rate
-of the rest falls along a cosine, as in the authors' newer code.
-
-What the quick setting changes is ours: a perceptron, images of 14×14, twelve epochs, in which γ
-goes from end point to end point within 5,300 steps instead of 148,000. The latent vanishes as γ
-grows (accuracy of chance) unless the classifier's weights grow as fast. They do so by steps of the
-size of the learning rate, so that of the classifier is 150 times that of the rest, for all
-variants, and its weight decay as much less.
-
-"Within" is the trace of the covariance within a class, of 10,000 training images at most, while the
-authors' code takes the mean of the matrix's elements: only ratios can be compared with the paper.
-As all of the latent shrinks, what the variance is by that between classes is judged beside it.
-There, training images that the network gets wrong count much; "by answer" are the same figures with
-what the network says for the class, as in the authors' code.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -1,4 +1,18 @@
-"""arXiv 2512.04865: dyadic scatterings, how dense they are, and how they are extended."""
+"""arXiv 2512.04865: dyadic scatterings, how dense they are, and how they are extended.
+
+The construction is our reading: the paper speaks of a two-power subdivision of the boundary of
+weight polyhedra, and neither counts nor angles of it could be read. Level j takes the integer
+vectors whose positive entries sum to 2^j and whose negative ones sum to −2^j, projected to the
+sphere; level 0 is A_{n−1}. Doubling a vector of a level gives one of the next, so that refining
+keeps every vector; ours are numbered such that it keeps its address too. Classes keep their targets
+where the target map remembers addresses (`random`, `spread`, `affinity`), which is tried by loading
+a saved map into the next level and adding classes; the rule `affine` computes addresses from the
+size of the system, and does not.
+
+Our search sorts an embedding, finds the best orbit by one product, and decodes in it; the paper
+rounds to lattice points on faces. Its cost grows with the number of orbits. V21 is decoded by a
+compiled loop in one pass, unions of orbits in plain torch, so ratios to it speak of both.
+"""
 
 from __future__ import annotations
 
@@ -243,20 +257,7 @@ EXPERIMENT = Experiment(
     name="scatterings",
     paper="arXiv 2512.04865",
     title="Dyadic scatterings: sizes, angles, extension",
-    about="""
-The construction is our reading: the paper speaks of a two-power subdivision of the boundary of
-weight polyhedra, and neither counts nor angles of it could be read. Level j takes the integer
-vectors whose positive entries sum to 2^j and whose negative ones sum to −2^j, projected to the
-sphere; level 0 is A_{n−1}. Doubling a vector of a level gives one of the next, so that refining
-keeps every vector; ours are numbered such that it keeps its address too. Classes keep their targets
-where the target map remembers addresses (`random`, `spread`, `affinity`), which is tried by loading
-a saved map into the next level and adding classes; the rule `affine` computes addresses from the
-size of the system, and does not.
-
-Our search sorts an embedding, finds the best orbit by one product, and decodes in it; the paper
-rounds to lattice points on faces. Its cost grows with the number of orbits. V21 is decoded by a
-compiled loop in one pass, unions of orbits in plain torch, so ratios to it speak of both.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -31,6 +31,7 @@ The paper's optimiser, learning rate, batch and epochs could not be read. Ours: 
 rate (a schedule would hide when a network is done), 3e-3 unless a table says otherwise, batches of
 100, no augmentation; accuracies are those of the network in evaluation mode after each epoch. One
 network is called faster than another at a level if it needs at least a tenth fewer epochs.
+
 """
 
 

@@ -1,4 +1,22 @@
-"""arXiv 2512.07509: which vector system trains fastest, from 5,000 to 600,000 classes."""
+"""arXiv 2512.07509: which vector system trains fastest, from 5,000 to 600,000 classes.
+
+Cosine loss to random vectors of A_n, interpolated A_n, V21, V22 and P_n, all with the same encoder
+and recipe (AdamW at a constant 3e-3). The paper defines neither P_n nor the interpolated A_n: here
+the permutohedron, all permutations of n equally spaced values, and A_n with the normalised
+midpoints of neighbouring roots. Training accuracies after the same number of epochs count as level
+if they lie within a tenth or within three standard errors (of having measured on so many images; it
+says nothing of another seed). A system fails if it reaches less than a tenth of what V21 does.
+
+Each system stands in the fewest dimensions that hold all classes, and then all of them in the same.
+First, real characters, with 20 for the latter (a permutohedron in more has too many vectors for a
+64-bit address); see the claims below for their recipe. Then as many classes as the paper has: class
+c is an image of Fashion-MNIST turned, zoomed and mirrored in a way of its own
+(`experiments/endless.py`), training sees 16 slightly moved versions of it, the test another; the
+same dimension is 384. In the quick setting (14×14 pixels, three strided convolutions) 50,000
+classes are seen once each and of 600,000 only one in forty: "images a class" says how often, and
+accuracies there are those of classes that were seen. `--full` shows 5,000, 50,000 and 600,000
+classes 300, 150 and 60 times to a residual network at 28×28.
+"""
 
 from __future__ import annotations
 
@@ -272,24 +290,7 @@ EXPERIMENT = Experiment(
     name="vector-systems",
     paper="arXiv 2512.07509",
     title="Which vector system trains fastest",
-    about="""
-Cosine loss to random vectors of A_n, interpolated A_n, V21, V22 and P_n, all with the same encoder
-and recipe (AdamW at a constant 3e-3). The paper defines neither P_n nor the interpolated A_n: here
-the permutohedron, all permutations of n equally spaced values, and A_n with the normalised
-midpoints of neighbouring roots. Training accuracies after the same number of epochs count as level
-if they lie within a tenth or within three standard errors (of having measured on so many images; it
-says nothing of another seed). A system fails if it reaches less than a tenth of what V21 does.
-
-Each system stands in the fewest dimensions that hold all classes, and then all of them in the same.
-First, real characters, with 20 for the latter (a permutohedron in more has too many vectors for a
-64-bit address); see the claims below for their recipe. Then as many classes as the paper has: class
-c is an image of Fashion-MNIST turned, zoomed and mirrored in a way of its own
-(`experiments/endless.py`), training sees 16 slightly moved versions of it, the test another; the
-same dimension is 384. In the quick setting (14×14 pixels, three strided convolutions) 50,000
-classes are seen once each and of 600,000 only one in forty: "images a class" says how often, and
-accuracies there are those of classes that were seen. `--full` shows 5,000, 50,000 and 600,000
-classes 300, 150 and 60 times to a residual network at 28×28.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

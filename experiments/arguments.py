@@ -30,20 +30,25 @@ def parse(arguments: Sequence[str]) -> tuple[list[Experiment], argparse.Namespac
     names = list(takewhile(lambda text: not text.startswith("-"), arguments))
     chosen = named(names)
     parser = _common()
-    own = parser.add_argument_group("options of the experiment") if chosen else None
-    added: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {}
     for experiment in chosen:
-        for one in fields(experiment.options):
-            if own and one.metadata["help"] and one.name not in added:
-                added[one.name] = own.add_argument(_flag(one), **_how(experiment.options, one))
+        own |= {
+            one.name: _how(experiment.options, one)
+            for one in fields(experiment.options)
+            if one.metadata["help"]
+        }
+    group = parser.add_argument_group("options of the experiment")
+    for name, how in own.items():
+        group.add_argument("--" + name.replace("_", "-"), **how)
     found, unknown = parser.parse_known_args(arguments[len(names) :])
     if unknown:
         known = [text for action in parser._actions for text in action.option_strings]
         if unknown[0].startswith("-"):
             raise unknown_name("option", unknown[0].partition("=")[0], known)
         raise LSCError(f"{unknown[0]!r} is out of place: experiments are named before the options")
-    given = {name: value for name in added if (value := vars(found).pop(name)) is not None}
-    return chosen, found, given
+    given = {name: value for name in own if (value := vars(found).pop(name)) is not None}
+    # As tuples, options can be compared and hashed.
+    return chosen, found, {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
 
 
 def _common() -> argparse.ArgumentParser:
@@ -68,32 +73,17 @@ def _common() -> argparse.ArgumentParser:
     return parser
 
 
-def _flag(one: Field[Any]) -> str:
-    return "--" + one.name.replace("_", "-")
-
-
 def _how(options: type, one: Field[Any]) -> dict[str, Any]:
     """What argparse is told of a field; where it is not given, there is no value."""
-    metadata = one.metadata
-    how: dict[str, Any] = {"default": None, "help": metadata["help"]}
     kind = get_type_hints(options)[one.name]
+    inner = next((part for part in get_args(kind) if isinstance(part, type)), kind)
+    how: dict[str, Any] = {"default": None, "help": one.metadata["help"]}
     if kind is bool:
         return how | {"action": "store_true"}
-    if isinstance(one.default, tuple):
-        how |= {"nargs": "+", "action": _Tuple}
-    inner = next((part for part in get_args(kind) if isinstance(part, type)), kind)
-    return how | {
-        "type": _positive if inner is int else inner,
-        "choices": metadata["choices"] or None,
-        "metavar": None if metadata["choices"] else one.name.upper(),
-    }
-
-
-class _Tuple(argparse.Action):
-    """Values as a tuple, so that options can be compared and kept."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, flag: str | None = None) -> None:
-        setattr(namespace, self.dest, tuple(values))
+    how |= {"type": _positive if inner is int else inner}
+    how |= {"nargs": "+"} if isinstance(one.default, tuple) else {}
+    choices = one.metadata["choices"]
+    return how | ({"choices": choices} if choices else {"metavar": one.name.upper()})
 
 
 def _positive(text: str) -> int:

@@ -77,7 +77,7 @@ def _section(claim: Experiment, content: dict[str, Any]) -> str:
     threads = environment["cpu_threads"]
     lines = [
         f"### {claim.title}\n",
-        claim.about.strip() + "\n",
+        (claim.preface + claim.about.partition("\n\n")[2]).strip() + "\n",
         f"```bash\npython -m experiments {claim.name}{option}\n```\n",
         f"{environment['processor']}, {environment['device']}, {threads} "
         f"thread{'s' * (threads > 1)}, torch {environment['torch']}; "

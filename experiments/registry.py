@@ -46,7 +46,10 @@ class Experiment:
     title: str
     """In a few words, as a heading."""
     about: str
-    """Markdown: what is done, and what a paper leaves open and was chosen here."""
+    """A module's docstring: below its first line, in Markdown, what is done, and what a paper
+    leaves open and was chosen here."""
+    preface: str = ""
+    """What several experiments say before."""
     measure: Callable[[Settings, Any], Outcome]
     """Takes the settings of all experiments, and `options`."""
     options: type = NoOptions

@@ -5,15 +5,18 @@ No other module of this folder knows how the package is configured and what a ru
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from experiments.settings import Settings
+from lsc_continual.bench.files import write_json
 from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.data import load_unknown_sets
 from lsc_continual.runs.metrics import Final, RunMetrics
@@ -21,6 +24,8 @@ from lsc_continual.runs.run import Prepared, prepare, run
 from lsc_continual.settings import Settings as RunSettings
 from lsc_continual.strategies.evaluation import OpenWorldResult
 
+FINISHED = "finished pieces are read from this JSON file, and written to it"
+"""What an option that names the file of `Finished` is for."""
 FIGURES = tuple(field.name for field in fields(Final))
 """What the metrics of a run say about it as a whole, as shares of 1."""
 
@@ -103,3 +108,18 @@ def _settings(
         scenario=replace(resolved.scenario, name="arrays"),
         data=replace(resolved.data, root=str(settings.arrays[scenario]), resolution=None),
     )
+
+
+class Finished(dict[str, Any]):
+    """Figures by the names of the pieces of a long experiment, in a file if there is to be one."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self._path = path
+        if path is not None and path.exists():
+            self.update(json.loads(path.read_text(encoding="utf-8")))
+
+    def __setitem__(self, name: str, figures: Any) -> None:
+        super().__setitem__(name, figures)
+        if self._path is not None:
+            write_json(self._path, self)

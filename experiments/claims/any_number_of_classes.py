@@ -1,4 +1,29 @@
-"""arXiv 2510.04090: one network, the same to the last byte, for any number of classes."""
+"""arXiv 2510.04090: one network, the same to the last byte, for any number of classes.
+
+A network ends in an embedding of 384 coordinates, and each class owns a vector of a predefined
+system there. It is trained with 10, 1,000, 10,000 and 1,281,167 classes. Every image of the first
+set is its own class, as in the paper's largest experiment: an image of Fashion-MNIST in one of 22
+views, turned, zoomed and mirrored, made when it is asked for (`experiments/endless.py`). It is
+always trained on as it is; the test shifts it by up to a pixel. The second set has pairs of
+characters of Omniglot, each in one of four orientations on a channel of its own; people whose
+writing was not trained on wrote the test images.
+
+Accuracies are those of the nearest owned vector among all classes, over a sample of 500 of the
+classes that were shown (10,000 with `--full`). The quick setting shows 1,000 of the 1,281,167, so
+its figures tell what so many possible answers do, not whether so many classes can be learnt;
+`--full` shows all.
+
+The paper leaves open, and we chose: networks (a small residual one and torchvision's vision
+transformer, both with standardised features), AdamW with a learning rate of 3·10⁻³ that falls along
+a cosine and a weight decay of 0.01, epochs, the weight of the L2 term (10⁻³ of the mean squared
+norm), the perturbation (noise of a quarter of the vectors' length), and what interpolated A_n is
+(A_n with the midpoints of neighbouring roots). A_n has 147,072 vectors in 384 dimensions, so 1.28
+million classes take the interpolated one, or V21 with its 28 million. "Shuffled" is a random choice
+of vectors; those of V21 are given out by a formula, without a table. The Euclidean loss is
+squared, and the projection's first weights are scaled so that embeddings begin as long as the
+vectors; torch's make them eleven times as long, which a training of its own is about.
+The paper's data (Cinic-10, ImageNet) are replaced, so its percentages are a guide.
+"""
 
 from __future__ import annotations
 
@@ -267,31 +292,7 @@ EXPERIMENT = Experiment(
     name="any-number-of-classes",
     paper="arXiv 2510.04090",
     title="One network for ten or 1.28 million classes",
-    about="""
-A network ends in an embedding of 384 coordinates, and each class owns a vector of a predefined
-system there. It is trained with 10, 1,000, 10,000 and 1,281,167 classes. Every image of the first
-set is its own class, as in the paper's largest experiment: an image of Fashion-MNIST in one of 22
-views, turned, zoomed and mirrored, made when it is asked for (`experiments/endless.py`). It is
-always trained on as it is; the test shifts it by up to a pixel. The second set has pairs of
-characters of Omniglot, each in one of four orientations on a channel of its own; people whose
-writing was not trained on wrote the test images.
-
-Accuracies are those of the nearest owned vector among all classes, over a sample of 500 of the
-classes that were shown (10,000 with `--full`). The quick setting shows 1,000 of the 1,281,167, so
-its figures tell what so many possible answers do, not whether so many classes can be learnt;
-`--full` shows all.
-
-The paper leaves open, and we chose: networks (a small residual one and torchvision's vision
-transformer, both with standardised features), AdamW with a learning rate of 3·10⁻³ that falls along
-a cosine and a weight decay of 0.01, epochs, the weight of the L2 term (10⁻³ of the mean squared
-norm), the perturbation (noise of a quarter of the vectors' length), and what interpolated A_n is
-(A_n with the midpoints of neighbouring roots). A_n has 147,072 vectors in 384 dimensions, so 1.28
-million classes take the interpolated one, or V21 with its 28 million. "Shuffled" is a random choice
-of vectors; those of V21 are given out by a formula, without a table. The Euclidean loss is
-squared, and the projection's first weights are scaled so that embeddings begin as long as the
-vectors; torch's make them eleven times as long, which a training of its own is about.
-The paper's data (Cinic-10, ImageNet) are replaced, so its percentages are a guide.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

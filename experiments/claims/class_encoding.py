@@ -1,15 +1,26 @@
-"""arXiv 2606.00344: the encoding of the classes decides where their features end up."""
+"""arXiv 2606.00344: the encoding of the classes decides where their features end up.
+
+The unrestricted-feature model with mean-squared error, trained by gradient descent; cosines between
+uncentred class means. The formula is our derivation for one-hot labels, as the paper's own
+constants could not be read. For other encodings, where no formula is known to us, points are
+compared with the convex problem that remains once W and H are optimised for a given bias (the
+lines). The network is a perceptron with a linear layer of 64 features and the same loss, on 5,000
+images of Fashion-MNIST (60,000 with `--full`); features are penalised, weights of the encoder are
+not.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
+from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
@@ -163,43 +174,21 @@ def measure(settings: Settings, options: Options) -> Outcome:
 def _network(data: Data, settings: Settings, options: Options) -> list[Row]:
     """A perceptron trained with the model's loss; its last layer's features are unrestricted."""
     part = data.train.first(options.images)
-    classes, width = 10, 64
-    penalty = _SHRINKAGE / classes
-    recipe = Recipe(epochs=options.epochs, batch_size=250, lr=2e-3)
+    classes = data.classes
+    recipe = Recipe(options.epochs, batch_size=250, lr=2e-3)
     rows: list[Row] = []
     for bias_penalty in _NETWORK_PENALTIES:
         settings.say(f"perceptron on Fashion-MNIST, λ_b = {bias_penalty:g}")
         torch.manual_seed(0)
         encoder = make_encoder("mlp", data.shape)
-        features = nn.Sequential(encoder, nn.Linear(256, width)).to(settings.device)
-        classifier = nn.Linear(width, classes).to(settings.device)
-        held: list[Tensor] = []
-
-        def keep(module: nn.Module, inputs: tuple[Tensor], held: list[Tensor] = held) -> None:
-            held[:] = inputs
-
-        classifier.register_forward_pre_hook(keep)
-
-        def loss(
-            output: Tensor,
-            labels: Tensor,
-            classifier: nn.Linear = classifier,
-            held: list[Tensor] = held,
-            bias_penalty: float = bias_penalty,
-        ) -> Tensor:
-            error = (output - F.one_hot(labels, classes)).square().sum(1).mean() / 2
-            # The mean over images of one class counts as that class's column of H.
-            decay = penalty * (
-                classifier.weight.square().sum() + classes * held[0].square().sum(1).mean()
-            )
-            return error + decay / 2 + bias_penalty / 2 * classifier.bias.square().sum()
-
-        for _ in train(nn.Sequential(features, classifier), loss, part, recipe, seed=0):
+        network = Network(encoder, Variant(64), classes, bias=True).to(settings.device)
+        loss = partial(_loss, network, bias_penalty)
+        for _ in train(network, loss, part, recipe, seed=0):
             pass
-        h = outputs(features, part.images)
+        h = outputs(network.latent, part.images)
         means = torch.stack([h[part.labels == label].mean(0) for label in range(classes)], 1)
         within = torch.stack([h[part.labels == c].var(0).sum() for c in range(classes)]).mean()
-        answers = outputs(nn.Sequential(features, classifier), data.test.images).argmax(1)
+        answers = outputs(network, data.test.images).argmax(1)
         rows.append(
             {
                 "λ_b": bias_penalty,
@@ -210,6 +199,17 @@ def _network(data: Data, settings: Settings, options: Options) -> list[Row]:
             }
         )
     return rows
+
+
+def _loss(network: Network, bias_penalty: float, output: Tensor, labels: Tensor) -> Tensor:
+    """The model's: squared error, and penalties on weights, features and bias."""
+    classifier, features = network.classifier, network.features
+    assert features is not None
+    classes = len(classifier.weight)
+    error = (output - F.one_hot(labels, classes)).square().sum(1).mean() / 2
+    # The mean over images of one class counts as that class's column of H.
+    size = classifier.weight.square().sum() + classes * features.square().sum(1).mean()
+    return error + (_SHRINKAGE / classes * size + bias_penalty * classifier.bias.square().sum()) / 2
 
 
 def _findings(rows: list[Row]) -> list[Finding]:
@@ -281,15 +281,7 @@ EXPERIMENT = Experiment(
     name="class-encoding",
     paper="arXiv 2606.00344",
     title="Simplex or orthogonal frame: the bias decides",
-    about="""
-The unrestricted-feature model with mean-squared error, trained by gradient descent; cosines between
-uncentred class means. The formula is our derivation for one-hot labels, as the paper's own
-constants could not be read. For other encodings, where no formula is known to us, points are
-compared with the convex problem that remains once W and H are optimised for a given bias (the
-lines). The network is a perceptron with a linear layer of 64 features and the same loss, on 5,000
-images of Fashion-MNIST (60,000 with `--full`); features are penalised, weights of the encoder are
-not.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -1,4 +1,16 @@
-"""arXiv 2604.00779: labels read off the largest and smallest coordinates, by occupancy."""
+"""arXiv 2604.00779: labels read off the largest and smallest coordinates, by occupancy.
+
+Theorem 1 reads the nearest vector of the whole system off the largest and smallest coordinates.
+Whether that vector is a class's own depends on how many others the system holds, of which the paper
+says nothing that could be read; nor are its data and encoders known. So the same characters of
+Omniglot (15 drawings each to train on, 5 to test) are put into systems from nearly full to nearly
+empty, and each trained network answers twice: with the owner of the decoded address (wrong if it
+has none), and with the nearest owned target. The papers' cosine loss is beside our structured
+softmax over the whole system, with ω = 1. The encoder is a small ResNet. In the quick setting (100
+characters, 14×14 pixels) all systems share one encoder, trained on the sum of their losses, with a
+linear projection into each; with `--full` (1,000 characters, 28×28) each has a network of its own.
+Unchanged means by at most half a point.
+"""
 
 from __future__ import annotations
 
@@ -139,18 +151,7 @@ EXPERIMENT = Experiment(
     name="decoding",
     paper="arXiv 2604.00779",
     title="Labels by decoding: what it does to accuracy",
-    about="""
-Theorem 1 reads the nearest vector of the whole system off the largest and smallest coordinates.
-Whether that vector is a class's own depends on how many others the system holds, of which the paper
-says nothing that could be read; nor are its data and encoders known. So the same characters of
-Omniglot (15 drawings each to train on, 5 to test) are put into systems from nearly full to nearly
-empty, and each trained network answers twice: with the owner of the decoded address (wrong if it
-has none), and with the nearest owned target. The papers' cosine loss is beside our structured
-softmax over the whole system, with ω = 1. The encoder is a small ResNet. In the quick setting (100
-characters, 14×14 pixels) all systems share one encoder, trained on the sum of their losses, with a
-linear projection into each; with `--full` (1,000 characters, 28×28) each has a network of its own.
-Unchanged means by at most half a point.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -1,22 +1,30 @@
-"""arXiv 2512.07509: the smallest dimension that holds all classes is said to train fastest."""
+"""arXiv 2512.07509: the smallest dimension that holds all classes is said to train fastest.
+
+Between the encoder's standardised features and the targets stands one linear layer, whatever the
+dimension; the learned head of the last rows stands behind the same layer. "Epochs to" is the first
+time that training accuracy reached a level, with straight lines between epochs.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from math import sqrt
 
 from matplotlib.figure import Figure
 
-from experiments.claims.characters import (
+from experiments.claims.speed import (
     ABOUT,
     LEVELS,
     CharacterOptions,
-    Characters,
+    Learner,
+    Progress,
     characters,
     columns,
+    compared,
     faster,
     judged,
+    learned,
 )
-from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
 from experiments.settings import Settings
@@ -29,13 +37,12 @@ _SGD_RATE = 0.5
 
 def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     """Cosine loss to V21 targets in few and many dimensions; two checks at the ends."""
-    learned = characters(settings, options)
-    least = min_dim("v21", learned.classes)
-    cosine = {
-        dim: learned(Learner("cosine", "v21", dim)) for dim in (least, least + 2, 64, 128, _WIDE)
-    }
-    sgd = {dim: learned(Learner("cosine", "v21", dim, _SGD_RATE, True)) for dim in (least, _WIDE)}
-    usual = {dim: learned(Learner("cross-entropy", dim=dim)) for dim in (least, _WIDE)}
+    by = partial(learned, settings, options)
+    least = min_dim("v21", options.classes)
+    dims = (least, least + 2, 64, 128, _WIDE)
+    cosine = {dim: by(Learner("cosine", "v21", dim)) for dim in dims}
+    sgd = {dim: by(Learner("cosine", "v21", dim, _SGD_RATE, True)) for dim in (least, _WIDE)}
+    usual = {dim: by(Learner("cross-entropy", dim=dim)) for dim in (least, _WIDE)}
     rows: list[Row] = [_too_few(least - 2)]
     for name, group in (("cosine", cosine), ("cosine, SGD", sgd), ("cross-entropy", usual)):
         rows += [{"loss": name, "dim": dim} | columns(group[dim]) for dim in group]
@@ -43,10 +50,10 @@ def measure(settings: Settings, options: CharacterOptions) -> Outcome:
         _fastest(cosine, least),
         _with_sgd(sgd, least),
         _cross_entropy(usual, least),
-        _cost(cosine, least, learned),
+        _cost(cosine, least, len(characters(settings, options.classes).test.labels)),
     ]
-    title = f"{learned.classes} characters, V21 targets (n_min = {least}) or a learned head"
-    return Outcome(findings, [Table(title, rows)], {"dimensions": _draw(cosine, learned)})
+    title = f"{options.classes} characters, V21 targets (n_min = {least}) or a learned head"
+    return Outcome(findings, [Table(title, rows)], {"dimensions": _draw(cosine, options.classes)})
 
 
 def _too_few(dim: int) -> Row:
@@ -57,12 +64,8 @@ def _too_few(dim: int) -> Row:
 
 
 def _compared(group: dict[int, Progress], least: int) -> str:
-    parts = []
-    for level in LEVELS:
-        few, many = (group[dim].shown(level) for dim in (least, _WIDE))
-        shown = [text if isinstance(text, str) else f"{text:.1f}" for text in (few, many)]
-        parts.append(f"{level} %: {shown[0]} against {shown[1]}")
-    return f"epochs in {least} against {_WIDE} dimensions, to {'; to '.join(parts)}"
+    words = compared(group[least], group[_WIDE])
+    return f"epochs in {least} against {_WIDE} dimensions, to {words}"
 
 
 def _fastest(cosine: dict[int, Progress], least: int) -> Finding:
@@ -90,10 +93,10 @@ def _cross_entropy(usual: dict[int, Progress], least: int) -> Finding:
     )
 
 
-def _cost(cosine: dict[int, Progress], least: int, learned: Characters) -> Finding:
+def _cost(cosine: dict[int, Progress], least: int, images: int) -> Finding:
     best = max(cosine, key=lambda dim: cosine[dim].test[-1])
     few, many = cosine[least].test[-1], cosine[best].test[-1]
-    noise = _deviation(few, many, learned.test_images)
+    noise = _deviation(few, many, images)
     return Finding(
         "It costs no test accuracy (our question: the paper reports training).",
         f"test accuracy {few:.1f} % in {least} dimensions, {many:.1f} % in {best} "
@@ -107,13 +110,13 @@ def _deviation(first: float, second: float, images: int) -> float:
     return sqrt((first * (100 - first) + second * (100 - second)) / images)
 
 
-def _draw(cosine: dict[int, Progress], learned: Characters) -> Figure:
+def _draw(cosine: dict[int, Progress], classes: int) -> Figure:
     figure, (left, right) = panels(2)
     for number, (dim, progress) in enumerate(cosine.items()):
         left.plot(progress.epochs, progress.training, f"C{number}-", label=f"{dim} dimensions")
         left.plot(progress.epochs, progress.test, f"C{number}:")
     left.set(xlabel="epochs", ylabel="accuracy, %: training, test (dotted)")
-    left.set(title=f"{learned.classes} characters, V21")
+    left.set(title=f"{classes} characters, V21")
     left.legend(fontsize="x-small", loc="center right", bbox_to_anchor=(1, 0.68))
     dims = list(cosine)
     right.plot(dims, [one.test[-1] for one in cosine.values()], "C0o-", label="test, %")
@@ -136,12 +139,8 @@ EXPERIMENT = Experiment(
     name="dimensions",
     paper="arXiv 2512.07509",
     title="The smallest dimension: speed of training and what it costs",
-    about=ABOUT
-    + """
-Between the encoder's standardised features and the targets stands one linear layer, whatever the
-dimension; the learned head of the last rows stands behind the same layer. "Epochs to" is the first
-time that training accuracy reached a level, with straight lines between epochs.
-""",
+    about=__doc__,
+    preface=ABOUT,
     measure=measure,
     options=CharacterOptions,
 )

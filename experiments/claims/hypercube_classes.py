@@ -1,4 +1,13 @@
-"""arXiv 2310.08224, appendix D: the vertices that are left, as targets of arriving classes."""
+"""arXiv 2310.08224, appendix D: the vertices that are left, as targets of arriving classes.
+
+The paper's appendix D suggests, without trying, that the 2^d − K vertices that no class occupies
+could serve to learn new classes. Here each arriving class is given a vertex by this package's `LSC`
+(`system=hypercube`), beside the default, V21, in as many dimensions: Fashion-MNIST, ten classes in
+five experiences, 200 stored images. All of that is our choice; two class orders at least, of
+which the spread is shown. The penalty (`loss.collapse=exponential`, the one that is strong from the
+first epoch) needs a loss that sees the norm, so it is compared with vertices whose embeddings are
+taken as they are, in 32 dimensions, too.
+"""
 
 from __future__ import annotations
 
@@ -121,15 +130,7 @@ EXPERIMENT = Experiment(
     name="hypercube-classes",
     paper="arXiv 2310.08224",
     title="Vertices of the hypercube as targets of arriving classes",
-    about="""
-The paper's appendix D suggests, without trying, that the 2^d − K vertices that no class occupies
-could serve to learn new classes. Here each arriving class is given a vertex by this package's `LSC`
-(`system=hypercube`), beside the default, V21, in as many dimensions: Fashion-MNIST, ten classes in
-five experiences, 200 stored images. All of that is our choice; two class orders at least, of
-which the spread is shown. The penalty (`loss.collapse=exponential`, the one that is strong from the
-first epoch) needs a loss that sees the norm, so it is compared with vertices whose embeddings are
-taken as they are, in 32 dimensions, too.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

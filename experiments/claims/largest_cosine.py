@@ -1,20 +1,29 @@
-"""arXiv 2512.07509: the largest cosine of a system is to lie between 0.5 and far below 0.9."""
+"""arXiv 2512.07509: the largest cosine of a system is to lie between 0.5 and far below 0.9.
+
+Systems V^{mk} with growing m + k have the largest cosine 1 − 1/(m + k) between two vectors (the
+paper prints it as the smallest, "mcs"). All are in 64 dimensions, so that nothing but the targets
+differs; as few of the vectors are owned, "among the targets" is the largest cosine that occurs.
+"""
 
 from __future__ import annotations
 
+from functools import partial
+
 from matplotlib.figure import Figure
 
-from experiments.claims.characters import (
+from experiments.claims.speed import (
     ABOUT,
     LEVELS,
     MARGIN,
     CharacterOptions,
-    characters,
+    Learner,
+    Progress,
     columns,
+    compared,
     faster,
     judged,
+    learned,
 )
-from experiments.claims.speed import Learner, Progress
 from experiments.outcome import Finding, Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings
@@ -28,18 +37,18 @@ _DIM = 64
 
 def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     """Cosine loss to targets of V^{mk} with growing m and k, in the same dimension."""
-    learned = characters(settings, options)
-    progress = {name: learned(Learner("cosine", name, _DIM)) for name in _SYSTEMS}
+    by = partial(learned, settings, options)
+    progress = {name: by(Learner("cosine", name, _DIM)) for name in _SYSTEMS}
     rows: list[Row] = [
         {
             "system": name,
             "largest cosine": make_system(name, _DIM).max_cosine,
-            "among the targets": _among_targets(name, learned.classes),
+            "among the targets": _among_targets(name, options.classes),
         }
         | columns(progress[name])
         for name in _SYSTEMS
     ]
-    title = f"{learned.classes} characters, {_DIM} dimensions, cosine loss"
+    title = f"{options.classes} characters, {_DIM} dimensions, cosine loss"
     return Outcome(_findings(progress), [Table(title, rows)], {"largest-cosine": _draw(progress)})
 
 
@@ -73,15 +82,10 @@ def _findings(progress: dict[str, Progress]) -> list[Finding]:
 
 
 def _faster(statement: str, one: str, other: str, progress: dict[str, Progress]) -> Finding:
-    parts = []
-    for level in LEVELS:
-        shown = [progress[name].shown(level) for name in (one, other)]
-        words = [text if isinstance(text, str) else f"{text:.2f}" for text in shown]
-        parts.append(f"to {level} %: {words[0]} against {words[1]}")
     return Finding(
         statement,
-        f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, "
-        + "; ".join(parts),
+        f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, to "
+        + compared(progress[one], progress[other], digits=2),
         judged(faster(progress[one], progress[other])),
     )
 
@@ -95,7 +99,8 @@ def _draw(progress: dict[str, Progress]) -> Figure:
         if points:
             left.plot(*zip(*points, strict=True), "o-", label=f"{level} %")
     left.set(ylabel="epochs to a training accuracy")
-    left.legend(fontsize="x-small")
+    if left.lines:
+        left.legend(fontsize="x-small")
     right.plot(list(cosines.values()), [one.test[-1] for one in progress.values()], "C0o-")
     right.set(ylabel="final test accuracy, %")
     for axes in (left, right):
@@ -107,12 +112,8 @@ EXPERIMENT = Experiment(
     name="largest-cosine",
     paper="arXiv 2512.07509",
     title="Whether the largest cosine decides the speed",
-    about=ABOUT
-    + """
-Systems V^{mk} with growing m + k have the largest cosine 1 − 1/(m + k) between two vectors (the
-paper prints it as the smallest, "mcs"). All are in 64 dimensions, so that nothing but the targets
-differs; as few of the vectors are owned, "among the targets" is the largest cosine that occurs.
-""",
+    about=__doc__,
+    preface=ABOUT,
     measure=measure,
     options=CharacterOptions,
 )

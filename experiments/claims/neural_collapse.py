@@ -1,15 +1,25 @@
-"""Neural collapse with learned and with fixed classifiers, over the epochs."""
+"""Neural collapse with learned and with fixed classifiers, over the epochs.
+
+The measures of Papyan, Han and Donoho (PNAS 2020) on the embedding as the classifier compares it
+(with fixed targets, its direction), with a learned linear head and with fixed targets, over the
+epochs. `metrics.neural_collapse=true` measures the same in any run. A perceptron on 2,000 images of
+Fashion-MNIST (60,000 with `--full`), trained far beyond the point where it fits them; AdamW with
+weight decay 5e-4. Ten targets of V21 in 64 dimensions are not equiangular, so complete collapse to
+a simplex is not what is asked of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
@@ -23,7 +33,7 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
-from lsc_continual.bench.plots import panels
+from lsc_continual.bench.plots import draw_lines
 from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
 
 _CLASSES = 10
@@ -35,8 +45,7 @@ _MEASURES = {
 }
 
 
-@dataclass
-class Network:
+class Compared(NamedTuple):
     """What can be asked of a network, whatever its classifier."""
 
     model: nn.Module
@@ -47,37 +56,32 @@ class Network:
     """The classifier's, FloatTensor[classes, dim]."""
 
 
-def _linear(data: Data, settings: Settings) -> Network:
+def _linear(data: Data, settings: Settings) -> Compared:
     encoder = make_encoder("mlp", data.shape)
-    body = nn.Sequential(encoder, nn.Linear(256, 64)).to(settings.device)
-    last = nn.Linear(64, _CLASSES).to(settings.device)
-    return Network(nn.Sequential(body, last), F.cross_entropy, body, lambda: last.weight.detach())
+    model = Network(encoder, Variant(64), _CLASSES, bias=True).to(settings.device)
+    return Compared(model, F.cross_entropy, model.latent, model.classifier.weight.detach)
 
 
 def _fixed(
-    data: Data, settings: Settings, system: str, dim: int, loss: nn.Module, **options: float
-) -> Network:
-    head = TargetHead(make_system(system, dim), **options)  # type: ignore[arg-type]
+    data: Data, settings: Settings, system: str, loss: nn.Module, prior: float | None = None
+) -> Compared:
+    head = TargetHead(make_system(system, 64), unknown_prior=prior)
     head.add_classes(range(_CLASSES))
     model = TargetClassifier(make_encoder("mlp", data.shape), head).to(settings.device)
 
     def compared(images: Tensor) -> Tensor:
         return head.logits_per_coordinate(model.embed(images))
 
-    return Network(model, loss, compared, head.targets.vectors)
+    return Compared(model, loss, compared, head.targets.vectors)
 
 
-def _networks(data: Data, settings: Settings) -> dict[str, Callable[[], Network]]:
-    softmax = StructuredSoftmaxLoss()
+def _networks(data: Data, settings: Settings) -> dict[str, Callable[[], Compared]]:
+    fixed = partial(_fixed, data, settings)
     return {
-        "linear head, cross-entropy": lambda: _linear(data, settings),
-        "v21, structured softmax": lambda: _fixed(data, settings, "v21", 64, softmax),
-        "v21, cosine loss": lambda: _fixed(
-            data, settings, "v21", 64, CosineLoss(), unknown_prior=0.0
-        ),
-        "simplex, owned softmax": lambda: _fixed(
-            data, settings, "simplex", 64, softmax, unknown_prior=0.0
-        ),
+        "linear head, cross-entropy": partial(_linear, data, settings),
+        "v21, structured softmax": partial(fixed, "v21", StructuredSoftmaxLoss()),
+        "v21, cosine loss": partial(fixed, "v21", CosineLoss(), 0.0),
+        "simplex, owned softmax": partial(fixed, "simplex", StructuredSoftmaxLoss(), 0.0),
     }
 
 
@@ -118,10 +122,26 @@ def measure(settings: Settings, options: Options) -> Outcome:
                 "test, %": accuracy(tested, data.test.labels),
             }
         )
+    points = [
+        {"network": name, "epoch": epoch}
+        | {short: getattr(point, field) for field, short in _MEASURES.items()}
+        for name, curve in curves.items()
+        for epoch, point in enumerate(curve, 1)
+    ]
     return Outcome(
         [_finding(curves, field) for field in _MEASURES],
         [Table("After the last epoch, on the training images", rows)],
-        {"epochs": _draw(curves)},
+        {
+            "epochs": draw_lines(
+                points,
+                title="",
+                x="epoch",
+                y=list(_MEASURES.values()),
+                line="network",
+                log="y",
+                marked=False,
+            )
+        },
     )
 
 
@@ -144,29 +164,11 @@ def _finding(curves: dict[str, list[NeuralCollapse]], field: str) -> Finding:
     )
 
 
-def _draw(curves: dict[str, list[NeuralCollapse]]) -> Figure:
-    figure, places = panels(2, 2, height=6.2)
-    for axes, field in zip(places, _MEASURES):
-        for name, curve in curves.items():
-            values = [getattr(point, field) for point in curve]
-            axes.plot(range(1, len(curve) + 1), values, label=name)
-        axes.set(title=_MEASURES[field], xlabel="epoch", yscale="log")
-    axes.legend(fontsize="small")
-    return figure
-
-
 EXPERIMENT = Experiment(
     name="neural-collapse",
     paper="arXiv 2008.08186",
     title="Neural collapse, with learned and with fixed classifiers",
-    about="""
-The measures of Papyan, Han and Donoho (PNAS 2020) on the embedding as the classifier compares it
-(with fixed targets, its direction), with a learned linear head and with fixed targets, over the
-epochs. `metrics.neural_collapse=true` measures the same in any run. A perceptron on 2,000 images of
-Fashion-MNIST (60,000 with `--full`), trained far beyond the point where it fits them; AdamW with
-weight decay 5e-4. Ten targets of V21 in 64 dimensions are not equiangular, so complete collapse to
-a simplex is not what is asked of them.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -1,4 +1,17 @@
-"""arXiv 2604.00779: new classes seen from decoded addresses that nobody owns."""
+"""arXiv 2604.00779: new classes seen from decoded addresses that nobody owns.
+
+The abstract says that decoding lets one predict the existence of new classes; how, could not be
+read. Our reading: a decoded address that no class owns announces a new one. Known are the
+characters that the networks of `decoding` were trained on; the next ones in Omniglot's order, as
+many (623 with `--full`) and partly of the same alphabet, were never shown. Test drawings of both
+are compared by this test and by every novelty score of the package; a fifth of the known ones is
+left out for the scores that have to be fitted.
+
+The test has a single threshold, and so its own rate of false alarms: the first table gives it, and
+what `maxcos` (the cosine to the nearest owned target) and `auto` (the default of the package)
+detect at the same rate. At 5 % false alarms, detection is read off the straight lines between the
+points of the ROC curve, as if by lot. Standard errors count classes, not drawings.
+"""
 
 from __future__ import annotations
 
@@ -207,19 +220,7 @@ EXPERIMENT = Experiment(
     name="new-classes",
     paper="arXiv 2604.00779",
     title="New classes by decoding: an address that nobody owns",
-    about="""
-The abstract says that decoding lets one predict the existence of new classes; how, could not be
-read. Our reading: a decoded address that no class owns announces a new one. Known are the
-characters that the networks of `decoding` were trained on; the next ones in Omniglot's order, as
-many (623 with `--full`) and partly of the same alphabet, were never shown. Test drawings of both
-are compared by this test and by every novelty score of the package; a fifth of the known ones is
-left out for the scores that have to be fitted.
-
-The test has a single threshold, and so its own rate of false alarms: the first table gives it, and
-what `maxcos` (the cosine to the nearest owned target) and `auto` (the default of the package)
-detect at the same rate. At 5 % false alarms, detection is read off the straight lines between the
-points of the ROC curve, as if by lot. Standard errors count classes, not drawings.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

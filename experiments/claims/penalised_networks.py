@@ -54,7 +54,9 @@ def variants(wide: int) -> dict[str, Variant]:
 class Network(nn.Module):
     """encoder → penultimate layer → classifier; `features` is the latest latent."""
 
-    def __init__(self, encoder: nn.Module, variant: Variant, classes: int) -> None:
+    def __init__(
+        self, encoder: nn.Module, variant: Variant, classes: int, bias: bool = False
+    ) -> None:
         super().__init__()
         width: int = encoder.num_features  # type: ignore[assignment]
         layers: list[nn.Module] = [encoder, nn.Flatten()]
@@ -64,7 +66,7 @@ class Network(nn.Module):
             if not variant.linear:
                 layers.append(nn.SiLU())
         self.latent = nn.Sequential(*layers)
-        self.classifier = nn.Linear(width, classes, bias=False)
+        self.classifier = nn.Linear(width, classes, bias=bias)
         self.features: Tensor | None = None
 
     def forward(self, images: Tensor) -> Tensor:
@@ -179,7 +181,9 @@ def trained(variant: Variant, data: Data, options: Options, seed: int) -> Traine
     for epoch in train(network, loss, data.train, recipe, seed=seed, optimizer=optimizer):
         if epoch % max(1, recipe.epochs // 50) == 0 or epoch == recipe.epochs:
             spread = Spread.of(outputs(network.latent, sample.images), sample.labels)
-            rows.append({"progress": epoch / recipe.epochs, **vars(spread)})
+            progress = {"training, %": 100 * epoch / recipe.epochs}
+            found = {"variance within a class": spread.within, "within / between": spread.relative}
+            rows.append(progress | found)
     return Trained(network, rows)
 
 

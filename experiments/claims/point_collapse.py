@@ -1,4 +1,25 @@
-"""arXiv 2310.08224: a strong penalty on the latent collapses each class to one point."""
+"""arXiv 2310.08224: a strong penalty on the latent collapses each class to one point.
+
+L = CE + γ · mean(z²) on the latent z before the last linear layer, with γ from 1e-2 to 1e6, against
+the same network without the penalty ("linear"), after a non-linear layer (SiLU), and without a
+penultimate layer. From the paper and its authors' code: the loss, the end points and the geometric
+growth of γ, AdamW with weight decay 5e-4, a classifier without bias whose learning rate does not
+decay. `--full` follows the published course (800 epochs, γ × 1.05 each) with a ResNet-18; the
+paper's CIFAR-100 network is a ResNet-50, its augmentation is left out, and the learning rate
+of the rest falls along a cosine, as in the authors' newer code.
+
+What the quick setting changes is ours: a perceptron, images of 14×14, twelve epochs, in which γ
+goes from end point to end point within 5,300 steps instead of 148,000. The latent vanishes as γ
+grows (accuracy of chance) unless the classifier's weights grow as fast. They do so by steps of the
+size of the learning rate, so that of the classifier is 150 times that of the rest, for all
+variants, and its weight decay as much less.
+
+"Within" is the trace of the covariance within a class, of 10,000 training images at most, while the
+authors' code takes the mean of the matrix's elements: only ratios can be compared with the paper.
+As all of the latent shrinks, what the variance is by that between classes is judged beside it.
+There, training images that the network gets wrong count much; "by answer" are the same figures with
+what the network says for the class, as in the authors' code.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +37,7 @@ from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
 from experiments.settings import Settings
 from experiments.training import outputs
-from lsc_continual.bench.plots import panels
+from lsc_continual.bench.plots import draw_lines, panels
 
 _ALLOWED = 0.5
 """Points of accuracy by which two networks may differ and be called level."""
@@ -28,7 +49,7 @@ _WITHOUT = ("linear", "not linear", "no penultimate")
 def measure(settings: Settings, options: Options) -> Outcome:
     """All variants on all data sets."""
     results: dict[str, dict[str, Row]] = {}
-    courses: dict[str, list[Row]] = {}
+    courses: list[Row] = []
     latents: dict[str, Tensor] = {}
     for scenario, title in (_SCENARIOS | options.scenarios).items():
         data = images_of(scenario, settings, options)
@@ -44,13 +65,24 @@ def measure(settings: Settings, options: Options) -> Outcome:
                 )
             results[title][name] = {key: sum(r[key] for r in rows) / len(rows) for key in rows[0]}
             if name in _PAIR:
-                courses[f"{title}, {name}"] = result.course
+                courses += [{"network": f"{title}, {name}"} | row for row in result.course]
                 if title == "Fashion-MNIST":
                     latents[name] = outputs(result.network.latent, data.test.images).cpu()
     return Outcome(
         _findings(results),
         [table for title, rows in results.items() for table in _tables(title, rows)],
-        {"latent": _draw_latent(latents), "spread": _draw_spread(courses)},
+        {
+            "latent": _draw_latent(latents),
+            "spread": draw_lines(
+                courses,
+                title="",
+                x="training, %",
+                y=["variance within a class", "within / between"],
+                line="network",
+                log="y",
+                marked=False,
+            ),
+        },
     )
 
 
@@ -189,46 +221,11 @@ def _draw_latent(latents: dict[str, Tensor]) -> Figure:
     return figure
 
 
-def _draw_spread(courses: dict[str, list[Row]]) -> Figure:
-    figure, (left, right) = panels(2)
-    for number, (name, rows) in enumerate(courses.items()):
-        progress = [100 * row["progress"] for row in rows]
-        style = f"C{number // 2}" + ("-" if number % 2 == 0 else "--")
-        left.plot(progress, [row["within"] for row in rows], style, label=name)
-        right.plot(progress, [row["relative"] for row in rows], style, label=name)
-    left.set(title="variance within a class")
-    right.set(title="the same by the variance between classes")
-    right.legend(fontsize="small")
-    for axes in (left, right):
-        axes.set(yscale="log", xlabel="training, %")
-    return figure
-
-
 EXPERIMENT = Experiment(
     name="point-collapse",
     paper="arXiv 2310.08224",
     title="Latent Point Collapse: each class at one point",
-    about="""
-L = CE + γ · mean(z²) on the latent z before the last linear layer, with γ from 1e-2 to 1e6, against
-the same network without the penalty ("linear"), after a non-linear layer (SiLU), and without a
-penultimate layer. From the paper and its authors' code: the loss, the end points and the geometric
-growth of γ, AdamW with weight decay 5e-4, a classifier without bias whose learning rate does not
-decay. `--full` follows the published course (800 epochs, γ × 1.05 each) with a ResNet-18; the
-paper's CIFAR-100 network is a ResNet-50, its augmentation is left out, and the learning rate
-of the rest falls along a cosine, as in the authors' newer code.
-
-What the quick setting changes is ours: a perceptron, images of 14×14, twelve epochs, in which γ
-goes from end point to end point within 5,300 steps instead of 148,000. The latent vanishes as γ
-grows (accuracy of chance) unless the classifier's weights grow as fast. They do so by steps of the
-size of the learning rate, so that of the classifier is 150 times that of the rest, for all
-variants, and its weight decay as much less.
-
-"Within" is the trace of the covariance within a class, of 10,000 training images at most, while the
-authors' code takes the mean of the matrix's elements: only ratios can be compared with the paper.
-As all of the latent shrinks, what the variance is by that between classes is judged beside it.
-There, training images that the network gets wrong count much; "by answer" are the same figures with
-what the network says for the class, as in the authors' code.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

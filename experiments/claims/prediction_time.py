@@ -1,4 +1,13 @@
-"""arXiv 2604.00779: encoder and label prediction, in images a second, as classes grow."""
+"""arXiv 2604.00779: encoder and label prediction, in images a second, as classes grow.
+
+This is `lsc-cl bench train` (docs/speed.md), in few turns and for two of its encoders; with
+`--full` for all three, and for up to ten million classes. Weights of the encoders are random, as
+speed does not depend on them. The system is V21 in 384 dimensions. Ours is the nearest owned
+target, of which decoding is the first step: a tenth of the embeddings miss, and are searched for.
+Ratios are taken within a turn of one run. Data, encoders, batches and processor of the paper could
+not be read, and the acceleration depends on all of them: it is the share of the time that a linear
+head takes beside its encoder.
+"""
 
 from __future__ import annotations
 
@@ -101,15 +110,7 @@ EXPERIMENT = Experiment(
     name="prediction-time",
     paper="arXiv 2604.00779",
     title="Labels by decoding: what it saves",
-    about="""
-This is `lsc-cl bench train` (docs/speed.md), in few turns and for two of its encoders; with
-`--full` for all three, and for up to ten million classes. Weights of the encoders are random, as
-speed does not depend on them. The system is V21 in 384 dimensions. Ours is the nearest owned
-target, of which decoding is the first step: a tenth of the embeddings miss, and are searched for.
-Ratios are taken within a turn of one run. Data, encoders, batches and processor of the paper could
-not be read, and the acceleration depends on all of them: it is the share of the time that a linear
-head takes beside its encoder.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -1,4 +1,16 @@
-"""arXiv 2310.08224: how far inputs must be moved until a collapsed network errs."""
+"""arXiv 2310.08224: how far inputs must be moved until a collapsed network errs.
+
+The networks of `point-collapse`, attacked on 100 test images that all of them classify rightly.
+DeepFool is the paper's attack, the mean of ‖perturbation‖ / ‖input‖ its score. It steps as far as
+the gradient says, and a network trained with γ = 1e6 may be steep or flat in ways that mislead it,
+which the paper does not look into. So here are two more: DDN (Rony et al., 2019), which takes no
+more than the gradient's direction, and HopSkipJump (Chen et al., 2020), which only asks for answers
+and begins at the nearest image that the network takes for another class. An input is as robust as
+the smallest of the three perturbations. All attacks are those of foolbox
+(`pip install 'lsc_continual[experiments]'`), with images kept between 0 and 1; medians count
+attacks that fail as ∞. The choice of inputs, of foolbox's implementation (the authors have their
+own) and of the other two attacks is ours.
+"""
 
 from __future__ import annotations
 
@@ -205,18 +217,7 @@ EXPERIMENT = Experiment(
     name="robustness",
     paper="arXiv 2310.08224",
     title="Latent Point Collapse: robustness, with and without gradients",
-    about="""
-The networks of `point-collapse`, attacked on 100 test images that all of them classify rightly.
-DeepFool is the paper's attack, the mean of ‖perturbation‖ / ‖input‖ its score. It steps as far as
-the gradient says, and a network trained with γ = 1e6 may be steep or flat in ways that mislead it,
-which the paper does not look into. So here are two more: DDN (Rony et al., 2019), which takes no
-more than the gradient's direction, and HopSkipJump (Chen et al., 2020), which only asks for answers
-and begins at the nearest image that the network takes for another class. An input is as robust as
-the smallest of the three perturbations. All attacks are those of foolbox
-(`pip install 'lsc_continual[experiments]'`), with images kept between 0 and 1; medians count
-attacks that fail as ∞. The choice of inputs, of foolbox's implementation (the authors have their
-own) and of the other two attacks is ours.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -1,4 +1,18 @@
-"""arXiv 2512.04865: dyadic scatterings, how dense they are, and how they are extended."""
+"""arXiv 2512.04865: dyadic scatterings, how dense they are, and how they are extended.
+
+The construction is our reading: the paper speaks of a two-power subdivision of the boundary of
+weight polyhedra, and neither counts nor angles of it could be read. Level j takes the integer
+vectors whose positive entries sum to 2^j and whose negative ones sum to −2^j, projected to the
+sphere; level 0 is A_{n−1}. Doubling a vector of a level gives one of the next, so that refining
+keeps every vector; ours are numbered such that it keeps its address too. Classes keep their targets
+where the target map remembers addresses (`random`, `spread`, `affinity`), which is tried by loading
+a saved map into the next level and adding classes; the rule `affine` computes addresses from the
+size of the system, and does not.
+
+Our search sorts an embedding, finds the best orbit by one product, and decodes in it; the paper
+rounds to lattice points on faces. Its cost grows with the number of orbits. V21 is decoded by a
+compiled loop in one pass, unions of orbits in plain torch, so ratios to it speak of both.
+"""
 
 from __future__ import annotations
 
@@ -6,108 +20,34 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import acos, comb, degrees
+from math import acos, degrees
 
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch import Tensor
 
+from experiments.claims.extension import (
+    CLASSES,
+    EXACT,
+    exhaustive,
+    kept,
+    largest_permutation_system,
+    moved,
+    neighbour_cosines,
+    scattering,
+)
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
 from experiments.settings import Settings, option
-from lsc_continual import Targets, VectorSystem, make_system
+from lsc_continual import VectorSystem, make_system
 from lsc_continual.bench.plots import panels
 from lsc_continual.bench.timing import ratio, take_turns
-from lsc_continual.errors import CapacityError
 from lsc_continual.systems import DyadicScattering
 from lsc_continual.systems.counting import MAX_LEVEL
 
 _LEVELS = range(MAX_LEVEL + 1)
 _SMALL, _LARGER = 8, 12  # dimensions between which collections are moved
 _SHOWN = 32  # dimensions in which scatterings are compared with permutation systems
-_EXACT = 1e-6
-"""In cosine or coordinate: rounding of float32, and a little more."""
-_CLASSES = 50
-_ROWS = 512
-"""That an exhaustive comparison takes at a time."""
-
-
-def scattering(level: int, dim: int) -> DyadicScattering | None:
-    """The scattering of a level; None where it holds more vectors than an address can name."""
-    try:
-        system = make_system(f"dyadic{level}", dim)
-    except CapacityError:
-        return None
-    assert isinstance(system, DyadicScattering)
-    return system
-
-
-def neighbour_cosines(vectors: Tensor) -> Tensor:
-    """Cosine of each vector with the nearest other one, by brute force: [count, dim] -> [count]."""
-    found = []
-    for rows in torch.arange(len(vectors), device=vectors.device).split(_ROWS):
-        cosines = vectors[rows] @ vectors.T
-        cosines[torch.arange(len(rows)), rows] = -torch.inf
-        found.append(cosines.amax(1))
-    return torch.cat(found)
-
-
-def exhaustive(z: Tensor, vectors: Tensor) -> Tensor:
-    """Index of the nearest of all vectors: [batch, dim], [count, dim] -> LongTensor[batch]."""
-    return torch.cat([(rows @ vectors.T).argmax(1) for rows in z.split(_ROWS)])
-
-
-def kept(coarse: VectorSystem, fine: VectorSystem) -> tuple[Tensor, Tensor]:
-    """Which vectors of a system another one has, in as many or more dimensions; and where.
-
-    Missing coordinates are filled with zeros.
-
-    Returns:
-        BoolTensor[vectors of `coarse`], and for each the address of the vector of `fine` that is
-        nearest to it: the same one, if it is kept.
-    """
-    vectors = coarse.vectors(torch.arange(coarse.size))
-    padded = F.pad(vectors, (0, fine.dim - coarse.dim))
-    addresses = fine.decode(padded).address
-    return (fine.vectors(addresses) - padded).abs().amax(1) <= _EXACT, addresses
-
-
-def extended(targets: Targets, system: VectorSystem) -> Targets:
-    """A saved target map, loaded into another system of the same dimension."""
-    return Targets.from_dict(
-        targets.to_dict() | {"system": {"name": system.name, "dim": system.dim}}
-    )
-
-
-def moved(allocation: str, coarse: VectorSystem, fine: VectorSystem) -> int:
-    """How many classes change their target when their map is loaded into another system.
-
-    Then twice as many classes arrive as there is room for in the first system.
-    """
-    targets = Targets(coarse, allocation)
-    targets.add(range(min(_CLASSES, coarse.size)))
-    before = targets.vectors()
-    larger = extended(targets, fine)
-    larger.add(range(2 * coarse.size))
-    after = larger.vectors(torch.arange(len(before)))
-    return int(((after - before).abs().amax(1) > _EXACT).sum())
-
-
-def largest_permutation_system(dim: int, cosine: float) -> tuple[int, int, int]:
-    """m, k and size of the largest V^{mk} whose largest cosine, 1 − 1/(m + k), is no larger.
-
-    >>> largest_permutation_system(8, 0.7)
-    (2, 1, 168)
-    """
-    fitting = (
-        (comb(dim, m) * comb(dim - m, k), m, k)
-        for m in range(1, dim)
-        for k in range(m + 1)
-        if m + k < dim and 1 - 1 / (m + k) <= cosine
-    )
-    size, m, k = max(fitting)
-    return m, k, size
 
 
 @dataclass(frozen=True)
@@ -200,7 +140,7 @@ def _cost(dim: int, options: Options, settings: Settings) -> list[Row]:
             decoded = system.vectors(system.decode(z).address).double()
             best = vectors[exhaustive(z.double(), vectors.double())].double()
             lost = ((best - decoded) * z).sum(1)
-            worse[system.name] = int((lost > _EXACT).sum())
+            worse[system.name] = int((lost > EXACT).sum())
     with torch.inference_mode():
         times = take_turns(ways, options.turns, settings.device, patience=10.0)
     rows: list[Row] = []
@@ -232,7 +172,7 @@ def _extension_findings(rows: list[Row]) -> list[Finding]:
         Finding(
             "A collection can be extended in the same space.",
             f"{moved_inside} of {total:,} vectors move when a level is refined in {_SMALL} "
-            f"dimensions, and {by_table} of {_CLASSES * len(inside)} classes whose map remembers "
+            f"dimensions, and {by_table} of {CLASSES * len(inside)} classes whose map remembers "
             f"addresses ({by_formula} with the affine rule, which depends on the size); the "
             f"price: the largest cosine grows from {inside[0]['largest cosine before']} to "
             f"{inside[-1]['cosine after']}",
@@ -272,7 +212,7 @@ def _density_findings(rows: list[Row]) -> list[Finding]:
             spreads[row["level"]] = max(spread, spreads.get(row["level"], 0.0))
     rivals = []
     for system in _several([_SHOWN])[1:]:  # level 0 is itself a permutation system
-        m, k, size = largest_permutation_system(_SHOWN, system.max_cosine + _EXACT)
+        m, k, size = largest_permutation_system(_SHOWN, system.max_cosine + EXACT)
         rivals.append((system.level, system.size, f"{size:.1e} of V^({m},{k})", system.size > size))
     return [
         Finding(
@@ -318,20 +258,7 @@ EXPERIMENT = Experiment(
     name="scatterings",
     paper="arXiv 2512.04865",
     title="Dyadic scatterings: sizes, angles, extension",
-    about="""
-The construction is our reading: the paper speaks of a two-power subdivision of the boundary of
-weight polyhedra, and neither counts nor angles of it could be read. Level j takes the integer
-vectors whose positive entries sum to 2^j and whose negative ones sum to −2^j, projected to the
-sphere; level 0 is A_{n−1}. Doubling a vector of a level gives one of the next, so that refining
-keeps every vector; ours are numbered such that it keeps its address too. Classes keep their targets
-where the target map remembers addresses (`random`, `spread`, `affinity`), which is tried by loading
-a saved map into the next level and adding classes; the rule `affine` computes addresses from the
-size of the system, and does not.
-
-Our search sorts an embedding, finds the best orbit by one product, and decodes in it; the paper
-rounds to lattice points on faces. Its cost grows with the number of orbits. V21 is decoded by a
-compiled loop in one pass, unions of orbits in plain torch, so ratios to it speak of both.
-""",
+    about=__doc__,
     measure=measure,
     options=Options,
 )

@@ -25,12 +25,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.data import load
-from experiments.identity import Identity
 from experiments.outcome import Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.running import experience_by_experience, final_figures, run_and_read
 from experiments.settings import Settings, option
-from experiments.training import outputs
+from experiments.training import Identity, outputs
 from lsc_continual import TargetHead, make_system
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.network.ridge import RecursiveRidge

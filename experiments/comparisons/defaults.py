@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from experiments.finished import HELP, Finished
 from experiments.outcome import Outcome, Row, Table
 from experiments.registry import Experiment
-from experiments.running import final_figures, run_and_read
+from experiments.running import FINISHED, Finished, final_figures, run_and_read
 from experiments.settings import Settings, option
 
 _CENTRE = (
@@ -66,7 +65,7 @@ class Options:
     """Which variants; `size` is of all runs."""
 
     variants: tuple[str, ...] = option(tuple(VARIANTS), help="which", choices=tuple(VARIANTS))
-    keep: Path | None = option(None, help=HELP)
+    keep: Path | None = option(None, help=FINISHED)
     size: tuple[str, ...] = option(_CENTRE)
 
 

@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from experiments.finished import HELP, Finished
 from experiments.outcome import Outcome, Row, Table
 from experiments.registry import Experiment
-from experiments.running import Prepared, experience_by_experience
+from experiments.running import FINISHED, Finished, experience_by_experience
 from experiments.settings import Settings, option
 from lsc_continual.novelty import NoveltyDetector
+from lsc_continual.runs.run import Prepared
 from lsc_continual.strategies.calibration import embeddings
 from lsc_continual.strategies.evaluation import OpenWorldResult
 
@@ -89,7 +89,7 @@ class Options:
     rows: tuple[str, ...] = option(tuple(DATA), help="data sets", choices=tuple(DATA))
     modes: tuple[str, ...] = option(MODES, help="which", choices=MODES)
     jobs: int = option(os.cpu_count() or 1, help="trainings at a time")
-    keep: Path | None = option(None, help=HELP)
+    keep: Path | None = option(None, help=FINISHED)
     size: tuple[str, ...] = option(("train.batch_size=64",))  # settings of all trainings
 
 
@@ -123,7 +123,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         settings.say(name)
         finished[name] = figures
     cases = [(training, finished[name]) for name, training in wanted.items()]
-    return Outcome([], [*_scores(cases), _alarms(cases)])
+    return Outcome([], [_scores(cases), _alarms(cases)])
 
 
 def _carried_out(
@@ -195,8 +195,8 @@ def _false_alarms(prepared: Prepared, latest: int) -> dict[str, float]:
 _Cases = Sequence[tuple[Training, dict[str, Any]]]
 
 
-def _scores(cases: _Cases) -> list[Table]:
-    """Means over all columns of a score, and a table whose rows are these."""
+def _scores(cases: _Cases) -> Table:
+    """A row for each score, a column for each kind of unknown inputs."""
     values: Any = defaultdict(lambda: defaultdict(list))
     for training, figures in cases:
         for kind, scores in figures["unknown"].items():
@@ -204,25 +204,18 @@ def _scores(cases: _Cases) -> list[Table]:
                 column = f"{training.data}, {training.mode}, {'near' if kind == 'near' else 'far'}"
                 for score, metrics in scores.items():
                     pair = metrics["auroc"], metrics["oscr"]
-                    values[f"{training.strategy} {score}"][column].append(pair)
-    columns = sorted({column for line in values.values() for column in line})
-    means: list[Row] = []
-    for name, line in values.items():
+                    values[training.strategy, score][column].append(pair)
+    rows: list[Row] = []
+    for (strategy, score), line in values.items():
         pairs = [tuple(map(mean, zip(*some, strict=True))) for some in line.values()]
         auroc, oscr = (100 * mean(part) for part in zip(*pairs, strict=True))
-        means.append({"network, score": name, "AUROC, %": auroc, "OSCR, %": oscr})
-    means.sort(key=lambda row: (row["network, score"].split()[0], -row["AUROC, %"]))
-    detail: list[Row] = []
-    for column in columns:
-        cells = {name: _spread([pair[0] for pair in line[column]]) for name, line in values.items()}
-        detail.append({"data, mode, unknown": column} | cells)
-    about = "AUROC, %, mean ± standard deviation (of far ones over data sets, too)"
-    return [Table("means over the rows of the table that follows", means), Table(about, detail)]
+        row: Row = {"network": strategy, "score": score, "AUROC, %": auroc, "OSCR, %": oscr}
+        rows.append(row | {name: _spread([one for one, _ in line[name]]) for name in sorted(line)})
+    rows.sort(key=lambda row: (row["network"], -row["AUROC, %"]))
+    return Table("AUROC, %, mean ± standard deviation (of far ones over data sets, too)", rows)
 
 
 def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
     deviation = stdev(values) if len(values) > 1 else 0.0
     return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
 

@@ -16,6 +16,7 @@ import os
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 from statistics import median
@@ -27,10 +28,10 @@ from PIL import Image
 from rich.console import Console
 from torch import nn
 
-from experiments.identity import Identity
 from experiments.outcome import Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings, option
+from experiments.training import Identity
 from lsc_continual import (
     NoveltyDetector,
     StreamClassifier,
@@ -140,7 +141,7 @@ def _speed(title: str, options: Options, device: torch.device) -> Row:
             written = StreamOptions(folder / "out", batch_size=options.batch_size)
             answer_all(serving, [str(folder / source)], written, Console(quiet=True))
 
-        ways = {"bare": bare, "files": lambda: stream("photos"), "npz": lambda: stream("x.npz")}
+        ways = {"bare": bare, "files": partial(stream, "photos"), "npz": partial(stream, "x.npz")}
         times = take_turns(ways, options.turns, device, patience=inf)
     row: Row = {"encoder": title, "images": count}
     row |= {f"{way}/s": count / median(took) for way, took in times.items()}
@@ -159,11 +160,8 @@ def _costs_by_classes(options: Options) -> list[Row]:
             if near:
                 chosen = torch.randint(classes, (len(z),))
                 z += 8 * serving.model.head.targets.vectors(chosen)
-
-            def predict(serving: StreamClassifier = serving, z: torch.Tensor = z) -> None:
-                serving.predict(z[:, :, None, None])
-
-            times = take_turns({"": predict}, options.turns, serving.device, patience=inf)[""]
+            ways = {"": partial(serving.predict, z[:, :, None, None])}
+            times = take_turns(ways, options.turns, serving.device, patience=inf)[""]
             row[f"{classes:,} classes, ms"] = 1000 * median(times)
         rows.append(row)
     return rows

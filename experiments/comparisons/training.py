@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from statistics import median
 from typing import Any, NamedTuple
@@ -75,23 +76,15 @@ class Options:
     owned: tuple[int, ...] = option((100, 1_000, 10_000, 100_000), help="classes there already")
 
 
-class Augmentation(NamedTuple):
-    """The same random changes for batches and for single images."""
-
-    batch: RandomGeometry
-    sample: list[v2.Transform]
-
-
-_AUGMENTATIONS = {
-    "none": None,
-    "flip, shift": Augmentation(
+_SHIFT = v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR)
+_AUGMENTATIONS: dict[str, tuple[RandomGeometry, list[v2.Transform]]] = {
+    "none": (RandomGeometry(), []),
+    "flip, shift": (
         RandomGeometry(translate=0.1, flip=True),
-        [
-            v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR),
-            v2.RandomHorizontalFlip(),
-        ],
+        [_SHIFT, v2.RandomHorizontalFlip()],
     ),
 }
+"""The same random changes for batches and for single images."""
 
 
 def measure(settings: Settings, options: Options) -> Outcome:
@@ -153,17 +146,17 @@ def _lsc(model: TargetClassifier, device: torch.device, plugins: list[Any], epoc
 
 
 def _ours(
-    network: Network, count: int, change: Augmentation | None, device: torch.device, replay: bool
+    network: Network, count: int, change: RandomGeometry, device: torch.device, replay: bool
 ) -> Callable[[], object]:
-    plugins: list[Any] = [BatchAugmentation(change.batch)] if change else []
+    plugins: list[Any] = [BatchAugmentation(change)] if change else []
     plugins += [EmbeddingReplay(200, distillation=0, balanced=False)] if replay else []
     strategy = _lsc(_classifier(network), device, plugins, _EPOCHS)
     data = _experience(count)
-    return lambda: strategy.train(data)
+    return partial(strategy.train, data)
 
 
 def _avalanche(
-    network: Network, count: int, change: Augmentation | None, device: torch.device, replay: bool
+    network: Network, count: int, changes: list[v2.Transform], device: torch.device, replay: bool
 ) -> Callable[[], object]:
     body = _encoder(network)
     model = nn.Sequential(body, nn.Linear(int(body.num_features), _CLASSES))  # type: ignore[arg-type]
@@ -177,13 +170,12 @@ def _avalanche(
         plugins=[ReplayPlugin(200)] if replay else [],
         evaluator=EvaluationPlugin(),
     )
-    changes = change.sample if change else []
     data = _experience(count, v2.Compose([*changes, v2.Normalize(_MEAN, _STD)]))
-    return lambda: strategy.train(data)
+    return partial(strategy.train, data)
 
 
 def _by_hand(
-    network: Network, count: int, change: Augmentation | None, device: torch.device
+    network: Network, count: int, change: RandomGeometry, device: torch.device
 ) -> Callable[[], object]:
     model = _classifier(network).to(device)
     model.head.add_classes(range(_CLASSES))
@@ -196,7 +188,7 @@ def _by_hand(
             for rows in torch.randperm(count).to(device).split(_BATCH):
                 x = images[rows].float() / 255
                 if change:
-                    x = change.batch(x, seed=int(torch.randint(2**62, ())))
+                    x = change(x, seed=int(torch.randint(2**62, ())))
                 optimizer.zero_grad()
                 loss(model(x), labels[rows]).backward()
                 optimizer.step()
@@ -208,12 +200,14 @@ def _speeds(name: str, settings: Settings, options: Options) -> list[Row]:
     """A row for each augmentation, with replay and without."""
     network, rows = NETWORKS[name], []
     size = round(network.images * options.scale)
-    for augmentation, change in _AUGMENTATIONS.items():
+    for augmentation, (batch, sample) in _AUGMENTATIONS.items():
         for replay in (False, True):
-            setup = (network, size, change, settings.device)
-            loops = {"a": _ours(*setup, replay), "b": _avalanche(*setup, replay)}
+            loops = {
+                "a": _ours(network, size, batch, settings.device, replay),
+                "b": _avalanche(network, size, sample, settings.device, replay),
+            }
             if not replay:
-                loops["c"] = _by_hand(*setup)
+                loops["c"] = _by_hand(network, size, batch, settings.device)
             times = take_turns(loops, options.turns, settings.device, patience=inf)
             # Batches with replay hold as many stored images as new ones.
             images = _EPOCHS * size * (1 + replay)
@@ -238,12 +232,8 @@ def _seconds_by_classes(settings: Settings, options: Options) -> list[Row]:
             model = _classifier(_LARGE, unknown_prior=prior)
             model.head.add_classes(range(_CLASSES, classes + _CLASSES))
             strategy = _lsc(model, settings.device, [EmbeddingReplay(2000)])
-            data = _experience(_images(options))
-
-            def loop(strategy: LSC = strategy, data: Any = data) -> None:
-                strategy.train(data)
-
-            times = take_turns({"": loop}, options.turns, settings.device, patience=inf)[""]
+            ways = {"": partial(strategy.train, _experience(_images(options)))}
+            times = take_turns(ways, options.turns, settings.device, patience=inf)[""]
             row: Row = {"unknown_prior": prior or "default", "classes": classes}
             rows.append(row | {"seconds": median(times)})
     return rows

@@ -38,8 +38,10 @@ def draw_lines(
     line: str,
     panel: str | None = None,
     mark: tuple[float, str] | None = None,
+    log: str = "xy",
+    marked: bool = True,
 ) -> Figure:
-    """Lines over logarithmic axes, side by side.
+    """Lines side by side.
 
     Args:
         x: key of the horizontal axis.
@@ -47,6 +49,8 @@ def draw_lines(
         line: key whose values are the lines.
         panel: key whose values are a panel each, for a single key in `y`.
         mark: height and name of a horizontal line.
+        log: which axes are logarithmic.
+        marked: whether points are.
     """
     found = [row[panel] for row in rows if panel is not None and row.get(panel) is not None]
     parts = list(dict.fromkeys(found)) or [None]
@@ -64,9 +68,9 @@ def draw_lines(
                 if row[line] == name and row.get(key) and (panel is None or row.get(panel) == part)
             ]
             if points:
-                style = f"C{number}{_MARKERS[number % len(_MARKERS)]}-"
-                place.plot(*zip(*points), style, label=name, markersize=4)
-        place.set(xscale="log", yscale="log", xlabel=x, ylabel=key)
+                marker = _MARKERS[number % len(_MARKERS)] if marked else ""
+                place.plot(*zip(*points), f"C{number}{marker}-", label=name, markersize=4)
+        place.set(xlabel=x, ylabel=key, **{f"{axis}scale": "log" for axis in log})
         if panel is not None:
             name = part if isinstance(part, str) else f"{panel}: {part}"
             place.set_title(name, fontsize="medium")

@@ -48,7 +48,7 @@ TOY = Experiment(
     name="toy",
     paper="arXiv 0000.00000",
     title="Fast, cheap: a toy",
-    about="About it.",
+    about="A toy.\n\nAbout it.\n",
     measure=measure,
     options=Options,
 )
@@ -85,6 +85,7 @@ def test_a_claim_is_measured_kept_and_written_into_the_page(toy, folders, tmp_pa
     assert "does not hold here" in shown
     assert (tmp_path / "f" / "toy-curve.svg").exists()
     written = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "### Fast, cheap: a toy\n\nAbout it.\n\n" in written
     assert "| It is fast. | 2.5 s | **holds** |" in written
     assert "| [Fast, cheap: a toy](#fast-cheap-a-toy) | arXiv 0000.00000 | 1 |  | 1 |  |" in written
     assert "took 0 minutes altogether" in written

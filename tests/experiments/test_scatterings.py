@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from experiments.claims.scatterings import (
+from experiments.claims.extension import (
     exhaustive,
     extended,
     kept,

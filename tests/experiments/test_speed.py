@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.claims.characters import Strided, faster, judged
-from experiments.claims.speed import Learner, Progress, learn
+from experiments.claims.speed import Learner, Progress, Strided, faster, judged, learn
 from experiments.data import Data, Part
 from experiments.outcome import Verdict
 from experiments.training import Recipe

@@ -16,7 +16,7 @@ BATCH = 256
 
 
 class Head(ABC):
-    """What lies between embeddings and a loss, for a number of classes.
+    """What lies between embeddings and a loss, for a number of classes; here without parameters.
 
     Args:
         system: of the targets; the others take its dimension only.
@@ -25,15 +25,17 @@ class Head(ABC):
     """
 
     name: ClassVar[str]
+    parameters = 0
+    """How many numbers the head learns."""
 
     def __init__(self, system: VectorSystem, classes: int, device: torch.device) -> None:
         self.classes = classes
         self.device = device
 
     @staticmethod
-    @abstractmethod
     def bytes_needed(classes: int, dim: int) -> int:
         """Bytes of parameters, gradients and temporary tables in a step."""
+        return 0
 
     @abstractmethod
     def loss(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -44,14 +46,8 @@ class Head(ABC):
         z.grad = None
         self.loss(z, labels).backward()
 
-    @abstractmethod
-    def update(self) -> None:
+    def update(self) -> None:  # noqa: B027 — nothing to do where there are no parameters
         """One step of SGD on the head's parameters, by their latest gradients."""
-
-    @property
-    @abstractmethod
-    def parameters(self) -> int:
-        """How many numbers the head learns."""
 
 
 class StructuredSoftmax(Head):
@@ -66,19 +62,8 @@ class StructuredSoftmax(Head):
         self._head = TargetHead(system, unknown_prior=1.0)
         self._head.add_classes(range(classes))
 
-    @staticmethod
-    def bytes_needed(classes: int, dim: int) -> int:
-        return 0
-
     def loss(self, z: Tensor, labels: Tensor) -> Tensor:
         return -self._head.log_prob(z, labels).mean()
-
-    def update(self) -> None:
-        """There is nothing to update."""
-
-    @property
-    def parameters(self) -> int:
-        return 0
 
 
 class LinearHead(Head):
@@ -90,6 +75,7 @@ class LinearHead(Head):
         super().__init__(system, classes, device)
         weight = torch.empty(classes, system.dim, device=device)
         self.weight = weight.normal_(std=system.dim**-0.5).requires_grad_()
+        self.parameters = weight.numel()
 
     @staticmethod
     def bytes_needed(classes: int, dim: int) -> int:
@@ -106,10 +92,6 @@ class LinearHead(Head):
         assert self.weight.grad is not None
         with torch.no_grad():
             self.weight.add_(self.weight.grad, alpha=-1e-3)
-
-    @property
-    def parameters(self) -> int:
-        return self.weight.numel()
 
 
 class ArcFace(LinearHead):

@@ -114,9 +114,10 @@ class TorchExhaustive(Index):
         return row
 
 
-class _Faiss(Index):
-    """Base of the indexes of faiss (Douze et al., arXiv 2401.08281)."""
+class FaissFlat(Index):
+    """Exhaustive search by faiss (Douze et al., arXiv 2401.08281), and the base of its others."""
 
+    name = "FAISS Flat"
     module = "faiss"
 
     def __init__(self, dim: int, threads: int) -> None:
@@ -126,8 +127,9 @@ class _Faiss(Index):
         # By default FAISS 1.15 leaves BLAS, which is six times faster, to batches over 333.
         self._faiss.cvar.distance_compute_blas_threshold = 1
 
-    @abstractmethod
-    def _make(self, faiss: Any, classes: int) -> Any: ...
+    def _recipe(self, classes: int) -> str:
+        """What FAISS's `index_factory` is asked for."""
+        return "Flat"
 
     def bytes_held(self) -> int:
         written = 0
@@ -140,67 +142,51 @@ class _Faiss(Index):
         return written
 
     def build(self, vectors: Tensor) -> None:
-        self._index = self._make(self._faiss, len(vectors))
+        recipe = self._recipe(len(vectors))
+        self._index = self._faiss.index_factory(self.dim, recipe, self._faiss.METRIC_INNER_PRODUCT)
         rows = vectors.numpy()
         if not self._index.is_trained:
+            # FAISS asks for 39 points a list at least; we do not let it warn about small sets.
+            lists = self._index.cp
+            lists.min_points_per_centroid, lists.max_points_per_centroid = 1, 39
             self._index.train(rows)
         self._index.add(rows)
 
     def search(self, z: Tensor, effort: int) -> Tensor:
-        self._set_effort(effort)
+        if self.effort_name:
+            self._faiss.ParameterSpace().set_index_parameter(self._index, self.effort_name, effort)
         return torch.from_numpy(self._index.search(z.numpy(), 1)[1][:, 0])
 
-    def _set_effort(self, effort: int) -> None: ...
 
-
-class FaissFlat(_Faiss):
-    name = "FAISS Flat"
-
-    def _make(self, faiss: Any, classes: int) -> Any:
-        return faiss.IndexFlatIP(self.dim)
-
-
-class FaissIVF(_Faiss):
+class FaissIVF(FaissFlat):
     """Inverted lists, 4√classes of them, as FAISS's guidelines advise."""
 
     name = "FAISS IVF"
     effort_name = "nprobe"
     growth = 1.3
 
+    def _recipe(self, classes: int) -> str:
+        return f"IVF{self._lists(classes)},Flat"
+
     def _lists(self, classes: int) -> int:
         return max(1, int(4 * classes**0.5))
-
-    def _make(self, faiss: Any, classes: int) -> Any:
-        index = faiss.IndexIVFFlat(
-            faiss.IndexFlatIP(self.dim), self.dim, self._lists(classes), faiss.METRIC_INNER_PRODUCT
-        )
-        # FAISS asks for 39 points a list at least; we do not let it warn about small sets.
-        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 39
-        return index
 
     def efforts(self, classes: int) -> list[int]:
         return _doublings(1, self._lists(classes))
 
-    def _set_effort(self, effort: int) -> None:
-        self._index.nprobe = effort
 
-
-class FaissHNSW(_Faiss):
+class FaissHNSW(FaissFlat):
     """Navigable small-world graphs (Malkov and Yashunin, arXiv 1603.09320), 32 links a vector."""
 
     name = "FAISS HNSW"
     effort_name = "efSearch"
     growth = 1.3
-    _links = 32
 
-    def _make(self, faiss: Any, classes: int) -> Any:
-        return faiss.IndexHNSWFlat(self.dim, self._links, faiss.METRIC_INNER_PRODUCT)
+    def _recipe(self, classes: int) -> str:
+        return "HNSW32"
 
     def efforts(self, classes: int) -> list[int]:
         return _doublings(8, min(classes, 4096))
-
-    def _set_effort(self, effort: int) -> None:
-        self._index.hnsw.efSearch = effort
 
 
 class UsearchHNSW(Index):

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from lsc_continual.bench.heads import (
     HEADS,
-    Head,
     LinearHead,
     StructuredSoftmax,
     make_batch,
@@ -87,7 +85,7 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
         many, batch = make_head(_OURS, system, classes, device), make_batch(system, classes, device)
         ways = {
             "many": partial(many.step, *batch),
-            "plain": partial(_plain_step, many, *batch),
+            "plain": partial(plain_torch()(many.step), *batch),
             "few": partial(few.step, *few_batch),
             "dense": partial(dense.step, *dense_batch),
         }
@@ -99,8 +97,3 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
             f"step/step at {counts[0]:,} classes": ratio(times["many"], times["few"]),
             f"step/step of a {_DENSE:,}-class linear head": ratio(times["many"], times["dense"]),
         }
-
-
-def _plain_step(head: Head, z: Tensor, labels: Tensor) -> None:
-    with plain_torch():
-        head.step(z, labels)

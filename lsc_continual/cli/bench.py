@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lsc_continual.bench import parts_named
 from lsc_continual.cli.options import Device
 from lsc_continual.cli.running import console_for_tables, loading
+from lsc_continual.errors import unknown_name
+
+_PARTS = ("decode", "loss", "train")
 
 
 def bench(
@@ -72,7 +74,9 @@ def bench(
     Competitors take turns with us; ratios are medians over the turns. What needs too much memory
     or time is left out, with the reason. Ctrl-C keeps the figures of the finished rows.
     """
-    parts = parts_named(part)
+    if part not in (*_PARTS, "all"):
+        raise unknown_name("benchmark", part, [*_PARTS, "all"])
+    parts = _PARTS if part == "all" else (part,)
     progress = Console(stderr=True)
     try:
         with loading(progress):

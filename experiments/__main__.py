@@ -17,9 +17,8 @@ from experiments.outcome import Outcome
 from experiments.page import write_page
 from experiments.registry import Experiment, experiments
 from experiments.settings import Settings, chosen
-from lsc_continual.bench.files import check_writable, write_json
 from lsc_continual.bench.plots import save
-from lsc_continual.bench.tables import show
+from lsc_continual.bench.tables import check_writable, show, write_json
 from lsc_continual.cli.running import console_for_tables
 from lsc_continual.errors import LSCError
 from lsc_continual.machine import distributed

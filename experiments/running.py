@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments.settings import Settings
-from lsc_continual.bench.files import write_json
+from lsc_continual.bench.tables import write_json
 from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.data import load_unknown_sets
 from lsc_continual.runs.metrics import Final, RunMetrics

@@ -16,10 +16,9 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from lsc_continual.bench import decode, loss, nearest, train
-from lsc_continual.bench.files import check_writable, write_json
 from lsc_continual.bench.plots import draw_bars, draw_lines, save
 from lsc_continual.bench.settings import Settings, resolve
-from lsc_continual.bench.tables import show
+from lsc_continual.bench.tables import check_writable, show, write_json
 from lsc_continual.machine.environment import describe_environment
 
 Row = dict[str, Any]
@@ -135,7 +134,8 @@ def bench(
                         write_json(json_file, figures)
             finally:  # also what there is when Ctrl-C comes
                 if rows:
-                    _present(table, rows, where, output)
+                    title = f"{table.title}\n{where}"
+                    show(output, title, rows, section=table.section, hidden=table.hidden)
             if plots is not None and table.plot is not None:
                 save(table.plot(rows, title=table.title), plots / f"{table.name}.svg")
 
@@ -147,8 +147,3 @@ def _competitors() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions
-
-
-def _present(table: Table, rows: list[Row], where: str, output: Console) -> None:
-    shown = [{key: row[key] for key in row if key not in table.hidden} for row in rows]
-    show(output, f"{table.title}\n{where}", shown, table.section)

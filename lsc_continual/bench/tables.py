@@ -1,22 +1,36 @@
-"""Tables of figures, on the terminal and in Markdown."""
+"""Rows of figures: as tables on the terminal and in Markdown, and as JSON files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import tempfile
+from collections.abc import Container, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.storage.folders import write_file
 
-def show(console: Console, title: str, rows: Sequence[dict[str, Any]], section: str = "") -> None:
+
+def show(
+    console: Console,
+    title: str,
+    rows: Sequence[dict[str, Any]],
+    *,
+    section: str = "",
+    hidden: Container[str] = (),
+) -> None:
     """Print one line a row, with a column for every key that occurs, and "remark" at the end.
 
     Args:
         section: a key; a line is drawn where its value changes.
+        hidden: keys that get no column.
     """
     table = Table(title=title, title_justify="left")
-    columns = _columns(rows)
+    columns = [column for column in _columns(rows) if column not in hidden]
     for column in columns:
         words = any(isinstance(row.get(column), str) for row in rows)
         table.add_column(column, justify="left" if words else "right")
@@ -49,3 +63,42 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
     return f"{value:,}" if type(value) is int else str(value)
+
+
+def write_json(path: Path, figures: Any) -> None:
+    """Write figures; an earlier file is replaced as a whole, or not at all.
+
+    What is of no JSON type, such as a path, is written as text.
+
+    Raises:
+        LSCError: it cannot be written.
+    """
+    text = json.dumps(figures, indent=1, ensure_ascii=False, default=str) + "\n"
+    try:
+        write_file(path, text.encode())
+    except OSError as error:
+        raise LSCError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def check_writable(option: str, path: Path, folder: bool = False) -> None:
+    """See whether there can be a file, or a folder of files, before anything is measured.
+
+    Args:
+        option: of the command line, that named the path.
+        folder: the path is one, and is made where it is missing.
+
+    Raises:
+        LSCError: there cannot.
+    """
+    if path.is_dir() and not folder:
+        raise LSCError(f"{option} {path} is a folder: name a file in it")
+    where = path if folder else path.parent
+    try:
+        if folder:
+            where.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=where):
+            pass
+    except OSError as error:
+        raise LSCError(
+            f"{option} {path} cannot be written ({first_line(error)}): choose another place"
+        ) from error

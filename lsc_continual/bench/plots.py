@@ -120,11 +120,7 @@ def _grid(
 
 
 def _with_legend(figure: Figure, axes: Sequence[Axes]) -> Figure:
-    found: dict[str, Any] = {}
-    for place in axes:
-        for handle, name in zip(*place.get_legend_handles_labels()):
-            found.setdefault(name, handle)
-    figure.legend(
-        found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize="small"
-    )
+    pairs = [pair for place in axes for pair in zip(*place.get_legend_handles_labels())]
+    lines = {name: handle for handle, name in pairs}  # a name once
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=3, fontsize="small")
     return figure

@@ -17,9 +17,7 @@ def available_bytes(device: torch.device) -> int:
     """Bytes that can still be had: of the GPU, or of the machine or the container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    kilobytes = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text("ascii"))
-    assert kilobytes is not None
-    machine = 1024 * int(kilobytes[1])
+    machine = _read("/proc/meminfo", "MemAvailable")
     try:
         limit, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
         return min(machine, int(limit) - int(used))
@@ -68,17 +66,16 @@ def peak_of_process(module: str, arguments: Sequence[object]) -> int | None:
 
 def resident_bytes() -> int:
     """Of this process, now."""
-    return _status("VmRSS")
+    return _read("/proc/self/status", "VmRSS")
 
 
 def peak_resident_bytes() -> int:
     """The most that this process has had, since its start or since the latest `Peak` was made."""
-    return _status("VmHWM")
+    return _read("/proc/self/status", "VmHWM")
 
 
-def _status(field: str) -> int:
-    status = Path("/proc/self/status").read_text("ascii", errors="replace")
-    found = re.search(rf"{field}:\s+(\d+)", status)
+def _read(file: str, field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+)", Path(file).read_text("ascii", errors="replace"))
     return 1024 * int(found[1]) if found else 0
 
 

@@ -16,12 +16,16 @@ from lsc_continual.targets import make_allocation
 _BYTES = {"cpu": 2**27, "cuda": 2**29}  # of a batch, more than caches hold
 _OTHER_SYSTEMS = ("v11", "v21", "v22")
 _OTHER_DIMS = (64, 128, 1024)
+_FORMATS = {
+    "cpu": (torch.float32,),
+    "cuda": (torch.float32, torch.bfloat16, torch.float16),
+}
 
 
 def rows(settings: Settings) -> Iterator[dict[str, object]]:
     """A row for each system and dimension, and on GPUs for each number format."""
     for system in _systems(settings.system):
-        for dtype in _dtypes(settings.device):
+        for dtype in _FORMATS[settings.device.type]:
             format_name = str(dtype).removeprefix("torch.")
             settings.say(f"decode: {system.name}, n = {system.dim}, {format_name}")
             yield {"system": system.name, "n": system.dim, "format": format_name} | _measure(
@@ -31,20 +35,9 @@ def rows(settings: Settings) -> Iterator[dict[str, object]]:
 
 def _systems(asked: PermutationSystem) -> list[PermutationSystem]:
     """The one asked for, its siblings in the same dimension, and itself in others."""
-    names = [(name, asked.dim) for name in _OTHER_SYSTEMS]
-    names += [(asked.name, dim) for dim in _OTHER_DIMS]
-    systems = [asked]
-    for name, dim in names:
-        system = make_system(name, dim)
-        if system not in systems and isinstance(system, PermutationSystem):
-            systems.append(system)
-    return systems
-
-
-def _dtypes(device: torch.device) -> list[torch.dtype]:
-    if device.type == "cuda":
-        return [torch.float32, torch.bfloat16, torch.float16]
-    return [torch.float32]
+    systems = [make_system(name, asked.dim) for name in _OTHER_SYSTEMS]
+    systems += [make_system(asked.name, dim) for dim in _OTHER_DIMS]
+    return [s for s in dict.fromkeys([asked, *systems]) if isinstance(s, PermutationSystem)]
 
 
 def naive_positions(z: Tensor, m: int, k: int) -> tuple[Tensor, Tensor]:

@@ -5,12 +5,10 @@ All compare inner products, which for unit vectors rank as cosines and as distan
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+
+from lsc_continual.bench.timing import seconds
 
 _SCORES = 2**22  # bytes of inner products that exhaustive search holds at a time
 _PROBE = 5_000  # vectors of the build from which the time of larger ones is estimated
@@ -43,13 +43,6 @@ class Index(ABC):
     def __init__(self, dim: int, threads: int) -> None:
         self.dim = dim
         self.threads = threads
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """How to install what is missing; None where nothing is."""
-        if cls.module is None or find_spec(cls.module):
-            return None
-        return f"{cls.module} is not installed: pip install 'lsc_continual[bench]'"
 
     def bytes_needed(self, classes: int) -> int:
         """Bytes of the vectors that are handed over, and of the copy that the index makes."""
@@ -81,10 +74,7 @@ class Index(ABC):
 def _seconds_of_small_build(kind: type[Index], dim: int, threads: int) -> float:
     generator = torch.Generator().manual_seed(0)
     vectors = F.normalize(torch.randn(_PROBE, dim, generator=generator))
-    index = kind(dim, threads)
-    start = time.perf_counter()
-    index.build(vectors)
-    return time.perf_counter() - start
+    return seconds(partial(kind(dim, threads).build, vectors), vectors.device)
 
 
 class TorchExhaustive(Index):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -98,8 +99,8 @@ def why_not(settings: Settings, kind: type[Index], classes: int) -> str | None:
     """Why a way is left out; None if it is not."""
     if settings.device.type not in kind.devices:
         return "for the CPU only"
-    if reason := kind.missing():
-        return reason
+    if kind.module and not find_spec(kind.module):
+        return f"{kind.module} is not installed: pip install 'lsc_continual[bench]'"
     index = kind(settings.system.dim, settings.threads)
     if reason := settings.too_large(index.bytes_needed(classes)):
         return reason
@@ -142,14 +143,12 @@ def recall(targets: Targets, z: Tensor, ordinals: Tensor) -> float:
         z: FloatTensor[batch, dim].
         ordinals: LongTensor[batch], −1 for no answer.
     """
-    near = _scores(targets, z, targets.nearest(z).ordinal)
-    right = (_scores(targets, z, ordinals.clamp_min(0)) >= near) & (ordinals >= 0)
+
+    def score(ordinals: Tensor) -> Tensor:  # exact inner products, but for a factor
+        return (z.double() * _whole_numbers(targets, targets.addresses(ordinals))).sum(-1)
+
+    right = (score(ordinals.clamp_min(0)) >= score(targets.nearest(z).ordinal)) & (ordinals >= 0)
     return right.double().mean().item()
-
-
-def _scores(targets: Targets, z: Tensor, ordinals: Tensor) -> Tensor:
-    """Exact inner products, but for a factor, of embeddings with one target each."""
-    return (z.double() * _whole_numbers(targets, targets.addresses(ordinals))).sum(-1)
 
 
 def _whole_numbers(targets: Targets, addresses: Tensor) -> Tensor:

@@ -44,15 +44,15 @@ def make_encoder(
     """
     options = dict(options or {})
     path = weights if weights is not None and is_path(weights) else None
-    weights = weights if path is None else None
+    ready = weights if path is None else None
     build: Callable[[], nn.Module]
     if is_own(name):
         build = partial(import_callable(name, "encoder"), **options)
     elif name in torchvision_names():
-        build = partial(ENCODERS.load(name), name, input_shape, weights, options)
+        build = partial(ENCODERS.load(name), name, input_shape, ready, options)
     else:
         build = partial(ENCODERS.load(name), input_shape, **options)
-    if weights is not None and name not in torchvision_names():
+    if ready is not None and name not in torchvision_names():
         has = "loads its own weights" if is_own(name) else "has no ready weights"
         raise LSCError(f"encoder {name!r} {has}: leave out encoder.weights, or name a file")
     try:
@@ -66,18 +66,13 @@ def make_encoder(
         raise LSCError(f"encoder {name!r} gave {type(encoder).__name__}, not a torch module")
     if path is not None:
         load_weights(encoder, path)
-    if mean is None or std is None:
-        return _checked(encoder, name, input_shape)
-    from torchvision.transforms import v2  # late: it takes a second to import
+    if mean is not None and std is not None:
+        from torchvision.transforms import v2  # late: it takes a second to import
 
-    normalized = nn.Sequential(v2.Normalize(list(mean), list(std)), encoder)
-    if hasattr(encoder, "num_features"):
-        normalized.num_features = encoder.num_features
-    return _checked(normalized, name, input_shape)
-
-
-def _checked(encoder: nn.Module, name: str, input_shape: Shape) -> nn.Module:
-    """The encoder, after it has shown that it accepts such images."""
+        normalized = nn.Sequential(v2.Normalize(list(mean), list(std)), encoder)
+        if hasattr(encoder, "num_features"):
+            normalized.num_features = encoder.num_features
+        encoder = normalized
     training = encoder.training
     try:
         with torch.no_grad():

@@ -16,13 +16,13 @@ _PARTS = ("decode", "loss", "train")
 
 
 def bench(
+    context: typer.Context,
     part: Annotated[
         str, typer.Argument(help="decode, loss, train or all.", show_default=False, metavar="PART")
     ],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer cases, in a few minutes.")] = False,
     classes: Annotated[
-        str | None,
-        typer.Option(help="How many, with commas: 10000,1000000.", metavar="N,…"),
+        str | None, typer.Option(help="How many, with commas: 10000,1000000.", metavar="N,…")
     ] = None,
     system: Annotated[str, typer.Option(help="A permutation system.")] = "v21",
     dim: Annotated[int, typer.Option(help="Dimensions of the embeddings.")] = 384,
@@ -31,24 +31,16 @@ def bench(
     memory: Annotated[
         float | None,
         typer.Option(
-            help="What a competitor may use; by default half of what there is.",
-            metavar="GIB",
-            show_default=False,
+            help="What a competitor may use; by default half of what there is.", metavar="GIB"
         ),
     ] = None,
     build_seconds: Annotated[
         float | None,
-        typer.Option(
-            help="Longest time to build an index; by default 180, or 10 with --quick.",
-            show_default=False,
-        ),
+        typer.Option(help="Longest time to build an index; by default 180, or 10 with --quick."),
     ] = None,
     turns: Annotated[
         int | None,
-        typer.Option(
-            help="How often competitors alternate; by default 11, or 5 with --quick.",
-            show_default=False,
-        ),
+        typer.Option(help="How often competitors alternate; by default 11, or 5 with --quick."),
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the figures to this file.", metavar="FILE")
@@ -81,17 +73,9 @@ def bench(
     try:
         with loading(progress):
             from lsc_continual.bench import run
-        options = {
-            "classes": classes,
-            "system": system,
-            "dim": dim,
-            "device": device,
-            "threads": threads,
-            "memory": memory,
-            "build_seconds": build_seconds,
-            "turns": turns,
-            "quick": quick,
-        }
+        # All but these go to `bench.settings.resolve`.
+        taken = ("part", "json", "plots")
+        options = {name: given for name, given in context.params.items() if name not in taken}
         run.bench(parts, options, json, plots, console_for_tables(), progress)
     except KeyboardInterrupt:
         kept = f"; the finished rows are in {json}" if json and json.exists() else ""

@@ -16,10 +16,7 @@ from lsc_continual.targets import make_allocation
 _BYTES = {"cpu": 2**27, "cuda": 2**29}  # of a batch, more than caches hold
 _OTHER_SYSTEMS = ("v11", "v21", "v22")
 _OTHER_DIMS = (64, 128, 1024)
-_FORMATS = {
-    "cpu": (torch.float32,),
-    "cuda": (torch.float32, torch.bfloat16, torch.float16),
-}
+_FORMATS = {"cpu": (torch.float32,), "cuda": (torch.float32, torch.bfloat16, torch.float16)}
 
 
 def rows(settings: Settings) -> Iterator[dict[str, object]]:

@@ -8,13 +8,7 @@ from functools import partial
 
 import torch
 
-from lsc_continual.bench.heads import (
-    HEADS,
-    LinearHead,
-    StructuredSoftmax,
-    make_batch,
-    make_head,
-)
+from lsc_continual.bench.heads import HEADS, LinearHead, StructuredSoftmax, make_batch, make_head
 from lsc_continual.bench.memory import peak_of_process
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns

@@ -82,9 +82,8 @@ def heat_map(rows: Sequence[Sequence[float | None]]) -> Figure:
     Beyond `NUMBERED` experiences there are only shades.
     """
     count = max(map(len, [rows, *rows]))
-    values = np.full((len(rows), count), np.nan)
-    for index, row in enumerate(rows):
-        values[index, : len(row)] = row
+    padded = [[*row, *[None] * (count - len(row))] for row in rows]
+    values = np.array(padded, dtype=float)  # None becomes NaN
     numbered = count <= NUMBERED
     side = 0.32 if numbered else _WIDTH / count
     size = (max(_WIDTH, side * count + 0.6), side * len(rows) + 0.6)

@@ -57,9 +57,7 @@ def auroc(experience: dict[str, Any], score: str) -> float | None:
 
 
 def drawings(
-    experiences: Sequence[dict[str, Any]],
-    scores: Sequence[str],
-    epochs: Sequence[dict[str, Any]],
+    experiences: Sequence[dict[str, Any]], scores: Sequence[str], epochs: Sequence[dict[str, Any]]
 ) -> dict[str, tuple[Figure, str]]:
     """The page's charts, and what each shows in words, by name; those without data are left out.
 

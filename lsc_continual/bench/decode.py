@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
 
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns
@@ -37,17 +36,6 @@ def _systems(asked: PermutationSystem) -> list[PermutationSystem]:
     return [s for s in dict.fromkeys([asked, *systems]) if isinstance(s, PermutationSystem)]
 
 
-def naive_positions(z: Tensor, m: int, k: int) -> tuple[Tensor, Tensor]:
-    """Positions of the m largest and the k smallest coordinates, as the papers take them.
-
-    FloatTensor[batch, dim] -> LongTensor[batch, m], LongTensor[batch, k].
-    """
-    top = z.topk(m, dim=-1).indices
-    if k == 1:
-        return top, z.argmin(-1, keepdim=True)
-    return top, z.topk(k, dim=-1, largest=False).indices
-
-
 def _measure(
     system: PermutationSystem, dtype: torch.dtype, settings: Settings
 ) -> dict[str, object]:
@@ -55,10 +43,16 @@ def _measure(
     count = _BYTES[device.type] // (system.dim * dtype.itemsize * (4 if settings.quick else 1))
     torch.manual_seed(0)
     z = torch.randn(count, system.dim, dtype=dtype, device=device)
-    ways: dict[str, Callable[[], object]] = {
-        "ours": lambda: system.decode(z),
-        "naive": lambda: naive_positions(z, system.m, system.k),
-    }
+
+    def naive() -> None:
+        """Positions of the m largest and the k smallest coordinates, as the papers take them."""
+        z.topk(system.m, dim=-1)
+        if system.k == 1:
+            z.argmin(-1)
+        else:
+            z.topk(system.k, dim=-1, largest=False)
+
+    ways: dict[str, Callable[[], object]] = {"ours": lambda: system.decode(z), "naive": naive}
     if device.type == "cuda":
         copy, owners = torch.empty_like(z), make_allocation("affine", system)
         owners.extend(system.size // 2)

@@ -39,13 +39,12 @@ def _time(settings: Settings, name: str, classes: int) -> dict[str, object]:
     if theirs.parameters:
         ways["update"] = theirs.update
     times = take_turns(ways, settings.turns, device)
-    row: dict[str, object] = {
+    return {
         "step, ms": 1e3 * statistics.median(times["theirs"]),
-        "time/ours": ratio(times["theirs"], times["ours"]),
+        "time/ours": None if name == _OURS else ratio(times["theirs"], times["ours"]),
         "SGD, ms": 1e3 * statistics.median(times["update"]) if theirs.parameters else 0.0,
         "parameters": theirs.parameters,
     }
-    return row if name != _OURS else row | {"time/ours": None}
 
 
 def _memory(settings: Settings, name: str, classes: int) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,7 +45,6 @@ def make_encoder(
     options = dict(options or {})
     path = weights if weights is not None and is_path(weights) else None
     ready = weights if path is None else None
-    build: Callable[[], nn.Module]
     if is_own(name):
         build = partial(import_callable(name, "encoder"), **options)
     elif name in torchvision_names():
@@ -56,7 +55,7 @@ def make_encoder(
         has = "loads its own weights" if is_own(name) else "has no ready weights"
         raise LSCError(f"encoder {name!r} {has}: leave out encoder.weights, or name a file")
     try:
-        encoder = build()
+        encoder: nn.Module = build()
     except LSCError:
         raise
     except Exception as error:  # somebody else's code

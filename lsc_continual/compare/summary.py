@@ -64,17 +64,17 @@ COLUMNS = (
 
 
 def figures_of(metrics: Mapping[str, Any]) -> Figures:
-    """The figures of one run: `metrics.json` -> column key -> value; novelty only if measured.
+    """The figures of one run: `metrics.json` -> column key -> value, where it was measured.
 
     AUROC and OSCR are means over the experiences after which classes were still to come, of the
-    score that the run names.
+    score that the run names. Earlier versions measured less.
     """
-    experiences, score = metrics["experiences"], metrics["novelty_score"]
+    experiences, score = metrics["experiences"], metrics.get("novelty_score")
     latest = experiences[-1]
     figures: Figures = dict(metrics["final"])
     figures["train_seconds"] = sum(entry["train_seconds"] for entry in experiences)
-    for key in ("parameters", "state_bytes", "stored_bytes"):
-        figures[key] = latest[key]
+    sizes = ("parameters", "state_bytes", "stored_bytes")
+    figures |= {key: latest[key] for key in sizes if key in latest}
     novelty = [entry["novelty"][score] for entry in experiences if score in entry["novelty"]]
     for key in ("auroc", "oscr"):
         if novelty:
@@ -109,7 +109,7 @@ def summarize(comparison: Comparison, problems: Mapping[Case, str]) -> dict[str,
         environment = environment or (runs[0]["environment"] if runs else None)
         figures = [figures_of(metrics) for metrics in runs]
         names = dict.fromkeys(key for each in figures for key in each)
-        scores = dict.fromkeys(m["novelty_score"] for m in runs if m["novelty_score"])
+        scores = dict.fromkeys(m["novelty_score"] for m in runs if m.get("novelty_score"))
         rows.append(
             {
                 "strategy": strategy,

@@ -31,10 +31,11 @@ class ExperienceMetrics:
     """How many trained numbers the network has."""
     state_bytes: int
     """The size of the network's parameters and buffers."""
-    stored_bytes: int = 0
-    """The size of images for replay and what is stored beside them."""
-    calibration_bytes: int = 0
-    """The size of held-out images for novelty detection."""
+    stored_bytes: int | None = None
+    """The size of images for replay and what is stored beside them; None in files of versions that
+    did not measure it."""
+    calibration_bytes: int | None = None
+    """The size of held-out images for novelty detection; None likewise."""
     class_names: list[str] = field(default_factory=list)
     """The names of the classes that arrived."""
     accuracy_old: float | None = None

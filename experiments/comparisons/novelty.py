@@ -19,12 +19,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
 
-from experiments.outcome import Outcome, Row, Table
+from experiments.outcome import Outcome, Row, Table, spread
 from experiments.registry import Experiment
 from experiments.running import FINISHED, Finished, experience_by_experience
 from experiments.settings import Settings, option
@@ -206,14 +206,11 @@ def _scores(cases: _Cases) -> Table:
         pairs = [tuple(map(mean, zip(*some, strict=True))) for some in line.values()]
         auroc, oscr = (100 * mean(part) for part in zip(*pairs, strict=True))
         row: Row = {"network": strategy, "score": score, "AUROC, %": auroc, "OSCR, %": oscr}
-        rows.append(row | {name: _spread([one for one, _ in line[name]]) for name in sorted(line)})
+        rows.append(
+            row | {name: spread([100 * one for one, _ in line[name]]) for name in sorted(line)}
+        )
     rows.sort(key=lambda row: (row["network"], -row["AUROC, %"]))
     return Table("AUROC, %, mean ± standard deviation (of far ones over data sets, too)", rows)
-
-
-def _spread(values: Sequence[float]) -> str:
-    deviation = stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
 
 
 def _alarms(cases: _Cases) -> Table:

@@ -105,9 +105,7 @@ def _draw(cosine: dict[int, speed.Progress], classes: int) -> Figure:
             epochs.plot(*zip(*places, strict=True), style, label=f"epochs to {level} %")
     epochs.set(ylabel="epochs to a training accuracy", ylim=(0, None))
     lines = [*right.get_lines(), *epochs.get_lines()]
-    right.legend(
-        lines, [line.get_label() for line in lines], fontsize="x-small", loc="upper center"
-    )
+    right.legend(handles=lines, fontsize="x-small", loc="upper center")
     return figure
 
 

@@ -9,6 +9,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,7 @@ def run_and_read(
         LSCError: something the user can mend.
     """
     config = _config(scenario, overrides, settings, seed)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No loggers specified")  # runs record by themselves
+    with tempfile.TemporaryDirectory() as folder, _without_notes():
         config.run.dir = f"{folder}/run"
         written = run(config, Console(quiet=True)) / "metrics.json"
         metrics: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
@@ -69,12 +69,19 @@ def experience_by_experience(
     trial = prepare(_config(scenario, overrides, settings, seed), Console(quiet=True))
     if others:
         trial.evaluation.others = _unknown_images(others, settings, trial)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No loggers specified")
-        for number, arriving in enumerate(trial.rounds):
+    for number, arriving in enumerate(trial.rounds):
+        with _without_notes():
             trial.strategy.train(arriving)
             trial.strategy.eval(trial.stream.benchmark.test_stream)
-            yield trial, trial.evaluation.result(number)
+        yield trial, trial.evaluation.result(number)
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """What Avalanche and its helpers tell their developers is not for ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _unknown_images(names: Sequence[str], settings: Settings, trial: Trial) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -121,8 +120,8 @@ def measure(settings: Settings, options: Options) -> Outcome:
     for name, figures in _carried_out(todo, settings, options):
         settings.say(name)
         finished[name] = figures
-    cases = [(training, finished[name]) for name, training in wanted.items()]
-    return Outcome([], [_scores(cases), _alarms(cases)])
+    measured = [(training, finished[name]) for name, training in wanted.items()]
+    return Outcome([], [_scores(measured), _alarms(measured)])
 
 
 def _carried_out(
@@ -143,7 +142,6 @@ def _carried_out(
 def train(training: Training, settings: Settings, options: Options) -> dict[str, Any]:
     """Train one network, and look at it after every experience."""
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
     data, results, alarms = DATA[training.data], [], []
     overrides = [*training.overrides(), *options.size]
     steps = experience_by_experience(data.scenario, overrides, settings, training.seed, data.far)
@@ -188,13 +186,13 @@ def _false_alarms(trial: Any, latest: int) -> dict[str, float]:
     return flagged
 
 
-_Cases = Sequence[tuple[Training, dict[str, Any]]]
+_Measured = Sequence[tuple[Training, dict[str, Any]]]
 
 
-def _scores(cases: _Cases) -> Table:
+def _scores(measured: _Measured) -> Table:
     """A row for each score, a column for each kind of unknown inputs."""
     values: Any = defaultdict(lambda: defaultdict(list))
-    for training, figures in cases:
+    for training, figures in measured:
         for kind, scores in figures["unknown"].items():
             if kind != "forgotten":
                 column = f"{training.data}, {training.mode}, {'near' if kind == 'near' else 'far'}"
@@ -213,10 +211,10 @@ def _scores(cases: _Cases) -> Table:
     return Table("AUROC, %, mean ± standard deviation (of far ones over data sets, too)", rows)
 
 
-def _alarms(cases: _Cases) -> Table:
+def _alarms(measured: _Measured) -> Table:
     """False alarms at fpr = 0.05 by the way of calibration, least and most over experiences."""
     values: Any = defaultdict(lambda: defaultdict(list))
-    for training, figures in cases:
+    for training, figures in measured:
         for number, flagged in enumerate(figures["flagged"]):
             for way in _WAYS:
                 values[training.data, training.mode][way, number].append(flagged[way])

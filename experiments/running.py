@@ -78,7 +78,7 @@ def experience_by_experience(
 
 @contextmanager
 def _without_notes() -> Iterator[None]:
-    """What Avalanche and its helpers tell their developers is not for ours."""
+    """Without warnings: Avalanche's are notes to its developers, and runs record by themselves."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -7,16 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
 
-from lsc_continual.bench.heads import (
-    HEADS,
-    Head,
-    LinearHead,
-    StructuredSoftmax,
-    make_batch,
-    make_head,
-)
+from lsc_continual.bench.heads import HEADS, LinearHead, StructuredSoftmax, make_batch, make_head
 from lsc_continual.bench.memory import peak_of_process
 from lsc_continual.bench.settings import Settings
 from lsc_continual.bench.timing import ratio, take_turns
@@ -68,7 +60,7 @@ def _memory(settings: Settings, name: str, classes: int) -> dict[str, object]:
         peak: int | None = torch.cuda.max_memory_allocated(device) - before
     else:
         arguments = (name, system.name, system.dim, classes, settings.threads)
-        peak = peak_of_process("lsc_continual.bench.peak", arguments)
+        peak = peak_of_process("lsc_continual.bench.heads", arguments)
     return {"memory, MiB": None if peak is None else peak / 2**20}
 
 
@@ -87,7 +79,7 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
         many, batch = make_head(_OURS, system, classes, device), make_batch(system, classes, device)
         ways = {
             "many": partial(many.step, *batch),
-            "plain": partial(_plain_step, many, *batch),
+            "plain": plain_torch()(partial(many.step, *batch)),
             "few": partial(few.step, *few_batch),
             "dense": partial(dense.step, *dense_batch),
         }
@@ -99,8 +91,3 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
             f"step/step at {counts[0]:,} classes": ratio(times["many"], times["few"]),
             f"step/step of a {_DENSE:,}-class linear head": ratio(times["many"], times["dense"]),
         }
-
-
-def _plain_step(head: Head, z: Tensor, labels: Tensor) -> None:
-    with plain_torch():
-        head.step(z, labels)

@@ -49,16 +49,6 @@ ENCODERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
 }
 
 
-def linear_label(z: Tensor, weight: Tensor) -> Tensor:
-    """FloatTensor[batch, dim], FloatTensor[classes, dim] -> LongTensor[batch]."""
-    return (z @ weight.T).argmax(-1)
-
-
-def prototype_label(z: Tensor, weight: Tensor) -> Tensor:
-    """As `linear_label`, by cosine; the prototypes `weight` are unit vectors."""
-    return (F.normalize(z, dim=-1) @ weight.T).argmax(-1)
-
-
 def target_label(z: Tensor, targets: Targets) -> Tensor:
     """FloatTensor[batch, dim] -> LongTensor[batch]."""
     return targets.label_tensor(z)[targets.nearest(z).ordinal]
@@ -120,8 +110,8 @@ def _measure(
     reason = settings.too_large(4 * classes * (system.dim + 2 * len(images)))
     if reason is None:
         weight = F.normalize(torch.randn(classes, system.dim, device=device))
-        ways[LINEAR] = lambda: linear_label(z, weight)
-        ways[COSINE] = lambda: prototype_label(z, weight)
+        ways[LINEAR] = lambda: (z @ weight.T).argmax(-1)
+        ways[COSINE] = lambda: (F.normalize(z, dim=-1) @ weight.T).argmax(-1)
     times = take_turns(ways, settings.turns, device, _PATIENCE)
     whole = {way: [sum(pair) for pair in zip(times["encoder"], times[way])] for way in times}
     rows: list[dict[str, object]] = []

@@ -20,14 +20,6 @@ class Part(NamedTuple):
     images: Tensor
     labels: Tensor
 
-    def first(self, per_class: int) -> Part:
-        """The first images of each class, in the order of the data."""
-        order = self.labels.argsort(stable=True)
-        counts = self.labels.bincount()
-        begin = counts.cumsum(0) - counts
-        rank = torch.arange(len(order)) - begin[self.labels[order]]
-        return self.rows(order[rank < per_class].sort().values)
-
     def rows(self, rows: Tensor) -> Part:
         return Part(self.images[rows], self.labels[rows])
 
@@ -60,14 +52,18 @@ class Data(NamedTuple):
         return Data(*(part._replace(images=F.avg_pool2d(part.images, 2)) for part in self))
 
 
-def load(scenario: str, settings: Settings) -> Data:
+def load(scenario: str, settings: Settings, per_class: int | None = None) -> Data:
     """The data of a scenario, such as "split-fashion-mnist", in memory and on the device.
+
+    Args:
+        per_class: how many training images of each class, the first ones; by default all.
 
     Raises:
         LSCError: they are not there and cannot be fetched.
     """
     source = Source(root=settings.arrays.get(scenario, settings.root))
-    loaded = load_images("arrays" if scenario in settings.arrays else scenario, source)
+    name = "arrays" if scenario in settings.arrays else scenario
+    loaded = load_images(name, source).limited(per_class)
     parts = []
     for images in (loaded.train, loaded.test):
         assert isinstance(images, StoredImages), f"{scenario} is read from files"

@@ -25,9 +25,8 @@ _PLASTIC = 1.2207440846057596
 class ManyClasses(Protocol):
     """Images by class and number."""
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of an image: channels, height, width."""
+    shape: tuple[int, int, int]
+    """Of an image: channels, height, width."""
 
     def __call__(self, labels: Tensor, numbers: Tensor | int) -> Tensor:
         """LongTensor[batch] twice (or one number for all) -> FloatTensor[batch, *shape]."""
@@ -58,10 +57,7 @@ class Views:
         self.sources = sources
         self.jitter = jitter
         self.side = side or sources.shape[-1]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.sources.shape[1], self.side, self.side
+        self.shape = (sources.shape[1], self.side, self.side)
 
     def __call__(self, labels: Tensor, numbers: Tensor | int) -> Tensor:
         views = self.view.maps(_spread(labels // len(self.sources)))
@@ -85,10 +81,7 @@ class Shuffled:
     def __init__(self, classes: ManyClasses, size: int) -> None:
         self._classes = classes
         self._numbering = Numbering.drawn(size, seed=0)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self._classes.shape
+        self.shape = classes.shape
 
     def __call__(self, labels: Tensor, numbers: Tensor | int) -> Tensor:
         return self._classes(self._numbering.addresses(labels), numbers)
@@ -105,18 +98,10 @@ class Pairs:
     """
 
     def __init__(self, data: Data) -> None:
-        self._shape = (2, *data.shape[1:])
+        self.shape = (2, *data.shape[1:])
         self._symbols = _QUARTERS * data.classes
+        self.size = self._symbols**2  # classes
         self._train, self._test = (_Written(part) for part in data)
-
-    @property
-    def size(self) -> int:
-        """Number of classes."""
-        return self._symbols**2
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self._shape
 
     def __call__(self, labels: Tensor, numbers: Tensor | int) -> Tensor:
         numbers = torch.as_tensor(numbers, device=labels.device).expand_as(labels)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -23,6 +25,16 @@ class Verdict(StrEnum):
     def of(cls, *parts: bool) -> Verdict:
         """HOLDS if all parts do, FAILS if none does."""
         return cls.HOLDS if all(parts) else cls.IN_PART if any(parts) else cls.FAILS
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation.
+
+    >>> spread([1.0, 3.0]), spread([5.0])
+    ('2.0 ± 1.4', '5.0 ± 0.0')
+    """
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    return f"{mean(values):.1f} ± {deviation:.1f}"
 
 
 @dataclass

@@ -9,6 +9,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,7 @@ def run_and_read(
     Raises:
         LSCError: something the user can mend.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No loggers specified")  # runs record by themselves
+    with tempfile.TemporaryDirectory() as folder, _without_notes():
         kept = [*overrides, f"run.dir={folder}/run"]
         written = run(_settings(scenario, kept, settings, seed), Console(quiet=True))
         return RunMetrics.read(written / "metrics.json")
@@ -75,12 +75,19 @@ def experience_by_experience(
     if others:
         prepared.evaluation.others = _unknown_images(others, settings, prepared)
     assembly = prepared.assembly
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No loggers specified")
-        for number, arriving in enumerate(assembly.rounds):
+    for number, arriving in enumerate(assembly.rounds):
+        with _without_notes():
             assembly.strategy.train(arriving)
             assembly.strategy.eval(assembly.data.benchmark.test_stream)
-            yield prepared, prepared.evaluation.result(number)
+        yield prepared, prepared.evaluation.result(number)
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Without Avalanche's warnings, which are notes to its developers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="avalanche")
+        yield
 
 
 def _unknown_images(names: Sequence[str], settings: Settings, prepared: Prepared) -> dict[str, Any]:

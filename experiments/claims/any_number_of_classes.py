@@ -58,21 +58,22 @@ def measure(settings: Settings, options: Options) -> Outcome:
     """Train on sets of 10 to 1.28 million classes, with several losses, targets and networks."""
     own = _measured(every_image(settings, options), settings, options)
     written = _measured(pairs(settings, options), settings, options)
-    large = [result for result in own if result.training.classes == options.most]
+    _, few, _, most = options.numbers
+    large = [result for result in own if result.training.classes == most]
     return Outcome(
         [
             _size_finding(own),
             *_accuracy_findings(own, large),
             _memory_finding(large),
-            *_variant_findings(own, options.few),
+            *_variant_findings(own, few),
             _test_finding(own, written),
         ],
         [
             Table("The same network for any number of classes", _sizes(own)),
-            Table("Every image its own class, from Fashion-MNIST", _accuracies(own, options.few)),
+            Table("Every image its own class, from Fashion-MNIST", _accuracies(own, few)),
             Table(
                 "Pairs of characters of Omniglot, tested on other people's",
-                _accuracies(written, options.few),
+                _accuracies(written, few),
             ),
         ],
         {"accuracy": _draw(own, written)},

@@ -79,7 +79,7 @@ def predicted(labels: Tensor, shrinkage: float, bias_penalty: float) -> tuple[Te
         kept = values.clamp_max(shrinkage)
         # min over t of (σ − t)²/2 + c t, for each singular value
         cost = (kept.square() / 2 + shrinkage * (values - kept)).sum()
-        total = cost / labels.shape[1] + bias_penalty / 2 * bias.square().sum()
+        total: Tensor = cost / labels.shape[1] + bias_penalty / 2 * bias.square().sum()
         total.backward()
         return total
 
@@ -143,7 +143,8 @@ class Options:
 
 def measure(settings: Settings, options: Options) -> Outcome:
     """The unrestricted-feature model, other encodings in it, and a real network."""
-    data = load("split-fashion-mnist", settings)  # rather missed now than after all the rest
+    # Rather missed now than after all the rest.
+    data = load("split-fashion-mnist", settings, options.images)
     rows: list[Row] = []
     for name, labels in encodings(_CLASSES).items():
         settings.say(f"unrestricted features, {name}")
@@ -173,7 +174,6 @@ def measure(settings: Settings, options: Options) -> Outcome:
 
 def _network(data: Data, settings: Settings, options: Options) -> list[Row]:
     """A perceptron trained with the model's loss; its last layer's features are unrestricted."""
-    part = data.train.first(options.images)
     classes = data.classes
     recipe = Recipe(options.epochs, batch_size=250, lr=2e-3)
     rows: list[Row] = []
@@ -183,11 +183,11 @@ def _network(data: Data, settings: Settings, options: Options) -> list[Row]:
         encoder = make_encoder("mlp", data.shape)
         network = Network(encoder, Variant(64), classes, bias=True).to(settings.device)
         loss = partial(_loss, network, bias_penalty)
-        for _ in train(network, loss, part, recipe, seed=0):
+        for _ in train(network, loss, data.train, recipe, seed=0):
             pass
-        h = outputs(network.latent, part.images)
-        means = torch.stack([h[part.labels == label].mean(0) for label in range(classes)], 1)
-        within = torch.stack([h[part.labels == c].var(0).sum() for c in range(classes)]).mean()
+        h, y = outputs(network.latent, data.train.images), data.train.labels
+        means = torch.stack([h[y == label].mean(0) for label in range(classes)], 1)
+        within = torch.stack([h[y == c].var(0).sum() for c in range(classes)]).mean()
         answers = outputs(network, data.test.images).argmax(1)
         rows.append(
             {

@@ -12,17 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from experiments.claims.speed import (
-    ABOUT,
-    LEVELS,
-    CharacterOptions,
-    Learner,
-    Progress,
-    columns,
-    faster,
-    judged,
-    learned,
-)
+from experiments.claims import speed
 from experiments.outcome import Finding, Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings
@@ -38,25 +28,25 @@ _USUAL, _COSINE, _STRUCTURED, _OWNED = (
 )
 
 
-def measure(settings: Settings, options: CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
     """Every loss at three learning rates, each judged by its best."""
-    by = partial(learned, settings, options)
+    by = partial(speed.learned, settings, options)
     least = min_dim("v21", options.classes)
     learners = {
-        _USUAL: Learner("cross-entropy"),
-        _COSINE: Learner("cosine", "v21", 384),
-        f"{_COSINE}, {least} dimensions": Learner("cosine", "v21", least),
-        _STRUCTURED: Learner("structured", "v21", 384),
-        _OWNED: Learner("owned", "v21", 384),
+        _USUAL: speed.Learner("cross-entropy"),
+        _COSINE: speed.Learner("cosine", "v21", 384),
+        f"{_COSINE}, {least} dimensions": speed.Learner("cosine", "v21", least),
+        _STRUCTURED: speed.Learner("structured", "v21", 384),
+        _OWNED: speed.Learner("owned", "v21", 384),
     }
-    best: dict[str, Progress] = {}
+    best: dict[str, speed.Progress] = {}
     rows: list[Row] = []
     for name, learner in learners.items():
         progress = {rate: by(replace(learner, lr=rate)) for rate in _RATES}
         # The sooner training accuracy rose, the higher is its mean over all epochs.
         rate = max(_RATES, key=lambda rate: sum(progress[rate].training))
         best[name] = progress[rate]
-        rows.append({"loss": name, "rate": f"{rate:g}"} | columns(best[name]))
+        rows.append({"loss": name, "rate": f"{rate:g}"} | speed.columns(best[name]))
     findings = [
         _slower(best[_COSINE], best[_USUAL]),
         _closed(_STRUCTURED, best),
@@ -85,9 +75,9 @@ def measure(settings: Settings, options: CharacterOptions) -> Outcome:
     )
 
 
-def _ratios(one: Progress, other: Progress) -> dict[int, float]:
+def _ratios(one: speed.Progress, other: speed.Progress) -> dict[int, float]:
     """Epochs of one over those of the other, at the levels that both reached."""
-    pairs = {level: (one.epochs_to(level), other.epochs_to(level)) for level in LEVELS}
+    pairs = {level: (one.epochs_to(level), other.epochs_to(level)) for level in speed.LEVELS}
     return {level: a / b for level, (a, b) in pairs.items() if a is not None and b}
 
 
@@ -95,7 +85,7 @@ def _shown(ratios: dict[int, float]) -> str:
     return ", ".join(f"{ratio:.1f} (to {level} %)" for level, ratio in ratios.items()) or "unknown"
 
 
-def _slower(cosine: Progress, usual: Progress) -> Finding:
+def _slower(cosine: speed.Progress, usual: speed.Progress) -> Finding:
     ratios = _ratios(cosine, usual)
     as_much = [2.5 <= ratio < 4.5 for ratio in ratios.values()]
     return Finding(
@@ -103,16 +93,16 @@ def _slower(cosine: Progress, usual: Progress) -> Finding:
         f"{_shown(ratios)} times the epochs; test accuracy {cosine.test[-1]:.1f} % against "
         f"{usual.test[-1]:.1f} %",
         # In part: more epochs, but another number of times.
-        judged([*faster(usual, cosine), *as_much]),
+        speed.judged([*speed.faster(usual, cosine), *as_much]),
     )
 
 
-def _closed(name: str, best: dict[str, Progress]) -> Finding:
+def _closed(name: str, best: dict[str, speed.Progress]) -> Finding:
     """By the part of the gap, in epochs, that a loss closes at each level: at least half?"""
     own, usual, cosine = best[name], best[_USUAL], best[_COSINE]
     closed = {
         level: (behind - epochs) / (behind - least)
-        for level in LEVELS
+        for level in speed.LEVELS
         if (least := usual.epochs_to(level)) is not None
         and (behind := cosine.epochs_to(level)) is not None
         and (epochs := own.epochs_to(level)) is not None
@@ -124,7 +114,7 @@ def _closed(name: str, best: dict[str, Progress]) -> Finding:
         f"it closes {parts or 'an unknown part'} of the gap in epochs, and takes "
         f"{_shown(_ratios(own, usual))} times the epochs of cross-entropy; test accuracy "
         f"{own.test[-1]:.1f} %",
-        judged([part >= 0.5 for part in closed.values()]),
+        speed.judged([part >= 0.5 for part in closed.values()]),
     )
 
 
@@ -133,7 +123,7 @@ EXPERIMENT = Experiment(
     paper="arXiv 2512.07509",
     title="How many more epochs than cross-entropy",
     about=__doc__,
-    preface=ABOUT,
+    preface=speed.ABOUT,
     measure=measure,
-    options=CharacterOptions,
+    options=speed.CharacterOptions,
 )

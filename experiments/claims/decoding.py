@@ -99,7 +99,7 @@ def _accuracies(part: str, found: Answers, targets: Targets, embedded: Embedded)
 
 def _lost(row: Row, part: str) -> float:
     """Points of accuracy by which decoding falls behind the nearest owned target."""
-    return row[f"{part}, nearest"] - row[f"{part}, decoded"]
+    return float(row[f"{part}, nearest"] - row[f"{part}, decoded"])
 
 
 def _finding(rows: list[Row], part: str, statement: str) -> Finding:

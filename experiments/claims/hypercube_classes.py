@@ -16,7 +16,7 @@ from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, spread
 from experiments.registry import Experiment
 from experiments.running import FIGURES, final_figures, run_and_read
 from experiments.settings import Settings, option
@@ -73,7 +73,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         row: Row = {"targets": name}
         for figure in FIGURES:
             values = [100 * each[figure] for each in runs]
-            row[f"{figure.replace('_', ' ')}, %"] = f"{mean(values):.1f} ± {stdev(values):.1f}"
+            row[f"{figure.replace('_', ' ')}, %"] = spread(values)
         rows.append(row)
     return Outcome(
         _findings(found),

@@ -11,19 +11,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from experiments.claims.speed import (
-    ABOUT,
-    LEVELS,
-    MARGIN,
-    CharacterOptions,
-    Learner,
-    Progress,
-    columns,
-    compared,
-    faster,
-    judged,
-    learned,
-)
+from experiments.claims import speed
 from experiments.outcome import Finding, Outcome, Row, Table
 from experiments.registry import Experiment
 from experiments.settings import Settings
@@ -35,17 +23,17 @@ _SYSTEMS = ("v11", "v21", "v22", "v32", "v33", "v43", "v44", "v55")
 _DIM = 64
 
 
-def measure(settings: Settings, options: CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
     """Cosine loss to targets of V^{mk} with growing m and k, in the same dimension."""
-    by = partial(learned, settings, options)
-    progress = {name: by(Learner("cosine", name, _DIM)) for name in _SYSTEMS}
+    by = partial(speed.learned, settings, options)
+    progress = {name: by(speed.Learner("cosine", name, _DIM)) for name in _SYSTEMS}
     rows: list[Row] = [
         {
             "system": name,
             "largest cosine": make_system(name, _DIM).max_cosine,
             "among the targets": _among_targets(name, options.classes),
         }
-        | columns(progress[name])
+        | speed.columns(progress[name])
         for name in _SYSTEMS
     ]
     title = f"{options.classes} characters, {_DIM} dimensions, cosine loss"
@@ -60,14 +48,14 @@ def _among_targets(name: str, classes: int) -> float:
     return (vectors @ vectors.T).fill_diagonal_(-1).max().item()
 
 
-def _findings(progress: dict[str, Progress]) -> list[Finding]:
+def _findings(progress: dict[str, speed.Progress]) -> list[Finding]:
     differences = {
         level: b / a - 1
-        for level in LEVELS
+        for level in speed.LEVELS
         if (a := progress["v21"].epochs_to(level)) and (b := progress["v22"].epochs_to(level))
     }
     text = ", ".join(f"{100 * part:+.0f} % to {level} %" for level, part in differences.items())
-    marginal = [abs(part) < MARGIN for part in differences.values()]
+    marginal = [abs(part) < speed.MARGIN for part in differences.values()]
     highest = _SYSTEMS[-1]
     return [
         _faster("V21 (largest cosine 0.67) trains faster than A_n (0.5).", "v21", "v11", progress),
@@ -75,25 +63,25 @@ def _findings(progress: dict[str, Progress]) -> list[Finding]:
         Finding(
             "V22 differs from V21 only marginally.",
             f"epochs of V22 beside those of V21: {text or 'levels not reached'}",
-            judged(marginal),
+            speed.judged(marginal),
         ),
         _faster("Near 0.9 training is slower than at 0.67.", "v21", highest, progress),
     ]
 
 
-def _faster(statement: str, one: str, other: str, progress: dict[str, Progress]) -> Finding:
+def _faster(statement: str, one: str, other: str, progress: dict[str, speed.Progress]) -> Finding:
     return Finding(
         statement,
         f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, to "
-        + compared(progress[one], progress[other], digits=2),
-        judged(faster(progress[one], progress[other])),
+        + speed.compared(progress[one], progress[other], digits=2),
+        speed.judged(speed.faster(progress[one], progress[other])),
     )
 
 
-def _draw(progress: dict[str, Progress]) -> Figure:
+def _draw(progress: dict[str, speed.Progress]) -> Figure:
     figure, (left, right) = panels(2)
     cosines = {name: make_system(name, _DIM).max_cosine for name in _SYSTEMS}
-    for level in LEVELS:
+    for level in speed.LEVELS:
         reached = {name: one.epochs_to(level) for name, one in progress.items()}
         points = [(cosines[name], value) for name, value in reached.items() if value is not None]
         if points:
@@ -113,7 +101,7 @@ EXPERIMENT = Experiment(
     paper="arXiv 2512.07509",
     title="Whether the largest cosine decides the speed",
     about=__doc__,
-    preface=ABOUT,
+    preface=speed.ABOUT,
     measure=measure,
-    options=CharacterOptions,
+    options=speed.CharacterOptions,
 )

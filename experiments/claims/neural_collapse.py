@@ -95,8 +95,8 @@ class Options:
 
 def measure(settings: Settings, options: Options) -> Outcome:
     """Train each network far beyond the point where it fits, and measure after each epoch."""
-    data = load("split-fashion-mnist", settings)
-    part = data.train.first(options.images)
+    data = load("split-fashion-mnist", settings, options.images)
+    part = data.train
     recipe = Recipe(epochs=options.epochs, batch_size=100, decay=5e-4)
     curves: dict[str, list[NeuralCollapse]] = {}
     rows: list[Row] = []

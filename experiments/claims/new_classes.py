@@ -36,10 +36,10 @@ from experiments.claims.occupancy import (
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.registry import Experiment
 from experiments.settings import Settings
+from lsc_continual.bench.noise import miss_rate
 from lsc_continual.bench.plots import panels
 from lsc_continual.novelty import available_scores
 from lsc_continual.novelty.base import Placed
-from lsc_continual.targets import Targets
 
 _FALSE_ALARMS = 0.05
 _RIVALS = ("maxcos", "auto")
@@ -90,12 +90,6 @@ class Compared(NamedTuple):
     """The same of the unknown ones."""
 
 
-def unowned(targets: Targets, z: Tensor) -> float:
-    """Share of embeddings whose decoded address nobody owns; FloatTensor[count, dim]."""
-    _, owner = targets.allocation.decode(z)
-    return (owner < 0).double().mean().item()
-
-
 def compare(placement: Placement) -> Compared:
     """Every score of the package; those that need it are fitted on images left out elsewhere."""
     head, test = placement.head, placement.test.z
@@ -108,7 +102,7 @@ def compare(placement: Placement) -> Compared:
         if score.needs_fit:
             score.fit(reference, fitting)
         curves[name] = Curve.of(score.of(known), score.of(unknown))
-    return Compared(curves, unowned(head.targets, known.z), unowned(head.targets, unknown.z))
+    return Compared(curves, miss_rate(head.targets, known.z), miss_rate(head.targets, unknown.z))
 
 
 def measure(settings: Settings, options: Options) -> Outcome:

@@ -30,27 +30,20 @@ class Options(Sizes):
     every_number: bool = option(False, True)  # also the third, of all variants
 
     @property
-    def few(self) -> int:
-        return self.numbers[1]
-
-    @property
-    def most(self) -> int:
-        return self.numbers[-1]
-
-    @property
     def usual(self) -> list[int]:
         """Numbers of classes that all variants see."""
         return [n for n in self.numbers if self.every_number or n != self.numbers[2]]
 
     def shown_of(self, classes: int) -> int:
-        return self.shown if classes == self.most else classes
+        return self.shown if classes == self.numbers[-1] else classes
 
 
 def every_image(settings: Settings, options: Options) -> list[Training]:
     """Every image its own class: all losses, targets and networks."""
     images = load("split-fashion-mnist", settings).train.images
+    _, few, _, most = options.numbers
     shift = RandomGeometry(translate=1 / images.shape[-1])  # by up to a pixel
-    data = Shuffled(Views(images, jitter=shift), options.most)
+    data = Shuffled(Views(images, jitter=shift), most)
     epochs = dict(zip(options.numbers, options.epochs))
 
     def training(
@@ -62,7 +55,7 @@ def every_image(settings: Settings, options: Options) -> list[Training]:
             classes,
             options.shown_of(classes),
             epochs[classes] * (options.slowness if network == "ViT" else 1),
-            options.few,
+            few,
             network,
             targets,
             loss,
@@ -70,17 +63,17 @@ def every_image(settings: Settings, options: Options) -> list[Training]:
 
     def roots(classes: int) -> str:
         # The exact search among owned vectors of interpolated A_n is slow: one training has it.
-        return LARGE if classes == options.most else ROOTS
+        return LARGE if classes == most else ROOTS
 
     return [
         *(training(number, ROOTS) for number in options.numbers),
-        *(training(number, LARGE) for number in (options.few, options.most)),
+        *(training(number, LARGE) for number in (few, most)),
         *(training(number, roots(number), "Euclidean") for number in options.numbers),
         *(training(number, roots(number), network="ViT") for number in options.usual),
         *(training(number, LARGE, "structured softmax") for number in options.usual),
-        training(options.few, ROOTS, "Euclidean, long start"),
-        training(options.few, ROOTS, "cosine + L2"),
-        training(options.few, PERTURBED),
+        training(few, ROOTS, "Euclidean, long start"),
+        training(few, ROOTS, "cosine + L2"),
+        training(few, PERTURBED),
     ]
 
 
@@ -96,8 +89,8 @@ def pairs(settings: Settings, options: Options) -> list[Training]:
             number,
             options.shown_of(number),
             epochs[number],
-            options.few,
-            targets=LARGE if number == options.most else ROOTS,
+            options.numbers[1],
+            targets=LARGE if number == options.numbers[-1] else ROOTS,
             fresh=True,
         )
         for number in options.usual

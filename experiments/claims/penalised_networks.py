@@ -75,6 +75,11 @@ class Network(nn.Module):
 
 
 _PUBLISHED_EPOCHS = 800
+TITLES = {
+    "split-mnist": "MNIST",
+    "split-fashion-mnist": "Fashion-MNIST",
+    "split-cifar100": "CIFAR-100",
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Options:
             unless the classifier's weights grow like √γ: near 0, the curvature of the cross-entropy
             is of the order of their squares, that of the penalty is 2γ/d. Steps of Adam are as
             large as the learning rate, so few steps have to be larger.
-        cifar: whether CIFAR-100 is learned beside the smaller data sets.
+        scenarios: what is learned; their titles are in `TITLES`.
         halved: whether images have half the rows and columns.
         steps: of the attack HopSkipJump.
     """
@@ -98,19 +103,10 @@ class Options:
     encoder: str = option("mlp", "resnet18-cifar")
     units: int = option(128)  # of the perceptron
     wide: int = option(256, 2048)
-    cifar: bool = option(False, True)
+    scenarios: tuple[str, ...] = option(tuple(TITLES)[:2], tuple(TITLES))
     halved: bool = option(True, False)
     inputs: int = option(100)  # that are attacked
     steps: int = option(30, 64)
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe(self.epochs, self.batch_size, lr=self.lr, decay=5e-4, cosine=False)
-
-    @property
-    def scenarios(self) -> dict[str, str]:
-        """Those that are learned in the full setting only, and their titles."""
-        return {"split-cifar100": "CIFAR-100"} if self.cifar else {}
 
 
 @cache
@@ -144,7 +140,7 @@ def network_of(
 
 def trained(variant: Variant, data: Data, options: Options, seed: int) -> Trained:
     """Train one variant on the training images."""
-    recipe = options.recipe
+    recipe = Recipe(options.epochs, options.batch_size, options.lr, decay=5e-4, cosine=False)
     torch.manual_seed(seed)
     own = {"width": options.units} if options.encoder == "mlp" else {}
     encoder = make_encoder(options.encoder, data.shape, options=own)

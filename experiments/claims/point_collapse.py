@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from experiments.claims.penalised_networks import (
+    TITLES,
     Options,
     figures_of,
     images_of,
@@ -41,7 +42,6 @@ from lsc_continual.bench.plots import draw_lines, panels
 
 _ALLOWED = 0.5
 """Points of accuracy by which two networks may differ and be called level."""
-_SCENARIOS = {"split-mnist": "MNIST", "split-fashion-mnist": "Fashion-MNIST"}
 _PAIR = ("LPC", "linear")
 _WITHOUT = ("linear", "not linear", "no penultimate")
 
@@ -51,7 +51,8 @@ def measure(settings: Settings, options: Options) -> Outcome:
     results: dict[str, dict[str, Row]] = {}
     courses: list[Row] = []
     latents: dict[str, Tensor] = {}
-    for scenario, title in (_SCENARIOS | options.scenarios).items():
+    for scenario in options.scenarios:
+        title = TITLES[scenario]
         data = images_of(scenario, settings, options)
         results[title] = {}
         for name in variants(options.wide):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import acos, degrees
 
@@ -133,10 +134,10 @@ def _cost(dim: int, options: Options, settings: Settings) -> list[Row]:
     ways: dict[str, Callable[[], object]] = {}
     worse: dict[str, int] = {}
     for system in systems:
-        ways[system.name] = lambda system=system: system.decode(z)
+        ways[system.name] = partial(system.decode, z)
         if system.size <= options.listed:
             vectors = system.vectors(torch.arange(system.size, device=settings.device))
-            ways[f"{system.name}, all"] = lambda vectors=vectors: exhaustive(z, vectors)
+            ways[f"{system.name}, all"] = partial(exhaustive, z, vectors)
             decoded = system.vectors(system.decode(z).address).double()
             best = vectors[exhaustive(z.double(), vectors.double())].double()
             lost = ((best - decoded) * z).sum(1)

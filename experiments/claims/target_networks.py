@@ -173,12 +173,14 @@ class Training:
         seconds = time.perf_counter() - start
         order = torch.randperm(self.shown, generator=torch.Generator().manual_seed(seed))
         sample = shown[order[: sizes.tested].to(shown.device)]
-        model.eval()
+
+        def tested(number: int) -> float:
+            images = self.data(sample, number)
+            return accuracy(outputs(model, images), sample)
+
         return (
-            *(
-                accuracy(outputs(lambda some, n=number: model(self.data(some, n)), sample), sample)
-                for number in (seed if self.fresh else 0, -1 - seed)
-            ),
+            tested(seed if self.fresh else 0),
+            tested(-1 - seed),
             self.epochs * len(repeated) / seconds,
             sum(parameter.numel() for parameter in model.parameters()),
             len(save(model.state_dict())),
@@ -215,4 +217,4 @@ def _vision_transformer(shape: tuple[int, int, int], sizes: Sizes) -> nn.Module:
     encoder.conv_proj = nn.Conv2d(channels, width, patch, patch)  # it is made for three channels
     encoder.heads = nn.Identity()
     encoder.num_features = width
-    return encoder
+    return encoder  # type: ignore[no-any-return]

@@ -28,15 +28,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from experiments.claims.speed import (
-    MARGIN,
-    CharacterOptions,
-    Learner,
-    Progress,
-    characters,
-    learn,
-    learned,
-)
+from experiments.claims import speed
 from experiments.data import Data, Part, load
 from experiments.endless import Views
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
@@ -85,7 +77,7 @@ _FULL = (
 
 
 @dataclass(frozen=True)
-class Options(CharacterOptions):
+class Options(speed.CharacterOptions):
     """Of the characters, and of the endless classes.
 
     Args:
@@ -102,7 +94,7 @@ class Options(CharacterOptions):
 class _Run:
     """A network's progress, and on how many images it was measured."""
 
-    progress: Progress
+    progress: speed.Progress
     images: int
 
     @property
@@ -115,7 +107,7 @@ class _Run:
         shares = ((run.reached / 100, run.images) for run in (self, other))
         deviation = 100 * sqrt(sum(share * (1 - share) / images for share, images in shares))
         difference = self.reached - other.reached
-        level = max(3 * deviation, MARGIN * max(self.reached, other.reached))
+        level = max(3 * deviation, speed.MARGIN * max(self.reached, other.reached))
         return None if abs(difference) <= level else difference > 0
 
 
@@ -153,11 +145,9 @@ def _characters(settings: Settings, options: Options) -> _Group:
     most, classes = _LARGEST_PERMUTOHEDRON, options.classes
     dims = [(name, min_dim(name, classes)) for name in _SYSTEMS]
     dims += [(name, most) for name in _SYSTEMS if make_system(name, most).size >= classes]
-    images = len(characters(settings, classes).train.labels)
-    return {
-        (name, dim): _Run(learned(settings, options, Learner("cosine", name, dim)), images)
-        for name, dim in dims
-    }
+    images = len(speed.characters(settings, classes).train.labels)
+    learners = {(name, dim): speed.Learner("cosine", name, dim) for name, dim in dims}
+    return {k: _Run(speed.learned(settings, options, each), images) for k, each in learners.items()}
 
 
 def _synthetic(scale: Scale, views: Views, settings: Settings, options: Options) -> _Group:
@@ -168,17 +158,17 @@ def _synthetic(scale: Scale, views: Views, settings: Settings, options: Options)
     group: _Group = {}
     for name, dim in dims:
         settings.say(f"{scale.classes:,} synthetic classes: {name} in {dim} dimensions")
-        learner, seeds = Learner("cosine", name, dim), range(settings.seeds)
-        runs = [_learn(learner, scale, views, options, settings.device, seed) for seed in seeds]
-        group[name, dim] = _Run(Progress.mean(runs), scale.measured * len(seeds))
+        learner, seeds = speed.Learner("cosine", name, dim), range(settings.seeds)
+        runs = [_learn(learner, scale, views, options, seed) for seed in seeds]
+        group[name, dim] = _Run(speed.Progress.mean(runs), scale.measured * len(seeds))
     return group
 
 
 def _learn(
-    learner: Learner, scale: Scale, views: Views, options: Options, device: torch.device, seed: int
-) -> Progress:
+    learner: speed.Learner, scale: Scale, views: Views, options: Options, seed: int
+) -> speed.Progress:
     draws = torch.Generator().manual_seed(seed)
-    seen = torch.randperm(scale.classes, generator=draws)[: scale.seen].to(device)
+    seen = torch.randperm(scale.classes, generator=draws)[: scale.seen].to(views.sources.device)
     # Images are made where they are needed, so the labels stand in for them.
     shown = Part(seen, seen)
     some = seen[: scale.measured]
@@ -189,7 +179,7 @@ def _learn(
         own = {"side": options.side} if ":" in options.many_encoder else {"width": 64}
         return make_encoder(options.many_encoder, views.shape, options=own)
 
-    return learn(
+    return speed.learn(
         learner,
         encoder,
         Data(shown, shown),
@@ -256,7 +246,8 @@ def _ahead(statement: str, other: str, groups: dict[str, _Group]) -> Finding:
 
 def _permutohedra(groups: dict[str, _Group]) -> Finding:
     pairs = _pairs(groups, "permutohedron", "v21")
-    telling = [(p, v) for _, p, v in pairs if v.ahead(_Run(Progress([0], [0.0], [0.0]), v.images))]
+    nothing = speed.Progress([0], [0.0], [0.0])
+    telling = [(p, v) for _, p, v in pairs if v.ahead(_Run(nothing, v.images))]
     fails = [p.reached < _FAILURE * v.reached for p, v in telling]
     return Finding(
         "Training to P_n (here the permutohedron) fails.",

@@ -177,9 +177,8 @@ def _methods(
     targets = head.targets.of_labels(labels, torch.zeros(1).double())[0]
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "features.npz"
-        parts = {"train": features.train, "test": features.test}
-        arrays = {f"{k}_{name}": t.numpy() for name, p in parts.items() for k, t in zip("xy", p)}
-        np.savez(table, **arrays)
+        (x_train, y_train), (x_test, y_test) = features.train, features.test
+        np.savez(table, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
         def run(*overrides: str) -> dict[str, float]:
             return _by_package([f"data.root={table}", *overrides], features, settings, seed)

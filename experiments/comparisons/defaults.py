@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
-from experiments.outcome import Outcome, Row, Table
+from experiments.outcome import Outcome, Row, Table, spread
 from experiments.registry import Experiment
 from experiments.running import FINISHED, Finished, final_figures, run_and_read
 from experiments.settings import Settings, option
@@ -80,7 +80,10 @@ def measure(settings: Settings, options: Options) -> Outcome:
                 settings.say(name)
                 finished[name] = _figures([*options.size, *VARIANTS[variant]], settings, seed)
         runs = [finished[name] for name in names]
-        cells = {f"{key.replace('_', ' ')}, %": _spread([r[key] for r in runs]) for key in runs[0]}
+        cells = {
+            f"{key.replace('_', ' ')}, %": spread([100 * run[key] for run in runs])
+            for key in runs[0]
+        }
         rows.append({"variant": variant} | cells)
     return Outcome([], [Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
 
@@ -89,11 +92,6 @@ def _figures(overrides: Sequence[str], settings: Settings, seed: int) -> dict[st
     metrics = run_and_read("split-fashion-mnist", overrides, settings, seed)
     auroc = [each.novelty["mass"]["auroc"] for each in metrics.experiences[:-1]]
     return final_figures(metrics) | {"novelty AUROC": mean(auroc)}
-
-
-def _spread(values: Sequence[float]) -> str:
-    deviation = stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
 
 
 EXPERIMENT = Experiment(

@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
 
-from experiments.outcome import Outcome, Row, Table
+from experiments.outcome import Outcome, Row, Table, spread
 from experiments.registry import Experiment
 from experiments.running import FINISHED, Finished, experience_by_experience
 from experiments.settings import Settings, option
@@ -122,8 +121,8 @@ def measure(settings: Settings, options: Options) -> Outcome:
     for name, figures in _carried_out(todo, settings, options):
         settings.say(name)
         finished[name] = figures
-    cases = [(training, finished[name]) for name, training in wanted.items()]
-    return Outcome([], [_scores(cases), _alarms(cases)])
+    measured = [(training, finished[name]) for name, training in wanted.items()]
+    return Outcome([], [_scores(measured), _alarms(measured)])
 
 
 def _carried_out(
@@ -144,7 +143,6 @@ def _carried_out(
 def train(training: Training, settings: Settings, options: Options) -> dict[str, Any]:
     """Train one network, and look at it after every experience."""
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
     data, results, alarms = DATA[training.data], [], []
     overrides = [*training.overrides(), *options.size]
     steps = experience_by_experience(data.scenario, overrides, settings, training.seed, data.far)
@@ -192,13 +190,13 @@ def _false_alarms(prepared: Prepared, latest: int) -> dict[str, float]:
     return flagged
 
 
-_Cases = Sequence[tuple[Training, dict[str, Any]]]
+_Measured = Sequence[tuple[Training, dict[str, Any]]]
 
 
-def _scores(cases: _Cases) -> Table:
+def _scores(measured: _Measured) -> Table:
     """A row for each score, a column for each kind of unknown inputs."""
     values: Any = defaultdict(lambda: defaultdict(list))
-    for training, figures in cases:
+    for training, figures in measured:
         for kind, scores in figures["unknown"].items():
             if kind != "forgotten":
                 column = f"{training.data}, {training.mode}, {'near' if kind == 'near' else 'far'}"
@@ -210,20 +208,17 @@ def _scores(cases: _Cases) -> Table:
         pairs = [tuple(map(mean, zip(*some, strict=True))) for some in line.values()]
         auroc, oscr = (100 * mean(part) for part in zip(*pairs, strict=True))
         row: Row = {"network": strategy, "score": score, "AUROC, %": auroc, "OSCR, %": oscr}
-        rows.append(row | {name: _spread([one for one, _ in line[name]]) for name in sorted(line)})
+        rows.append(
+            row | {name: spread([100 * one for one, _ in line[name]]) for name in sorted(line)}
+        )
     rows.sort(key=lambda row: (row["network"], -row["AUROC, %"]))
     return Table("AUROC, %, mean ± standard deviation (of far ones over data sets, too)", rows)
 
 
-def _spread(values: Sequence[float]) -> str:
-    deviation = stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
-
-
-def _alarms(cases: _Cases) -> Table:
+def _alarms(measured: _Measured) -> Table:
     """False alarms at fpr = 0.05 by the way of calibration, least and most over experiences."""
     values: Any = defaultdict(lambda: defaultdict(list))
-    for training, figures in cases:
+    for training, figures in measured:
         for number, flagged in enumerate(figures["flagged"]):
             for way in _WAYS:
                 values[training.data, training.mode][way, number].append(flagged[way])

@@ -57,8 +57,8 @@ def _write_images(path: Path, classes: int) -> None:
     def images(count: int) -> np.ndarray[Any, Any]:
         return random.integers(0, 256, (count, _SIDE, _SIDE, 3), dtype=np.uint8)
 
-    parts = {"x_train": images(2 * classes), "x_test": images(classes)}
-    np.savez(path, **parts, y_train=labels.repeat(2), y_test=labels)
+    x_train, x_test = images(2 * classes), images(classes)
+    np.savez(path, x_train=x_train, y_train=labels.repeat(2), x_test=x_test, y_test=labels)
 
 
 def _row(strategy: str, encoder: str, images: Path, settings: Settings) -> Row:

@@ -15,6 +15,7 @@ import itertools
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -141,6 +142,7 @@ def _speed(title: str, options: Options, device: torch.device) -> Row:
             written = StreamOptions(folder / "out", batch_size=options.batch_size)
             answer_all(serving, [str(folder / source)], written, Console(quiet=True))
 
+        ways: dict[str, Callable[[], object]]
         ways = {"bare": bare, "files": partial(stream, "photos"), "npz": partial(stream, "x.npz")}
         times = take_turns(ways, options.turns, device, patience=inf)
     row: Row = {"encoder": title, "images": count}

@@ -79,10 +79,7 @@ class Options:
 _SHIFT = v2.RandomAffine(0, (0.1, 0.1), interpolation=v2.InterpolationMode.BILINEAR)
 _AUGMENTATIONS: dict[str, tuple[RandomGeometry, list[v2.Transform]]] = {
     "none": (RandomGeometry(), []),
-    "flip, shift": (
-        RandomGeometry(translate=0.1, flip=True),
-        [_SHIFT, v2.RandomHorizontalFlip()],
-    ),
+    "flip, shift": (RandomGeometry(translate=0.1, flip=True), [_SHIFT, v2.RandomHorizontalFlip()]),
 }
 """The same random changes for batches and for single images."""
 

@@ -1,7 +1,12 @@
-"""Ways to compare embeddings with classes in training: a step each of loss and gradient."""
+"""Ways to compare embeddings with classes in training: a step each of loss and gradient.
+
+`python -m lsc_continual.bench.heads HEAD SYSTEM DIM CLASSES THREADS` prints the bytes that a head
+and its training steps take, in a process of its own.
+"""
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -9,10 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lsc_continual.bench.memory import Peak
 from lsc_continual.errors import unknown_name
-from lsc_continual.systems import VectorSystem
+from lsc_continual.systems import VectorSystem, make_system
 
 BATCH = 256
+_STEPS = 2
+_WARM_UP_CLASSES = 300
 
 
 class Head(ABC):
@@ -161,3 +169,23 @@ def make_batch(system: VectorSystem, classes: int, device: torch.device) -> tupl
     draw = torch.Generator().manual_seed(1)
     z = torch.randn(BATCH, system.dim, generator=draw).to(device).requires_grad_()
     return z, torch.randint(classes, (BATCH,), generator=draw).to(device)
+
+
+def _print_peak(name: str, system_name: str, dim: str, classes: str, threads: str) -> None:
+    torch.set_num_threads(int(threads))
+    system, device = make_system(system_name, int(dim)), torch.device("cpu")
+
+    def train(classes: int) -> None:
+        head, batch = make_head(name, system, classes, device), make_batch(system, classes, device)
+        for _ in range(_STEPS):
+            head.step(*batch)
+            head.update()
+
+    train(_WARM_UP_CLASSES)  # libraries, compiled loops and pools of threads are not counted
+    peak = Peak()
+    train(int(classes))
+    print(peak.bytes())
+
+
+if __name__ == "__main__":
+    _print_peak(*sys.argv[1:])

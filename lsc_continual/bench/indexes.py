@@ -62,7 +62,7 @@ class Index(ABC):
 
     def efforts(self, classes: int) -> list[int]:
         """Values of the effort parameter worth trying, ascending; of exact indexes, only one."""
-        return [0]
+        return _doublings(8, min(classes, 4096)) if self.effort_name else [0]
 
     def seconds_to_build(self, classes: int) -> float:
         """Estimated from a small build."""
@@ -175,9 +175,6 @@ class FaissHNSW(FaissFlat):
     def _recipe(self, classes: int) -> str:
         return "HNSW32"
 
-    def efforts(self, classes: int) -> list[int]:
-        return _doublings(8, min(classes, 4096))
-
 
 class UsearchHNSW(Index):
     """The graphs of usearch, with its own defaults."""
@@ -200,9 +197,6 @@ class UsearchHNSW(Index):
         matches = self._index.search(z.numpy(), 1, threads=self.threads)
         keys = matches.keys[:, 0].astype(np.int64)
         return torch.from_numpy(np.where(matches.counts > 0, keys, -1))
-
-    def efforts(self, classes: int) -> list[int]:
-        return _doublings(8, min(classes, 4096))
 
 
 INDEXES: tuple[type[Index], ...] = (TorchExhaustive, FaissFlat, FaissIVF, FaissHNSW, UsearchHNSW)

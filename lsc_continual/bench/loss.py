@@ -59,7 +59,7 @@ def _memory(settings: Settings, name: str, classes: int) -> dict[str, object]:
         peak: int | None = torch.cuda.max_memory_allocated(device) - before
     else:
         arguments = (name, system.name, system.dim, classes, settings.threads)
-        peak = peak_of_process("lsc_continual.bench.peak", arguments)
+        peak = peak_of_process("lsc_continual.bench.heads", arguments)
     return {"memory, MiB": None if peak is None else peak / 2**20}
 
 
@@ -78,7 +78,7 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
         many, batch = make_head(_OURS, system, classes, device), make_batch(system, classes, device)
         ways = {
             "many": partial(many.step, *batch),
-            "plain": partial(plain_torch()(many.step), *batch),
+            "plain": plain_torch()(partial(many.step, *batch)),
             "few": partial(few.step, *few_batch),
             "dense": partial(dense.step, *dense_batch),
         }

@@ -118,10 +118,8 @@ def bench(
         torch.set_num_threads(settings.threads)
         threadpool_limits(settings.threads)
         environment = describe_environment(settings.device)
-        figures: Row = {
-            "environment": environment | _competitors(),
-            "settings": settings.describe(),
-        }
+        figures: Row = {"environment": environment | _competitors()}
+        figures["settings"] = settings.describe()
         threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
         where = f"{environment['processor']}, {threads}, torch {environment['torch']}"
         for table in (table for part in parts for table in TABLES[part]):

@@ -25,7 +25,7 @@ from lsc_continual.targets import Targets
 _FORMAT = 7
 _READABLE = (3, 4, 5, 6, 7)
 # 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
-# hidden layer.
+# hidden layer; the first models of 7 do not say how wide theirs is.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
@@ -113,8 +113,11 @@ class SavedModel(NamedTuple):
         with _damage_named(self.folder):
             stored = self.description["spec"]
             spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
+            weights = load(self.files[_WEIGHTS])
+            if spec.hidden is None:  # the default of its time, whatever that was
+                spec.hidden = len(weights.get("hidden.1.bias", ()))
             model = spec.build()
-            model.load_state_dict(load(self.files[_WEIGHTS]))
+            model.load_state_dict(weights)
             tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
             targets = _with_tables(self.description["targets"], tables)
             model.head.restore(Targets.from_dict(targets))

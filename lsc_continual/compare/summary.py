@@ -64,14 +64,14 @@ def figures_of(metrics: RunMetrics) -> Figures:
     """The figures of one run by column key; novelty only if measured.
 
     AUROC and OSCR are means over the experiences after which classes were still to come, of the
-    score that the run names.
+    score that the run names. Earlier versions measured less.
     """
     assert metrics.final is not None
     latest = metrics.experiences[-1]
     figures: Figures = asdict(metrics.final)
     figures["train_seconds"] = sum(entry.train_seconds for entry in metrics.experiences)
-    for key in ("parameters", "state_bytes", "stored_bytes"):
-        figures[key] = getattr(latest, key)
+    sizes = {key: getattr(latest, key) for key in ("parameters", "state_bytes", "stored_bytes")}
+    figures |= {key: size for key, size in sizes.items() if size is not None}
     measured = [entry.quality(metrics.novelty_score) for entry in metrics.experiences]
     for key in ("auroc", "oscr"):
         values = [quality[key] for quality in measured if quality]

@@ -63,15 +63,7 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
         if number:
             self._stop(strategy, int(number))
         elif due:
-            try:
-                self.write(strategy)
-            except OSError as error:
-                warnings.warn(
-                    f"no checkpoint could be written ({error.strerror}): make room; training goes "
-                    "on, and the last good checkpoint is kept",
-                    stacklevel=2,
-                )
-                self._last = time.monotonic()
+            self._write_if_possible(strategy)
 
     @staticmethod
     def _may_act(step: int) -> bool:
@@ -101,14 +93,19 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
             raise self._interrupted(int(number))
 
     def _stop(self, strategy: Any, number: int) -> None:
+        self._write_if_possible(strategy)
+        raise self._interrupted(number)
+
+    def _write_if_possible(self, strategy: Any) -> None:
         try:
             self.write(strategy)
         except OSError as error:
             warnings.warn(
-                f"no checkpoint could be written ({error.strerror}); the last good one is kept",
+                f"no checkpoint could be written ({error.strerror}): make room; the last good one "
+                "is kept",
                 stacklevel=2,
             )
-        raise self._interrupted(number)
+            self._last = time.monotonic()
 
     def _interrupted(self, number: int) -> InterruptedRunError:
         return InterruptedRunError(number, self.folder, resumable=self.checkpoints is not None)

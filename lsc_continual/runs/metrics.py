@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from lsc_continual.errors import LSCError, first_line
 
@@ -31,10 +33,11 @@ class ExperienceMetrics:
     """How many trained numbers the network has."""
     state_bytes: int
     """The size of the network's parameters and buffers."""
-    stored_bytes: int = 0
-    """The size of images for replay and what is stored beside them."""
-    calibration_bytes: int = 0
-    """The size of held-out images for novelty detection."""
+    stored_bytes: int | None = None
+    """The size of images for replay and what is stored beside them; None in files of versions that
+    did not measure it."""
+    calibration_bytes: int | None = None
+    """The size of held-out images for novelty detection; None likewise."""
     class_names: list[str] = field(default_factory=list)
     """The names of the classes that arrived."""
     accuracy_old: float | None = None
@@ -51,12 +54,6 @@ class ExperienceMetrics:
     """Share that the calibrated detector flags: of the "known", of those "to come", of others."""
     neural_collapse: dict[str, Any] | None = None
     """After each epoch and on the test data of the classes seen; None where not asked for."""
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> ExperienceMetrics:
-        """From the entry of a file, which may be an earlier version's."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in entry.items() if key in known})
 
     def to_json(self) -> dict[str, Any]:
         """In JSON types; without neural collapse where it was not measured."""
@@ -110,7 +107,7 @@ class RunMetrics:
     strategy: str
     seed: int
     environment: dict[str, Any]
-    novelty_score: str | None
+    novelty_score: str | None = None
     """The score that speaks for the run."""
     unreadable_files: int = 0
     experiences: list[ExperienceMetrics] = field(default_factory=list)
@@ -130,29 +127,15 @@ class RunMetrics:
         return content if self.final is None else content | {"final": asdict(self.final)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> RunMetrics:
-        """From the content of a file, which may be an earlier version's."""
-        experiences = [ExperienceMetrics.from_json(entry) for entry in content["experiences"]]
-        return cls(
-            content["scenario"],
-            content["strategy"],
-            content["seed"],
-            content["environment"],
-            content.get("novelty_score"),
-            content.get("unreadable_files", 0),
-            experiences,
-        )
-
-    @classmethod
     def read(cls, path: Path) -> RunMetrics:
-        """Of a file.
+        """Of a file, which may be an earlier version's.
 
         Raises:
             LSCError: it cannot be read.
         """
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return msgspec.convert(json.loads(path.read_text(encoding="utf-8")), cls)
+        except (OSError, ValueError, msgspec.ValidationError) as error:
             raise LSCError(
                 f"{path} cannot be read ({first_line(error)}): remove {path.parent} and run it anew"
             ) from error

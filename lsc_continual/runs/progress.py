@@ -96,11 +96,8 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
         self.images, self.seconds = state["images"], state["seconds"]
 
     def take_up(self, state: State) -> None:
-        self.images, self.seconds, self._start = (
-            state["images"],
-            state["seconds"],
-            time.perf_counter(),
-        )
+        self.images, self.seconds = state["images"], state["seconds"]
+        self._start = time.perf_counter()
 
     def close(self) -> None:
         """Take the bar away."""

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
@@ -141,7 +142,7 @@ class Recorder:
             names = self.assembly.data.names_of(entry["classes"])
             entry |= {key: result[key] for key in ("accuracy_old", "accuracy_new")}
             entry["class_names"] = names
-        self.metrics.experiences = [ExperienceMetrics.from_json(entry) for entry in entries]
+        self.metrics.experiences = msgspec.convert(entries, list[ExperienceMetrics])
         self.metrics.unreadable_files = state["unreadable_files"]
         self._seconds = state["seconds"]
 

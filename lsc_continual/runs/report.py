@@ -17,7 +17,8 @@ COLLAPSE = ("within_class_variability", "equinorm", "equiangularity", "self_dual
 """Of neural collapse, what falls to 0 as it comes about."""
 _COLLAPSED = 1e-4  # what is less is drawn as this
 
-_SHOWN = ("auto", "doubt", "knn", "mahalanobis", "gap")  # scores; metrics.json has all
+_SHOWN = ("auto", "doubt", "knn", "mahalanobis", "gap")
+"""Scores, beside the run's own; `metrics.json` has all."""
 
 
 def finite(value: Any) -> float | None:
@@ -129,7 +130,8 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
     optional = ("class_names", "flagged", "neural_collapse", "novelty")
     experiences = [e | {key: e.get(key) or {} for key in optional} for e in metrics["experiences"]]
     scores = list(dict.fromkeys(score for e in experiences for score in e["novelty"]))
-    scores = [score for score in scores if score in _SHOWN] or scores
+    shown = (*_SHOWN, metrics.get("novelty_score"))
+    scores = [score for score in scores if score in shown] or scores
     epochs = [epoch or {} for e in experiences for epoch in e["neural_collapse"].get("epochs", ())]
     with style.context(STYLE):
         drawn = drawings(experiences, scores, epochs)

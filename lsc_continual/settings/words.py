@@ -86,13 +86,12 @@ def _explained(setting: Setting) -> str:
 
 
 def _facts(setting: Setting) -> dict[str, str]:
-    about = setting.about
-    facts = {"type": setting.kind}
-    if setting.range:
-        facts["values"] = setting.range
+    about, facts = setting.about, {"type": setting.kind}
     if about.names is not None:
         table = TABLES[about.names]
         facts["values"] = f"{', '.join(table)}, or module:attribute, {table.own}"
+    elif setting.range:
+        facts["values"] = setting.range
     facts["default"] = _dump(setting.default)
     if about.part is not None:
         facts["for"] = f"strategies that have {about.part}"

@@ -44,18 +44,18 @@ def test_the_peak_counts_what_was_freed_again_but_not_what_was_there():
 
 def test_a_head_in_a_process_of_its_own_takes_its_parameters_and_gradients():
     arguments = ("linear head", "v21", 64, 50_000, 1)
-    peak = peak_of_process("lsc_continual.bench.peak", arguments)
+    peak = peak_of_process("lsc_continual.bench.heads", arguments)
     table = 4 * 50_000 * 64
     assert 2 * table < peak < 2 * table + 4 * 4 * 50_000 * 256
 
 
 def test_the_structured_softmax_takes_no_table_of_vectors():
     arguments = ("structured softmax", "v21", 64, 100_000, 1)
-    assert peak_of_process("lsc_continual.bench.peak", arguments) < 2 * 4 * 100_000 * 64
+    assert peak_of_process("lsc_continual.bench.heads", arguments) < 2 * 4 * 100_000 * 64
 
 
 def test_a_process_that_fails_gives_no_figure():
-    assert peak_of_process("lsc_continual.bench.peak", ("no head", "v21", 64, 10, 1)) is None
+    assert peak_of_process("lsc_continual.bench.heads", ("no head", "v21", 64, 10, 1)) is None
 
 
 def test_held_bytes_follow_containers_and_count_storage_once():

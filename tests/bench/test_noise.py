@@ -47,3 +47,12 @@ def test_where_every_vector_is_owned_no_noise_misses():
     assert miss_rate(targets, torch.randn(50, 8)) == 0
     assert find_sigma(targets, 0.01, CPU) is None
     assert make_queries(targets, 0.01, 10, CPU) is None
+
+
+def test_misses_are_embeddings_that_decode_to_a_free_vector():
+    system = make_system("v21", 6)
+    targets = Targets(system)
+    targets.add(range(10))
+    everything = system.vectors(torch.arange(system.size))
+    assert miss_rate(targets, everything) == pytest.approx(1 - 10 / system.size)
+    assert miss_rate(targets, targets.vectors()) == 0

@@ -140,18 +140,6 @@ def test_tables_that_make_no_sense_are_refused(large, tmp_path):
                 load_model(tmp_path / "m")
 
 
-def test_a_model_of_the_format_before_is_read(models, tmp_path):
-    files = read_folder(models / "one")
-    description = json.loads(files["model.json"])
-    description["format"] = 3
-    description["targets"]["labels"] = [0, 1]
-    description["targets"]["allocation"] |= {"name": "random", "addresses": [4, 2]}
-    write_folder(tmp_path / "m", {**files, "model.json": json.dumps(description).encode()})
-    targets = load_model(tmp_path / "m")[0].head.targets
-    assert targets.labels == [0, 1]
-    assert targets.addresses().tolist() == [4, 2]
-
-
 def test_checkpoints_hold_large_target_maps(large, tmp_path):
     targets = load_model(large)[0].head.targets
     kept = Checkpoints(tmp_path)
@@ -178,16 +166,3 @@ def test_the_hidden_layer_follows_the_stream_and_comes_back(tmp_path, classes, u
     assert written.hidden == units
     x = torch.rand(4, 1, 8, 8)
     assert torch.equal(loaded.embed(x), model.embed(x))
-
-
-def test_models_that_say_nothing_of_a_hidden_layer_have_none(tmp_path):
-    spec = ModelSpec(
-        "resnet-small", (1, 8, 8), ["a"] * 300, {"width": 8}, dim=384, standardize=True
-    )
-    model = spec.build()
-    files = model_files(model, spec)
-    description = json.loads(files["model.json"])
-    description["format"] = 6
-    del description["spec"]["hidden"]
-    write_folder(tmp_path / "m", {**files, "model.json": json.dumps(description).encode()})
-    assert load_model(tmp_path / "m")[0].hidden_units == 0

@@ -19,7 +19,7 @@ from lsc_continual.encoders import make_encoder
 _RUN = ("scenario.experiences=2", "data.train_per_class=10", "encoder=mlp", "train.epochs=1")
 _CHARACTERS = {"classes": 24, "epochs": 4}
 _PLACED = {"classes": 12, "width": 4, "epochs": 2}
-_COLLAPSED = {"epochs": 1, "units": 8, "wide": 16, "inputs": 2, "steps": 1}
+_COLLAPSED = {"epochs": 4, "units": 32, "wide": 16, "inputs": 2, "steps": 1}
 TINY: dict[str, dict[str, Any]] = {
     "any-number-of-classes": {
         "width": 2,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.claims.new_classes import Curve, compare, unowned
+from experiments.claims.new_classes import Curve, compare
 from experiments.claims.occupancy import PAPERS_LOSS, Embedded, Placement
 from lsc_continual import TargetHead, make_system
 from lsc_continual.novelty import available_scores, novelty_metrics
@@ -35,14 +35,6 @@ def test_between_the_thresholds_of_a_binary_score_one_draws_lots():
     assert curve.detected_at(0.2) == pytest.approx(0.6)
     assert curve.detected_at(0.05) == pytest.approx(0.15)
     assert curve.area == pytest.approx(0.7)
-
-
-def test_unowned_counts_embeddings_that_decode_to_a_free_vector():
-    head = TargetHead(make_system("v21", 6))
-    head.add_classes(range(10))
-    everything = head.system.vectors(torch.arange(head.system.size))
-    assert unowned(head.targets, everything) == pytest.approx(1 - 10 / head.system.size)
-    assert unowned(head.targets, head.targets.vectors()) == 0
 
 
 def test_every_score_of_the_package_is_compared():

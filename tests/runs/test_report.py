@@ -205,6 +205,14 @@ def test_a_score_that_was_not_measured_has_a_dash_in_its_own_column(
     assert cells == [["0.750", "–", "–"], ["–", "0.750", "–"], ["–", "–", "0.750"]]
 
 
+def test_the_runs_own_score_is_shown_beside_the_usual_ones(metrics: dict[str, Any]) -> None:
+    scores = {name: {"auroc": 0.75} for name in ("auto", "mass", "norm")}
+    metrics["experiences"][0]["novelty"] = scores
+    metrics["novelty_score"] = "norm"
+    html = render_report(metrics, CONFIG)
+    assert [name for name in scores if f"<th>{name}</th>" in html] == ["auto", "norm"]
+
+
 def test_an_unfinished_run_shows_what_it_has(metrics: dict[str, Any]) -> None:
     del metrics["experiences"][1:]
     null = copy.deepcopy(metrics) | {"final": None}

@@ -13,7 +13,6 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
-from lsc_continual.kernels.selfcheck import CheckedKernel
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     among_all,
@@ -172,12 +171,12 @@ class Orbit(VectorSystem):
         )
 
     @cached_property
-    def _on_gpu(self) -> CheckedKernel:
+    def _on_gpu(self) -> gpu.CheckedKernel:
         from lsc_continual.kernels.triton_decode import TritonDecoder
 
         assert self._loop_arguments is not None
         decoder = TritonDecoder(self.norm, *self._loop_arguments)
-        return CheckedKernel(
+        return gpu.CheckedKernel(
             "decodes", decoder, self._decode_numbered_plain, self._sample, tolerance=1e-3
         )
 

@@ -8,13 +8,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
-from lsc_continual.systems.counting import (
-    INTERPOLATED,
-    Weights,
-    dyadic_bases,
-    dyadic_level,
-    union,
-)
+from lsc_continual.systems.counting import INTERPOLATED, Weights, dyadic_bases, dyadic_level, union
 from lsc_continual.systems.orbit import Orbit
 
 

@@ -71,12 +71,9 @@ def _sort_ends(z, r, near, order, value):  # type: ignore[no-untyped-def]
 
 @jit
 def _sort_all(z, r, order, value):  # type: ignore[no-untyped-def]
-    n = z.shape[1]
-    for p in range(n):
-        value[p] = -np.float64(z[r, p])
-    order[:] = np.argsort(value, kind="mergesort")
-    for p in range(n):
-        value[p] = z[r, order[p]]
+    value[:] = z[r]
+    order[:] = np.argsort(-value, kind="mergesort")
+    value[:] = value[order]
 
 
 @jit
@@ -193,8 +190,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
                 _sort_all(z, r, order, value)
             else:
                 _sort_ends(z, r, near, order, value)
-            for a in range(wanted):
-                ordinal[r, a], score[r, a] = -1, -np.inf
+            ordinal[r], score[r] = -1, -np.inf
             for a in range(count):
                 pattern[0, a] = a if a < m else a - m
             scores[0] = _sum(pattern, 0, m, value)

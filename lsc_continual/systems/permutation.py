@@ -59,10 +59,7 @@ class PermutationSystem(Orbit):
     def places(self, addresses: Tensor) -> Tensor:
         """Where the entries +1 and then the entries −1 are: LongTensor[...] -> [..., m + k].
 
-        Only for systems that have zeros.
-
-        Raises:
-            LSCError: an address is outside 0 … size − 1.
+        Only for systems that have zeros; LSCError for an address outside 0 … size − 1.
         """
         self._check_addresses(addresses)
         return torch.cat(self._positions(addresses), -1)

@@ -162,12 +162,10 @@ class NoveltyDetector:
         novelty = self._score.of(placed).masked_fill(~placed.finite, torch.inf)
         ordinal = placed.nearest.ordinal
         groups = torch.zeros_like(ordinal)
-        if self.per_class:  # classes may have arrived since
-            groups = torch.where(
-                ordinal < len(self._groups),
-                self._groups[ordinal.clamp_max(len(self._groups) - 1)],
-                0,
-            )
+        if self.per_class:
+            arrived_since = ordinal >= len(self._groups)
+            groups = self._groups[ordinal.masked_fill(arrived_since, 0)]
+            groups = groups.masked_fill(arrived_since, 0)
         p_value = self._calibration.p_value(novelty, groups)
         return Verdict(ordinal, novelty, p_value, p_value > self.fpr)
 

@@ -67,7 +67,7 @@ class PermutationSystem(Orbit):
     def rank_limit(self) -> int:
         if super().rank_limit():
             return super().rank_limit()
-        halves_hold_all = self.dim >= 2 * max(self.m, self.k) and self.dim > self.m + self.k
+        halves_hold_all = self.dim >= 2 * max(self.m, self.k) and self.has_zeros
         return MAX_RANKED if halves_hold_all else 0
 
     def _ranked(self, x: Tensor, count: int) -> Ranked:

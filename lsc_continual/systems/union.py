@@ -26,10 +26,7 @@ class OrbitUnion(VectorSystem):
         self.orbits = [self._orbit(b) for b in fitting]
         sizes = torch.tensor([0] + [orbit.size for orbit in self.orbits])
         self._offsets = sizes.cumsum(0)  # [orbits + 1]
-        padded = [
-            [w for w in b if w > 0] + [0] * (dim - len(b)) + [w for w in b if w < 0]
-            for b in fitting
-        ]
+        padded = [sorted((*b, *[0] * (dim - len(b))), reverse=True) for b in fitting]
         base = torch.tensor(padded, dtype=torch.float64)
         self._base_vectors = base / base.norm(dim=-1, keepdim=True)  # [orbits, dim], descending
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -39,14 +40,15 @@ def wanted() -> bool:
 
 def available() -> bool:
     """Whether loops can be compiled here."""
-    return wanted() and _has_numba()
+    return wanted() and can_import("numba")
 
 
 @cache
-def _has_numba() -> bool:
+def can_import(module: str) -> bool:
+    """Whether a module, of compilers, can be imported here."""
     try:
-        import numba  # noqa: F401
-    except Exception:  # not installed, or not for this processor or this numpy
+        import_module(module)
+    except Exception:  # not installed, or not for this machine, or not for this numpy
         return False
     return True
 

@@ -26,7 +26,9 @@ from torch import Tensor
 
 from lsc_continual.kernels.compiler import jit, over_rows
 
-_LANES = 32  # rows that go through the recursion side by side, in the processor's vector unit
+# Rows that go through the recursion side by side, in the processor's vector unit. Passed as an
+# argument: the compiler unrolls loops of a length that it knows, and then does no more.
+_LANES = 32
 
 
 def log_opposites_sum(
@@ -52,17 +54,9 @@ def log_opposites_sum(
 
 
 @jit
-def _sum_rows(
-    start: int,
-    stop: int,
-    weights: np.ndarray,
-    step: float,
-    m: int,
-    k: int,
-    total: np.ndarray,
-    gradient: np.ndarray,
-    lanes: int,  # an argument: the compiler unrolls loops of a length it knows, and then no more
-) -> None:
+def _sum_rows(  # type: ignore[no-untyped-def]
+    start, stop, weights, step, m, k, total, gradient, lanes
+):
     n = weights.shape[1]
     overlap = n - m - k + 2.0
     both = n * (n - 3) / 2 if m == 2 and k == 2 else 0.0

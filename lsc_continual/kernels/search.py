@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lsc_continual.kernels.compiler import jit
-from lsc_continual.kernels.ranks import rank_of
+from lsc_continual.kernels.decode import rank_of
 
 _NEAR = 16  # coordinates that are sorted at first, from either end
 _FURTHER = 4  # times as many where those do not suffice
@@ -38,14 +38,8 @@ def _owner(address, owners):  # type: ignore[no-untyped-def]
         shifted = address - offset if address >= offset else address + (size - offset)
         ordinal = _multiply(shifted, inverse, size)
         return ordinal if ordinal < classes else -1
-    low, high = 0, len(table)
-    while low < high:
-        middle = (low + high) // 2
-        if table[middle] < address:
-            low = middle + 1
-        else:
-            high = middle
-    return np.int64(ordinals[low]) if low < len(table) and table[low] == address else -1
+    place = np.searchsorted(table, address)
+    return np.int64(ordinals[place]) if place < len(table) and table[place] == address else -1
 
 
 @jit
@@ -77,12 +71,9 @@ def _sort_ends(z, r, near, order, value):  # type: ignore[no-untyped-def]
 
 @jit
 def _sort_all(z, r, order, value):  # type: ignore[no-untyped-def]
-    n = z.shape[1]
-    for p in range(n):
-        value[p] = -np.float64(z[r, p])
-    order[:] = np.argsort(value, kind="mergesort")
-    for p in range(n):
-        value[p] = z[r, order[p]]
+    value[:] = z[r]
+    order[:] = np.argsort(-value, kind="mergesort")
+    value[:] = value[order]
 
 
 @jit
@@ -199,8 +190,7 @@ def walk_rows(  # type: ignore[no-untyped-def]
                 _sort_all(z, r, order, value)
             else:
                 _sort_ends(z, r, near, order, value)
-            for a in range(wanted):
-                ordinal[r, a], score[r, a] = -1, -np.inf
+            ordinal[r], score[r] = -1, -np.inf
             for a in range(count):
                 pattern[0, a] = a if a < m else a - m
             scores[0] = _sum(pattern, 0, m, value)

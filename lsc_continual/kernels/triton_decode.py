@@ -6,7 +6,7 @@ order, so that ties (−0 equals 0), infinities and numbers that are none need n
 integer is left over to mark what is taken. Ranks come from comparing the few places in pairs.
 
 Tested in Triton's interpreter and compiled for several generations of GPUs, but not yet run on
-one: see `Trial`.
+one: see `gpu.CheckedKernel`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ of all coordinates changed for b_i = 1/a_i. Then, with F for the same of b,
     ∂Z_mk/∂x_i = h (a_i ∂/∂a_i − b_i ∂/∂b_i) Z_mk.
 
 Tested in Triton's interpreter and compiled for several generations of GPUs, but not yet run on
-one: see `Trial`.
+one: see `gpu.CheckedKernel`.
 """
 
 from __future__ import annotations
@@ -112,19 +112,7 @@ def _sum_rows(  # type: ignore[no-untyped-def]
 def log_opposites_sum(
     x: Tensor, step: float, m: int, k: int, with_gradient: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """log Σ_v exp⟨x, v⟩, and its gradient if asked for.
-
-    Args:
-        x: FloatTensor[..., n] on a GPU, where n > m + k, of any norm.
-        step: h.
-        m: how many entries are h, at most 2.
-        k: how many entries are −h, at most 2.
-        with_gradient: whether to take it.
-
-    Returns:
-        FloatTensor[...], and FloatTensor[..., n] or an empty tensor, in float32; neither has a
-        graph.
-    """
+    """As `kernels.partition.log_opposites_sum`, on a GPU: results in float32, x of any norm."""
     rows = x.detach().reshape(-1, x.shape[-1])
     batch, n = rows.shape
     total = rows.new_empty(batch, dtype=torch.float32)

@@ -72,10 +72,6 @@ def _across(builder: Any, operation: str, vector: Any, *start: Any) -> Any:
     return builder.call(reduce, [*start, vector], fastmath=flags)
 
 
-def _load(builder: Any, pointer: Any) -> Any:
-    return builder.load(pointer, align=4)
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def lanes(typing: Any, z: Any, r: Any, blocks: Any, highest: Any, deepest: Any) -> Any:
     """Maximum and negative minimum of each of 64 strided lanes; returns the squared norm.
@@ -96,7 +92,7 @@ def lanes(typing: Any, z: Any, r: Any, blocks: Any, highest: Any, deepest: Any) 
         with cgutils.for_range(builder, arguments[2]) as loop:
             block = builder.gep(row, [builder.mul(loop.index, _INDEX(LANES))])
             for pointer, (most, depth, total) in zip(_pointers(builder, block, _FLOATS), kept):
-                x = _load(builder, pointer)
+                x = builder.load(pointer, align=4)
                 negative, square = builder.fneg(x), builder.fmul(x, x, flags=_FAST)
                 builder.store(_larger(builder, x, builder.load(most)), most)
                 builder.store(_larger(builder, negative, builder.load(depth)), depth)
@@ -134,7 +130,7 @@ def order(typing: Any, values: Any, packed: Any) -> Any:
         )
         vectors = []
         for start, source, target in zip(_STARTS, sources, targets):
-            word = _load(builder, source)
+            word = builder.load(source, align=4)
             sign = builder.ashr(word, _constant([31] * _WIDTH))
             size = builder.and_(sign, _constant([0x7FFFFFFF] * _WIDTH))
             word = builder.and_(builder.xor(word, size), _constant([-LANES] * _WIDTH))
@@ -170,8 +166,8 @@ def best_below(typing: Any, words: Any, keys: Any, bound: Any) -> Any:
         )
         vectors = []
         for value, key in zip(values, keys):
-            smaller = builder.icmp_signed("<", _load(builder, key), bound)
-            vectors.append(builder.select(smaller, _load(builder, value), least))
+            smaller = builder.icmp_signed("<", builder.load(key, align=4), bound)
+            vectors.append(builder.select(smaller, builder.load(value, align=4), least))
         best = _folded(vectors, partial(_larger, builder))
         return _across(builder, "fmax" if real else "smax", best)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar
 
@@ -111,8 +112,6 @@ def available_scores(head: TargetHead) -> dict[str, NoveltyScore]:
     """All scores that the head's vector system has, by name."""
     scores = {}
     for name in SCORES:
-        try:
+        with suppress(NotTractableError):
             scores[name] = make_score(name, head)
-        except NotTractableError:
-            continue
     return scores

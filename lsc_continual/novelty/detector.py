@@ -26,7 +26,8 @@ class NoveltyDetector:
     with 19 of them that adds a quarter of a point to 5 %, with hundreds nothing.)
 
     Calibrate anew whenever the network has learned, as old thresholds do not fit it any more.
-    Embeddings that are not finite are unknown, with the least p-value there is.
+    Until `calibrate` was called, whatever needs a threshold raises an LSCError. Embeddings that are
+    not finite are unknown, with the least p-value there is.
 
     Args:
         head: whose targets, scale and system the score uses.
@@ -41,11 +42,7 @@ class NoveltyDetector:
     """
 
     def __init__(
-        self,
-        head: TargetHead,
-        score: str = "auto",
-        fpr: float = 0.05,
-        per_class: bool = False,
+        self, head: TargetHead, score: str = "auto", fpr: float = 0.05, per_class: bool = False
     ) -> None:
         if not 0 < fpr < 1:
             raise LSCError(f"a false-alarm rate lies between 0 and 1, not at {fpr}")
@@ -124,11 +121,7 @@ class NoveltyDetector:
 
     @property
     def threshold(self) -> float:
-        """The largest score that passes for known, over all classes together.
-
-        Raises:
-            LSCError: `calibrate` was not called.
-        """
+        """The largest score that passes for known, over all classes together."""
         if self.known is None:
             raise LSCError(_NOT_CALIBRATED)
         # p = (1 + #{calibration scores ≥ score})/(m + 1) ≤ fpr beyond this place from above.
@@ -148,29 +141,17 @@ class NoveltyDetector:
         return self._score.of(placed).masked_fill(~placed.finite, torch.inf)
 
     def p_value(self, z: Tensor) -> Tensor:
-        """Chance that a known input is at least as novel: FloatTensor[batch, dim] -> [batch].
-
-        Raises:
-            LSCError: `calibrate` was not called.
-        """
+        """Chance that a known input is at least as novel: FloatTensor[batch, dim] -> [batch]."""
         return self.judge(z).p_value
 
     def predict(self, z: Tensor) -> Tensor:
-        """Class label, or −1 for unknown: FloatTensor[batch, dim] -> LongTensor[batch].
-
-        Raises:
-            LSCError: `calibrate` was not called.
-        """
+        """Class label, or −1 for unknown: FloatTensor[batch, dim] -> LongTensor[batch]."""
         verdict = self.judge(z)
         labels = self.head.targets.labels_of(verdict.ordinal)
         return torch.where(verdict.known, labels, -1)
 
     def judge(self, z: Tensor) -> Verdict:
-        """Everything at once: FloatTensor[batch, dim] -> tensors [batch].
-
-        Raises:
-            LSCError: `calibrate` was not called.
-        """
+        """Everything at once: FloatTensor[batch, dim] -> tensors [batch]."""
         return self.judge_placed(Placed(self.head, z))
 
     @torch.no_grad()
@@ -181,12 +162,10 @@ class NoveltyDetector:
         novelty = self._score.of(placed).masked_fill(~placed.finite, torch.inf)
         ordinal = placed.nearest.ordinal
         groups = torch.zeros_like(ordinal)
-        if self.per_class:  # classes may have arrived since
-            groups = torch.where(
-                ordinal < len(self._groups),
-                self._groups[ordinal.clamp_max(len(self._groups) - 1)],
-                0,
-            )
+        if self.per_class:
+            arrived_since = ordinal >= len(self._groups)
+            groups = self._groups[ordinal.masked_fill(arrived_since, 0)]
+            groups = groups.masked_fill(arrived_since, 0)
         p_value = self._calibration.p_value(novelty, groups)
         return Verdict(ordinal, novelty, p_value, p_value > self.fpr)
 

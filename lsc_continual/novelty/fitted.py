@@ -1,4 +1,4 @@
-"""Scores that compare an embedding with those of known inputs, in fixed memory."""
+"""Scores fitted to the embeddings of known inputs, in fixed memory; among them the default."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
+from lsc_continual.novelty.scores import Doubt, MaxCosine
 
 T = TypeVar("T")
 
@@ -25,10 +26,7 @@ class KNearest(NoveltyScore):
     """
 
     needs_fit = True
-
-    def __init__(self, head: TargetHead) -> None:
-        super().__init__(head)
-        self._reference: Tensor | None = None
+    _reference: Tensor | None = None
 
     def fit(self, reference: Placed, known: Placed) -> None:
         self._reference = F.normalize(reference.z, dim=-1)
@@ -48,11 +46,8 @@ class Mahalanobis(NoveltyScore):
     """
 
     needs_fit = True
-
-    def __init__(self, head: TargetHead) -> None:
-        super().__init__(head)
-        self._length = torch.ones(())
-        self._spread: _Spread | None = None
+    _length: Tensor
+    _spread: _Spread | None = None
 
     def fit(self, reference: Placed, known: Placed) -> None:
         self._length = (reference.z * reference.target).sum(-1).mean()
@@ -76,9 +71,7 @@ class RelativeMahalanobis(Mahalanobis):
     After Ren et al., 2021 (arXiv 2106.09022).
     """
 
-    def __init__(self, head: TargetHead) -> None:
-        super().__init__(head)
-        self._cloud: _Spread | None = None
+    _cloud: _Spread | None = None
 
     def fit(self, reference: Placed, known: Placed) -> None:
         self._cloud = _Spread(self.head.system.dim + 1, reference.z.device)
@@ -95,6 +88,44 @@ class RelativeMahalanobis(Mahalanobis):
     def _with_mean(placed: Placed) -> Tensor:
         """Embeddings with a constant coordinate, so that second moments hold the mean too."""
         return F.pad(placed.z, (0, 1), value=1)
+
+
+class _LogMahalanobis(Mahalanobis):
+    def of(self, placed: Placed) -> Tensor:
+        return super().of(placed).clamp_min(1e-12).log()
+
+
+class Auto(NoveltyScore):
+    """Doubt about the target, and two distances from where known inputs lie, added up.
+
+    - Inputs of classes that resemble the known ones land between targets: `doubt`, the probability
+      that it is not the nearest owned target (−cosine where the system has no partition sum).
+    - Other inputs point where no known embedding does: `knn`.
+    - Or their norm and the small coordinates are unusual: the logarithm of `mahalanobis`.
+
+    Each is put in units of its standard deviation over known inputs; nothing is fitted to unknown
+    ones. docs/novelty.md has the experiment by which they were chosen.
+    """
+
+    needs_fit = True
+
+    def __init__(self, head: TargetHead) -> None:
+        super().__init__(head)
+        doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
+        self._parts: list[NoveltyScore] = [doubt, KNearest(head), _LogMahalanobis(head)]
+
+    def fit(self, reference: Placed, known: Placed) -> None:
+        for part in self._parts:
+            part.fit(reference, known)
+        scores = self._each(known)
+        self._mean, self._deviation = scores.mean(0), scores.std(0).clamp_min(1e-6)
+
+    def of(self, placed: Placed) -> Tensor:
+        return ((self._each(placed) - self._mean) / self._deviation).sum(-1)
+
+    def _each(self, placed: Placed) -> Tensor:
+        """[batch, parts]."""
+        return torch.stack([part.of(placed) for part in self._parts], -1)
 
 
 class _Spread:

@@ -7,6 +7,7 @@ from lsc_continual.registry import Entry, Registry, is_own
 from lsc_continual.systems.counting import canonical, checked_size, rule_of
 
 _ORBITS = "lsc_continual.systems.permutation:"
+_REGULAR = "lsc_continual.systems.regular:"
 _UNION = "lsc_continual.systems.union:"
 _PERMUTATION = _ORBITS + "PermutationSystem"
 
@@ -25,8 +26,8 @@ SYSTEMS: Registry[Entry] = Registry(
         "dyadic{level}": Entry(
             _UNION + "DyadicScattering", "lattice points of a root polytope", pattern=r"dyadic\d*"
         ),
-        "hypercube": Entry("lsc_continual.systems.hypercube:Hypercube", "all sign vectors"),
-        "simplex": Entry("lsc_continual.systems.simplex:Simplex", "n + 1 equiangular vectors"),
+        "hypercube": Entry(_REGULAR + "Hypercube", "all sign vectors"),
+        "simplex": Entry(_REGULAR + "Simplex", "n + 1 equiangular vectors"),
         "orthogonal": Entry(_PERMUTATION, "the n unit vectors (= v10)"),
     },
 )

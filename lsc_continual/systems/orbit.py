@@ -13,7 +13,6 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
-from lsc_continual.kernels.selfcheck import CheckedKernel
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     among_all,
@@ -64,10 +63,14 @@ class Orbit(VectorSystem):
         self.values = tuple(v for v, _ in kept)
         self.counts = tuple(c for _, c in kept)
         self.norm = sqrt(sum(v * v * c for v, c in kept))
-        # The value that fills what the others leave.
+        # The value that fills what the others leave, and how many entries lie above it.
         groups = range(len(kept))
         self._rest = max(groups, key=lambda g: (kept[g][0] == 0, kept[g][1]), default=0)
+        self._above = sum(self.counts[: self._rest])
+        others = kept[: self._rest] + kept[self._rest + 1 :]
+        self._other_values, self._other_counts = [v for v, _ in others], [c for _, c in others]
         super().__init__(name, sum(self.counts))
+        self._unit_values = [v / self.norm for v in self.values]
 
     def size_at(self, dim: int) -> int:
         if dim != sum(self.counts):
@@ -78,10 +81,9 @@ class Orbit(VectorSystem):
         """Number of position sets of each value but the filling one, in address order."""
         free = sum(self.counts)
         radices = []
-        for g, count in enumerate(self.counts):
-            if g != self._rest:
-                radices.append(comb(free, count))
-                free -= count
+        for count in self._other_counts:
+            radices.append(comb(free, count))
+            free -= count
         return radices
 
     @property
@@ -96,14 +98,6 @@ class Orbit(VectorSystem):
         for value, positions in zip(self._other_values, self._positions(addresses)):
             out.scatter_(-1, positions, value / self.norm)
         return out
-
-    @cached_property
-    def _other_values(self) -> list[float]:
-        return [v for g, v in enumerate(self.values) if g != self._rest]
-
-    @cached_property
-    def _other_counts(self) -> list[int]:
-        return [c for g, c in enumerate(self.counts) if g != self._rest]
 
     def _positions(self, addresses: Tensor) -> list[Tensor]:
         """Positions of each value but the filling one: LongTensor[..., count] each."""
@@ -162,9 +156,8 @@ class Orbit(VectorSystem):
         """What a compiled loop has to know of the system; None if it is not for the system."""
         if self.values[self._rest] != 0 or not 0 < sum(self._other_counts) <= _MOST_COMPILED:
             return None
-        above = sum(self.counts[: self._rest])
         return (
-            above,
+            self._above,
             torch.tensor(self._ladder_values),
             torch.tensor(self._other_counts),
             torch.tensor(self._radices()),
@@ -172,12 +165,12 @@ class Orbit(VectorSystem):
         )
 
     @cached_property
-    def _on_gpu(self) -> CheckedKernel:
+    def _on_gpu(self) -> gpu.CheckedKernel:
         from lsc_continual.kernels.triton_decode import TritonDecoder
 
         assert self._loop_arguments is not None
         decoder = TritonDecoder(self.norm, *self._loop_arguments)
-        return CheckedKernel(
+        return gpu.CheckedKernel(
             "decodes", decoder, self._decode_numbered_plain, self._sample, tolerance=1e-3
         )
 
@@ -202,9 +195,8 @@ class Orbit(VectorSystem):
         return binomials(self.dim, max(self._other_counts), torch.device("cpu"))
 
     def _decode_plain(self, z: Tensor) -> Decoded:
-        above = sum(self.counts[: self._rest])
-        below = sum(self.counts[self._rest + 1 :])
-        top = extreme_positions(z, above, largest=True)
+        below = sum(self._other_counts) - self._above
+        top = extreme_positions(z, self._above, largest=True)
         rest_only = z.scatter(-1, top, torch.inf)  # a coordinate is never taken twice
         bottom = extreme_positions(rest_only, below, largest=False).flip(-1)
         rest_only = rest_only.scatter(-1, bottom, torch.inf)
@@ -233,7 +225,3 @@ class Orbit(VectorSystem):
 
     def _log_partition(self, x: Tensor) -> Tensor:
         return log_arrangement_sum(x, self._unit_values, self.counts)
-
-    @cached_property
-    def _unit_values(self) -> list[float]:
-        return [v / self.norm for v in self.values]

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import usable
-from lsc_continual.kernels.selfcheck import CheckedKernel
 
 _LARGEST_EXPONENT = 600.0  # float64 holds exp(709), and there are many terms to add
 _COMPILED_ENTRIES = 2  # of either sign, that compiled code handles
@@ -155,7 +154,7 @@ def _on_cpu(opposites: tuple[float, int, int]) -> _Compiled:
 @cache
 def _on_gpu(
     dim: int, others: tuple[_Entries, ...], opposites: tuple[float, int, int]
-) -> CheckedKernel:
+) -> gpu.CheckedKernel:
     """The kernel for GPUs; one for all systems with these entries, so that it is tried out once."""
 
     def kernel(x: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
@@ -176,7 +175,7 @@ def _on_gpu(
         x = F.normalize(torch.randn(24, dim, generator=torch.Generator().manual_seed(0)), dim=-1)
         return torch.cat([0 * x[:1], x, 16 * x, (16 * x).round(), 1000 * x]), True
 
-    return CheckedKernel("sums over vector systems", kernel, plain, sample, tolerance=1e-5)
+    return gpu.CheckedKernel("sums over vector systems", kernel, plain, sample, tolerance=1e-5)
 
 
 def _compiled(x: Tensor, others: Sequence[_Entries], compiled: _Compiled) -> Tensor:

@@ -59,10 +59,7 @@ class PermutationSystem(Orbit):
     def places(self, addresses: Tensor) -> Tensor:
         """Where the entries +1 and then the entries −1 are: LongTensor[...] -> [..., m + k].
 
-        Only for systems that have zeros.
-
-        Raises:
-            LSCError: an address is outside 0 … size − 1.
+        Only for systems that have zeros; LSCError for an address outside 0 … size − 1.
         """
         self._check_addresses(addresses)
         return torch.cat(self._positions(addresses), -1)
@@ -70,7 +67,7 @@ class PermutationSystem(Orbit):
     def rank_limit(self) -> int:
         if super().rank_limit():
             return super().rank_limit()
-        halves_hold_all = self.dim >= 2 * max(self.m, self.k) and self.dim > self.m + self.k
+        halves_hold_all = self.dim >= 2 * max(self.m, self.k) and self.has_zeros
         return MAX_RANKED if halves_hold_all else 0
 
     def _ranked(self, x: Tensor, count: int) -> Ranked:

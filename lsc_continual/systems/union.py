@@ -8,13 +8,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
-from lsc_continual.systems.counting import (
-    INTERPOLATED,
-    Weights,
-    dyadic_bases,
-    dyadic_level,
-    union,
-)
+from lsc_continual.systems.counting import INTERPOLATED, Weights, dyadic_bases, dyadic_level, union
 from lsc_continual.systems.orbit import Orbit
 
 
@@ -32,10 +26,7 @@ class OrbitUnion(VectorSystem):
         self.orbits = [self._orbit(b) for b in fitting]
         sizes = torch.tensor([0] + [orbit.size for orbit in self.orbits])
         self._offsets = sizes.cumsum(0)  # [orbits + 1]
-        padded = [
-            [w for w in b if w > 0] + [0] * (dim - len(b)) + [w for w in b if w < 0]
-            for b in fitting
-        ]
+        padded = [sorted((*b, *[0] * (dim - len(b))), reverse=True) for b in fitting]
         base = torch.tensor(padded, dtype=torch.float64)
         self._base_vectors = base / base.norm(dim=-1, keepdim=True)  # [orbits, dim], descending
 

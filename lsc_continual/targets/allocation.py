@@ -101,11 +101,7 @@ class Allocation(ABC):
 
     @abstractmethod
     def load_state(self, state: dict[str, Any]) -> None:
-        """The inverse of `state`; keeps its tensors, without copying them.
-
-        Raises:
-            LSCError: it is damaged.
-        """
+        """The inverse of `state`, whose tensors it keeps uncopied; LSCError if it is damaged."""
 
 
 class AffineAllocation(Allocation):

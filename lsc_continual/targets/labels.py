@@ -226,11 +226,7 @@ class Labels(Sequence[Hashable]):
 
     @classmethod
     def restored(cls, state: Sequence[Hashable] | Mapping[str, Any]) -> Labels:
-        """The inverse of `state`.
-
-        Raises:
-            LSCError: it is damaged.
-        """
+        """The inverse of `state`; LSCError if it is damaged."""
         if not isinstance(state, Mapping):
             labels = cls.of(state)
             if len(labels) != len(state):

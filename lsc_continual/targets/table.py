@@ -188,11 +188,7 @@ def intervals(integers: Integers) -> tuple[Tensor, Tensor]:
 
 
 def of_intervals(starts: Tensor, lengths: Tensor) -> Integers:
-    """The inverse.
-
-    Raises:
-        LSCError: these are not rows of different integers.
-    """
+    """The inverse of `intervals`; LSCError if these are not rows of different integers."""
     damaged = LSCError("a saved target map has impossible labels: it is damaged")
     if starts.ndim != 1 or starts.shape != lengths.shape:
         raise damaged

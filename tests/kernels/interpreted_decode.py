@@ -48,7 +48,7 @@ def embeddings(n: int) -> Tensor:
 
 
 def check(system: Orbit, what: str, z: Tensor) -> None:
-    address, score, gap = system._on_gpu._kernel(z)
+    address, score, gap = system._on_gpu.kernel(z)
     plain = system._decode_plain(z.float())
     same = address.equal(plain.address)
     if not (same and score.allclose(plain.score, atol=1e-6) and gap.allclose(plain.gap, atol=1e-6)):
@@ -61,11 +61,11 @@ def check_numbers(system: Orbit) -> None:
     for seed in range(3):
         numbering = Numbering.drawn(system.size, seed)
         size, offset, step, _ = numbering
-        address, *_, number = system._on_gpu._kernel(z, numbering, size)
+        address, *_, number = system._on_gpu.kernel(z, numbering, size)
         if [(step * each + offset) % size for each in number.tolist()] != address.tolist():
             print(f"addresses of {system.name!r} in {system.dim} dimensions get other numbers")
         count = int(number.sort().values[4])
-        few = system._on_gpu._kernel(z, numbering, count)[-1]
+        few = system._on_gpu.kernel(z, numbering, count)[-1]
         if not few.equal(torch.where(number < count, number, -1)):
             print(f"numbers of {system.name!r} in {system.dim} dimensions go beyond their end")
 
@@ -101,7 +101,7 @@ def main() -> None:
 
     z[0], z[1], z[2], z[3, ::2] = torch.nan, torch.inf, -torch.inf, -torch.inf
     z[4:8, 3], z[8:12, 5] = torch.nan, -torch.nan
-    address = system._on_gpu._kernel(z)[0]
+    address = system._on_gpu.kernel(z)[0]
     if not ((address >= 0) & (address < system.size)).all():
         print("numbers that are none lead out of the system")
 

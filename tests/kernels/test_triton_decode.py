@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from lsc_continual.kernels import compiler, gpu, selfcheck
+from lsc_continual.kernels import compiler, gpu
 from lsc_continual.systems import make_system
 from lsc_continual.systems.numbering import Numbering
 from lsc_continual.targets import Targets
@@ -34,7 +34,7 @@ def test_what_is_launched_compiles_for_gpus(tmp_path, monkeypatch, architecture,
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     system, z = make_system("v22", 384), torch.randn(5, 384).bfloat16()
     rule = (Numbering.drawn(system.size, seed=0), 1000) if numbered else ()
-    launch = lambda: system._on_gpu._kernel(z, *rule)  # noqa: E731
+    launch = lambda: system._on_gpu.kernel(z, *rule)  # noqa: E731
     assert compile_launch(triton_decode, "_decode_rows", launch, architecture)
 
 
@@ -73,11 +73,11 @@ DOES = {
 @pytest.fixture
 def on_gpu(monkeypatch):
     """As if the CPU were a GPU, with this decoder."""
-    monkeypatch.setattr(selfcheck, "_refused", set())
+    monkeypatch.setattr(gpu, "_refused", set())
 
     def give(system, does):
         decoder = Decoder(system, does)
-        system._on_gpu = selfcheck.CheckedKernel(
+        system._on_gpu = gpu.CheckedKernel(
             "decodes", decoder, system._decode_numbered_plain, system._sample, 1e-3
         )
         return decoder
@@ -171,4 +171,4 @@ def test_owners_come_with_the_addresses(on_gpu, monkeypatch):
 
 def test_without_triton_plain_torch_is_left(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
-    assert not gpu.available.__wrapped__()
+    assert not compiler.can_import.__wrapped__("triton")

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from lsc_continual.kernels import gpu, selfcheck
+from lsc_continual.kernels import gpu
 from lsc_continual.systems import make_system, partition
 from tests.kernels.compiling import ARCHITECTURES, compile_launch, needs_triton
 from tests.processes import Process
@@ -49,11 +49,11 @@ class Kernel:
 @pytest.fixture
 def on_gpu(monkeypatch):
     """As if the CPU were a GPU: the system, and what is in the place of its kernel."""
-    monkeypatch.setattr(selfcheck, "_refused", set())
+    monkeypatch.setattr(gpu, "_refused", set())
     system = make_system("v21", 16)
     _, others = partition._relative(system._unit_values, system.counts)
     made = partition._on_gpu.__wrapped__(16, others, partition._as_opposites(others))
-    kernel = made._kernel = Kernel(made._plain)
+    kernel = made.kernel = Kernel(made.plain)
     monkeypatch.setattr(partition, "_on_gpu", lambda *_: made)
     monkeypatch.setattr(gpu, "usable", lambda z: z.dtype != torch.float64)
     return system, kernel

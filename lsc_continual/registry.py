@@ -30,12 +30,14 @@ class Entry:
         line: says in a few words what it is.
         pattern: a regular expression, where the name stands for a family such as "v{m}{k}".
         members: where the name stands for a list of others, these.
+        options: settings of its own, with their defaults; None where its code alone knows them.
     """
 
     target: Any
     line: str
     pattern: str = ""
     members: Callable[[], Iterable[str]] | None = None
+    options: Mapping[str, Any] | None = None
 
     def load(self) -> Any:
         """The thing itself, imported."""
@@ -50,8 +52,33 @@ class Entry:
             return re.fullmatch(self.pattern, name) is not None
         return self.members is not None and name in self.members()
 
+    def check_options(self, group: str, name: str, given: Mapping[str, Any]) -> None:
+        """Refuse options that it does not have.
+
+        Args:
+            group: of settings, such as "encoder", for errors.
+            name: the name that it was found by, likewise.
+
+        Raises:
+            LSCError: there is no such option, or it has another type.
+        """
+        if self.options is None:
+            return
+        for option, value in given.items():
+            key = f"{group}.options.{option}"
+            if not self.options:
+                raise LSCError(f"{group}={name} has no options of its own: leave out {key}")
+            if option not in self.options:
+                raise unknown_name(f"option of {group}={name}", option, self.options)
+            default = self.options[option]
+            kinds = int | float if isinstance(default, float | None) else type(default)
+            fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+            if not fits and value != default:
+                raise LSCError(f"{key}={value} has the wrong type: it is {default} by default")
+
 
 E = TypeVar("E", bound=Entry)
+T = TypeVar("T")
 
 TABLES: dict[str, Registry[Any]] = {}
 """All registries by kind, as far as the rooms that fill them were imported."""
@@ -119,6 +146,37 @@ class Registry(Mapping[str, E], Generic[E]):
             LSCError: an unknown name, with the nearest valid one, or a failing import.
         """
         return import_own(name, self.kind) if is_own(name) else self[name].load()
+
+    def make(self, name: str, *arguments: Any, of: type[T]) -> T:
+        """What the code of a name gives when it is called.
+
+        Raises:
+            LSCError: as in `load`; code of the user's own that cannot be called so, that raises, or
+                that gives something else.
+        """
+        found = self.load(name)
+        return self.call_own(name, found, *arguments, of=of) if is_own(name) else found(*arguments)
+
+    def call_own(self, name: str, found: Any, *arguments: Any, of: type[T]) -> T:
+        """What something of the user's own, which was found already, gives when it is called.
+
+        Raises:
+            LSCError: it cannot be called so, raises, or gives something else.
+        """
+        try:
+            made = found(*arguments)
+        except LSCError:
+            raise
+        except Exception as error:  # somebody else's code
+            raise LSCError(
+                f"{self.kind} {name!r} failed ({type(error).__name__}: {first_line(error)}): it "
+                f"has to be {self.own}"
+            ) from error
+        if not isinstance(made, of):
+            raise LSCError(
+                f"{self.kind} {name!r} gives {type(made).__name__}: it has to be {self.own}"
+            )
+        return made
 
 
 def is_own(name: str) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from inspect import signature
 
 import pytest
+from rich.console import Console
 
+from lsc_continual.encoders.names import ENCODERS
 from lsc_continual.errors import LSCError, MistakesError
 from lsc_continual.registry import TABLES
 from lsc_continual.runs.configuration import resolve
+from lsc_continual.runs.run import run
 
 SETTINGS = {
     "system": "system",
@@ -96,3 +100,43 @@ def test_what_cannot_be_is_refused_before_anything_heavy_is_loaded(settings, mes
     with pytest.raises(LSCError) as caught:
         resolve(settings)
     assert message in str(caught.value)
+
+
+OWN = """
+from torch import nn
+class Nothing: ...
+class NeedsMore(nn.Module):
+    def __init__(self, more): ...
+def fails(*arguments): raise RuntimeError("no such luck")
+number = 3
+"""
+
+
+@pytest.mark.parametrize("attribute", ["Nothing", "NeedsMore", "fails", "number"])
+@pytest.mark.parametrize(("key", "kind"), SETTINGS.items())
+def test_what_is_of_no_use_is_refused_in_a_sentence(key, kind, attribute, here):
+    (here / "useless.py").write_text(OWN, encoding="utf-8")
+    with pytest.raises(LSCError) as caught:
+        run(resolve(["encoder=mlp", "run.dir=run", f"{key}=useless:{attribute}"]), Console())
+    assert str(caught.value).startswith(f"{kind} 'useless:{attribute}' ")
+    assert not (here / "run").exists()
+
+
+def test_options_of_encoders_are_checked_before_anything_is_loaded():
+    with pytest.raises(MistakesError) as caught:
+        resolve(["encoder=mlp", "encoder.options.widht=3", "scenario=python"])
+    assert caught.value.sentences == (
+        "scenario=python and benchmark=module:function, which returns a benchmark, go together: "
+        "set both or neither",
+        "unknown option of encoder=mlp 'widht': did you mean 'width'?",
+    )
+    with pytest.raises(LSCError, match="encoder.options.width=wide has the wrong type: it is 32"):
+        resolve(["encoder=resnet-small", "encoder.options.width=wide"])
+
+
+@pytest.mark.parametrize("name", ["mlp", "resnet-small", "resnet18-cifar"])
+def test_the_options_of_an_encoder_are_those_of_its_code(name):
+    parameters = signature(ENCODERS.load(name)).parameters.values()
+    assert ENCODERS[name].options == {
+        p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY
+    }

@@ -67,9 +67,9 @@ def bench(
     or time is left out, with the reason. Ctrl-C keeps the figures of the finished rows.
     """
     if part not in (*_PARTS, "all"):
-        raise unknown_name("benchmark", part, [*_PARTS, "all"])
+        raise unknown_name("part of the bench", part, [*_PARTS, "all"])
     parts = _PARTS if part == "all" else (part,)
-    progress = Console(stderr=True)
+    progress = Console(stderr=True, emoji=False)
     try:
         with loading(progress):
             from lsc_continual.bench import run

@@ -49,7 +49,7 @@ def compare(
     Started again, it reads the finished runs and goes on with the others. seeds=3 means 0, 1 and 2,
     seeds=4,7 just these. Exit code 1 where a run failed; its line says why.
     """
-    progress = Console(stderr=True)
+    progress = Console(stderr=True, emoji=False)
     output = console_for_tables()
     try:
         with loading(progress):

@@ -62,7 +62,7 @@ def _print_json(findings: list[Finding], works: bool) -> None:
 
 
 def _print_tables(findings: list[Finding], broken: int) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     groups = dict.fromkeys(finding.group for finding in findings)
     width = max(len(finding.name) for finding in findings)
     for group in groups:

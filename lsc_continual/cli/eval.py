@@ -39,7 +39,7 @@ def evaluate(
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     try:
         with loading(console):
             from lsc_continual.streaming.classifier import StreamClassifier
@@ -55,7 +55,7 @@ def evaluate(
 
         typer.echo(dumps(asdict(figures), indent=1, ensure_ascii=False))
     else:
-        Console(highlight=False).print(_table(figures))
+        Console(highlight=False, emoji=False).print(_table(figures))
     if figures.failed:
         raise typer.Exit(1)
 

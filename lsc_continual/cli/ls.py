@@ -59,7 +59,7 @@ def ls(
         lines = {k: {name: entry.line for name, entry in t.items()} for k, t in chosen.items()}
         typer.echo(dumps(lines, indent=1, ensure_ascii=False))
         return
-    console = Console()
+    console = Console(emoji=False)
     for heading, entries in chosen.items():
         table = Table("name", "", title=heading, title_justify="left", show_header=False, box=None)
         for name, entry in entries.items():

@@ -62,7 +62,9 @@ app.command()(doctor)
 def complain(message: str) -> None:
     if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
         return
-    Console(stderr=True).print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(
+        f"error: {message}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ _WIDE = 200
 
 def console_for_tables() -> Console:
     """Standard output. A table in a file or a pipe is not wrapped to the width of a terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def loading(console: Console) -> Iterator[None]:
 def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
     """Call `action` with the module `lsc_continual.runs.run` and a console; say how it ended."""
     first = os.environ.get("RANK", "0") == "0"
-    console = Console(stderr=json, quiet=not first)
+    console = Console(stderr=json, emoji=False, quiet=not first)
     try:
         with loading(console):
             from lsc_continual.machine import distributed

@@ -66,7 +66,7 @@ def stream(
     Exit codes: 0; 1 where inputs failed; 2 for a mistake in the command; 130 or 143 after Ctrl-C
     or SIGTERM, when what was read is answered; 141 when nobody reads the output any more.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Interruption() as interruption:
         with loading(console):
             from lsc_continual.streaming.classifier import StreamClassifier

@@ -29,14 +29,22 @@ def torchvision_names() -> tuple[str, ...]:
 
 ENCODERS: Registry[Entry] = Registry(
     "encoder",
-    "called with encoder.options, returns a module",
+    "called with encoder.options, which returns a module",
     {
-        "mlp": Entry("lsc_continual.encoders.mlp:MLP", "two hidden layers of 256 units"),
+        "mlp": Entry(
+            "lsc_continual.encoders.mlp:MLP",
+            "two hidden layers of 256 units",
+            options={"width": 256, "depth": 2},
+        ),
         "resnet-small": Entry(
-            "lsc_continual.encoders.resnet:resnet_small", "3 residual blocks, for 8×8 to 64×64"
+            "lsc_continual.encoders.resnet:resnet_small",
+            "3 residual blocks, for 8×8 to 64×64",
+            options={"width": 32, "depth": 1, "pool": 2},
         ),
         "resnet18-cifar": Entry(
-            "lsc_continual.encoders.resnet:resnet18_cifar", "ResNet-18 with a 3×3 stem"
+            "lsc_continual.encoders.resnet:resnet18_cifar",
+            "ResNet-18 with a 3×3 stem",
+            options={"width": 64},
         ),
         "resnet50, …": Entry(
             "lsc_continual.encoders.pretrained:torchvision_encoder",

@@ -146,7 +146,7 @@ def read_all(files: ImageFiles, *, skip: bool) -> tuple[StoredImages, Failures]:
 
 def _shown(results: Iterable[Failures], total: int) -> Iterator[Failures]:
     """The results; on a terminal, a bar shows how many there are, if they take their time."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     start = time.perf_counter()
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     task = progress.add_task("decoding images", total=total)

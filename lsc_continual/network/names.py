@@ -8,7 +8,7 @@ _LOSSES = "lsc_continual.network.losses:"
 
 LOSSES: Registry[Entry] = Registry(
     "loss",
-    "called without arguments, returns a module called with (output, labels)",
+    "a class of modules, made without arguments and called with (output, labels)",
     {
         "softmax": Entry(
             _LOSSES + "StructuredSoftmaxLoss",

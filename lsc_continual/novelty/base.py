@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lsc_continual.errors import LSCError, NotTractableError
+from lsc_continual.errors import NotTractableError
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.names import SCORES
 from lsc_continual.systems.base import Decoded, as_float
@@ -102,10 +102,7 @@ def make_score(name: str, head: TargetHead) -> NoveltyScore:
     Raises:
         LSCError: an unknown name, or a score that the head's vector system does not have.
     """
-    score = SCORES.load(name)(head)
-    if not isinstance(score, NoveltyScore):
-        raise LSCError(f"score {name!r} is {type(score).__name__}: subclass NoveltyScore")
-    return score
+    return SCORES.make(name, head, of=NoveltyScore)
 
 
 def available_scores(head: TargetHead) -> dict[str, NoveltyScore]:

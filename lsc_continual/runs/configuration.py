@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 # The rooms whose names settings can take.
-import lsc_continual.encoders.names
 import lsc_continual.network.names
 import lsc_continual.novelty.names
 import lsc_continual.targets.names  # noqa: F401
+from lsc_continual.encoders.names import ENCODERS
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.registry import is_own
 from lsc_continual.scenarios.names import SCENARIOS, packaged_settings
@@ -62,6 +62,10 @@ def _completed(settings: Settings, given: Iterable[str], faults: Faults) -> Sett
     if settings.system.name in SYSTEMS:
         with faults.noted():
             check_system(settings.system.name, settings.system.dim)
+    encoder = settings.encoder
+    if encoder.name in ENCODERS:
+        with faults.noted():
+            ENCODERS[encoder.name].check_options("encoder", encoder.name, encoder.options)
     name = settings.strategy.name
     if name not in STRATEGIES and not is_own(name):
         return settings  # as was noted
@@ -76,7 +80,9 @@ def _completed(settings: Settings, given: Iterable[str], faults: Faults) -> Sett
                     f"{key} is for {who_has(setting.about.part)} and means nothing to {name}: "
                     f"leave it out (or, for lsc-cl compare, write lsc.{key}=…)"
                 )
-        options = strategy.completed(name, settings.strategy.options)
+        given_options = settings.strategy.options
+        strategy.check_options("strategy", name, given_options)
+        options = {**strategy.options, **given_options}
         return replace(settings, strategy=replace(settings.strategy, options=options))
     return settings
 

@@ -30,8 +30,6 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
     """
     if settings.scenario.name == "python":
         return _from_python(settings)
-    if settings.benchmark is not None:
-        raise LSCError("benchmark= is for scenario=python: set both or neither")
     data = load_images(settings.scenario.name, source_of(settings))
     data = data.limited(settings.data.train_per_class)
     classes, scenario = len(data.class_names), settings.scenario
@@ -57,11 +55,6 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
 
 
 def _from_python(settings: Settings) -> PreparedBenchmark:
-    if settings.benchmark is None:
-        raise LSCError(
-            "scenario=python needs a function that returns a benchmark: add "
-            "benchmark=module:function"
-        )
     scenario, data = settings.scenario, settings.data
     unused = {
         "scenario.experiences": scenario.experiences,
@@ -74,7 +67,7 @@ def _from_python(settings: Settings) -> PreparedBenchmark:
     for key, value in unused.items():
         if value:
             raise LSCError(f"{key} does not apply to scenario=python: the benchmark decides")
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = load_benchmark(settings.benchmark or "")
     arriving = [arriving_classes(experience) for experience in benchmark.train_stream]
     labels = [label for classes in arriving for label in classes]
     digest = hashlib.sha256()

@@ -17,6 +17,7 @@ from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.machine.randomness import seed_everything
+from lsc_continual.registry import is_own
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import read_stored, reopen
@@ -28,7 +29,7 @@ from lsc_continual.settings import Settings
 from lsc_continual.settings.reading import CHANGEABLE, differences
 from lsc_continual.strategies.assembly import Assembly, Conditions
 from lsc_continual.strategies.evaluation import OpenWorldEvaluation
-from lsc_continual.strategies.names import find_strategy
+from lsc_continual.strategies.names import STRATEGIES, find_strategy
 from lsc_continual.strategies.resumable import State
 from lsc_continual.strategies.stages import in_order
 
@@ -59,7 +60,13 @@ def prepare(settings: Settings, console: Console) -> Prepared:
     settings = replace(settings, scenario=scenario)
     progress = TrainingProgress(console)
     conditions = Conditions(settings, data, device, progress)
-    assembly: Assembly = find_strategy(settings.strategy.name).build(conditions)
+    name = settings.strategy.name
+    strategy = find_strategy(name)
+    assembly: Assembly = (
+        STRATEGIES.call_own(name, strategy.build, conditions, of=Assembly)
+        if is_own(name)
+        else strategy.build(conditions)
+    )
     progress.experiences = len(assembly.rounds)
     evaluation = OpenWorldEvaluation(assembly.scores, unknown)
     plugins = assembly.strategy.plugins

@@ -32,9 +32,7 @@ def load_images(name: str, source: Source | None = None) -> ImageData:
     source = source or Source()
     if name == "python":
         raise LSCError("scenario 'python' is a benchmark of your own: call your function instead")
-    data = SCENARIOS.load(name)(source)
-    if not isinstance(data, ImageData):
-        raise LSCError(f"scenario {name!r} gives {type(data).__name__}, not ImageData: return one")
+    data = SCENARIOS.make(name, source, of=ImageData)
     return keep_classes(data, source.classes).check()
 
 

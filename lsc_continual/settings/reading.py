@@ -197,6 +197,11 @@ def _check_together(settings: Settings, faults: Faults) -> None:
         )
     if (data.mean is None) != (data.std is None):
         faults.add("data.mean and data.std go together: set both or neither")
+    if (settings.benchmark is not None) != (scenario.name == "python"):
+        faults.add(
+            "scenario=python and benchmark=module:function, which returns a benchmark, go "
+            "together: set both or neither"
+        )
     if scenario.experiences is not None and scenario.increment is not None:
         faults.add("set one of scenario.experiences and scenario.increment, not both")
 

@@ -70,10 +70,9 @@ def explain(key: str) -> str:
     Raises:
         LSCError: there is no such setting, with the nearest one.
     """
-    if key in GROUPS and f"{key}.name" not in KEYS:
+    if key in GROUPS:
         inside = [_explained(s) for s in KEYS.values() if s.key.startswith(f"{key}.")]
         return f"{key}: {purpose(key)}\n\n" + "\n\n".join(inside)
-    key = f"{key}.name" if f"{key}.name" in KEYS else key
     if key not in KEYS:
         raise unknown_name("setting", key, [*KEYS, *GROUPS])
     return _explained(KEYS[key])
@@ -114,7 +113,8 @@ def _table(settings: list[Setting]) -> str:
         facts, about = _facts(setting), setting.about
         values = facts["type"]
         if about.names is not None:
-            values = f"a {about.names}, or module:attribute"
+            article = "an" if about.names[0] in "aeiou" else "a"
+            values = f"{article} {about.names}, or module:attribute"
         elif setting.range:
             values = setting.range if about.choices else f"{setting.kind}, {setting.range}"
         marks = "" if about.part is None else f" For strategies that have {about.part}."

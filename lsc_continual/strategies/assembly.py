@@ -154,7 +154,7 @@ class Conditions:
         settings = self.settings
         measured = [CollapseMetrics()] if settings.metrics.neural_collapse else []
         return {
-            "criterion": LOSSES.load(settings.loss.name)(),
+            "criterion": LOSSES.make(settings.loss.name, of=nn.Module),
             "train_mb_size": settings.train.batch_size,
             "device": self.device,
             "evaluator": EvaluationPlugin(*measured),

@@ -119,9 +119,10 @@ class LatentPointCollapse(Staged, SupervisedPlugin, Resumable, supports_distribu
 
     def __init__(self, penalty: PointPenalty | str, module: nn.Module | None = None) -> None:
         super().__init__()
-        self.penalty: PointPenalty = (
-            COLLAPSES.load(penalty) if isinstance(penalty, str) else penalty
-        )
+        found = COLLAPSES.load(penalty) if isinstance(penalty, str) else penalty
+        if not isinstance(found, PointPenalty):
+            raise LSCError(f"collapse penalty {penalty!r} is {type(found).__name__}: make it one")
+        self.penalty = found
         self.module = module
         self.epochs = 0
         """Done so far, in all experiences."""

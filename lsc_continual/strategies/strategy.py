@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lsc_continual.errors import LSCError, unknown_name
 from lsc_continual.registry import Entry
 from lsc_continual.settings.fields import Part
 
@@ -41,25 +40,3 @@ class Strategy(Entry):
             LSCError: it cannot learn from such data or in such a way.
         """
         return self.load()(conditions)
-
-    def completed(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Its options, with defaults for those that were not given.
-
-        Args:
-            name: of the strategy, for errors.
-
-        Raises:
-            LSCError: there is no such option, or it has another type.
-        """
-        for option, value in given.items():
-            key = f"strategy.options.{option}"
-            if not self.options:
-                raise LSCError(f"strategy={name} has no options of its own: leave out {key}")
-            if option not in self.options:
-                raise unknown_name(f"option of strategy={name}", option, self.options)
-            default = self.options[option]
-            kinds = int | float if isinstance(default, float | None) else type(default)
-            fits = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
-            if not fits and value != default:
-                raise LSCError(f"{key}={value} has the wrong type: it is {default} by default")
-        return {**self.options, **given}

@@ -26,10 +26,7 @@ def make_system(name: str, dim: int) -> VectorSystem:
         CapacityError: 2⁶³ vectors or more.
     """
     check_system(name, dim)
-    system = SYSTEMS.load(name)(canonical(name), dim)
-    if not isinstance(system, VectorSystem):
-        raise LSCError(f"system {name!r} is {type(system).__name__}: subclass VectorSystem")
-    return system
+    return SYSTEMS.make(name, canonical(name), dim, of=VectorSystem)
 
 
 def min_dim(name: str, classes: int) -> int:

@@ -152,8 +152,6 @@ def make_allocation(name: str, system: VectorSystem, seed: int = 0) -> Allocatio
     >>> rule.owner(addresses)
     tensor([     0, 999999])
     """
-    allocation = ALLOCATIONS.load(name)(system, seed)
-    if not isinstance(allocation, Allocation):
-        raise LSCError(f"allocation {name!r} is {type(allocation).__name__}: subclass Allocation")
+    allocation = ALLOCATIONS.make(name, system, seed, of=Allocation)
     allocation.name = name
     return allocation

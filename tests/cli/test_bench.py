@@ -85,7 +85,7 @@ def test_ctrl_c_keeps_the_finished_rows(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["decod"], "unknown benchmark 'decod': did you mean 'decode'?"),
+        (["decod"], "unknown part of the bench 'decod': did you mean 'decode'?"),
         (["loss", "--system", "v2l"], "unknown system 'v2l'"),
         (["loss", "--system", "hypercube", "--dim", "20"], "compare permutation systems"),
         (["loss", "--dim", "12", "--classes", "661"], "661 classes do not fit 'v21' .* --dim 13 "),

@@ -74,7 +74,7 @@ def test_show_prints_what_run_would_use():
             ["show", "scenario.class_order=[0,a]"],
             "scenario.class_order=[0,a] has the wrong type: write a list of whole numbers\n",
         ),
-        (["bench", "los"], "error: unknown benchmark 'los': did you mean 'loss'?\n"),
+        (["bench", "los"], "error: unknown part of the bench 'los': did you mean 'loss'?\n"),
         (["ls", "system"], "error: unknown list 'system': did you mean 'systems'?\n"),
     ],
 )

@@ -29,7 +29,7 @@ def torchvision_names() -> tuple[str, ...]:
 
 ENCODERS: Registry[Entry] = Registry(
     "encoder",
-    "called with encoder.options, which returns a module",
+    "a class of modules, or a function that returns one, called with encoder.options",
     {
         "mlp": Entry(
             "lsc_continual.encoders.mlp:MLP",

@@ -53,7 +53,7 @@ _DATA = "lsc_continual.scenarios."
 
 SCENARIOS: Registry[Scenario] = Registry(
     "scenario",
-    "called with a Source, returns ImageData",
+    "a function from a Source to ImageData",
     {
         "split-digits": Scenario(
             _DATA + "digits:load_digits", "1,797 real 8×8 digits that come with scikit-learn"

@@ -130,7 +130,7 @@ def test_options_of_encoders_are_checked_before_anything_is_loaded():
         "set both or neither",
         "unknown option of encoder=mlp 'widht': did you mean 'width'?",
     )
-    with pytest.raises(LSCError, match=r"encoder\.options\.width=wide has the wrong type: it is 32"):
+    with pytest.raises(LSCError, match=r"width=wide has the wrong type: it is 32 by default"):
         resolve(["encoder=resnet-small", "encoder.options.width=wide"])
 
 

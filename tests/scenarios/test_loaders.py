@@ -20,9 +20,9 @@ def test_every_scenario_has_defaults_whose_first_line_is_its_command():
     folder = Path(__file__).parents[2] / "lsc_continual" / "scenarios"
     for name in SCENARIOS:
         first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-        arguments = " benchmark=module:function" if name == "python" else ""
-        assert first == f"# lsc-cl run scenario={name}{arguments}"
-        assert resolve([f"scenario={name}"]).scenario.name == name
+        further = ["benchmark=module:function"] if name == "python" else []
+        assert first == " ".join(["# lsc-cl run", f"scenario={name}", *further])
+        assert resolve([f"scenario={name}", *further]).scenario.name == name
 
 
 def test_digits_are_the_1797_of_scikit_learn_split_the_same_way_every_time():

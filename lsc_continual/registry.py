@@ -154,15 +154,16 @@ class Registry(Mapping[str, E], Generic[E]):
             LSCError: as in `load`; code of the user's own that cannot be called so, that raises, or
                 that gives something else.
         """
-        found = self.load(name)
-        return self.call_own(name, found, *arguments, of=of) if is_own(name) else found(*arguments)
+        return self.call(name, self.load(name), *arguments, of=of)
 
-    def call_own(self, name: str, found: Any, *arguments: Any, of: type[T]) -> T:
-        """What something of the user's own, which was found already, gives when it is called.
+    def call(self, name: str, found: Any, *arguments: Any, of: type[T]) -> T:
+        """The same for code that was found already.
 
         Raises:
-            LSCError: it cannot be called so, raises, or gives something else.
+            LSCError: code of the user's own cannot be called so, raises, or gives something else.
         """
+        if not is_own(name):
+            return found(*arguments)  # type: ignore[no-any-return]
         try:
             made = found(*arguments)
         except LSCError:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lsc_continual.cli.running import console_for_tables, loading
+from lsc_continual.cli.running import console_for_tables, loading, print_json
 
 
 def compare(
@@ -62,8 +62,6 @@ def compare(
         typer.echo(line, err=True)
         raise typer.Exit(130) from None
     if json:
-        from json import dumps
-
-        typer.echo(dumps(summary, indent=1, ensure_ascii=False))
+        print_json(summary)
     if not complete:
         raise typer.Exit(1)

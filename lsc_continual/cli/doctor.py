@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lsc_continual.cli.running import print_json
+
 if TYPE_CHECKING:
     from lsc_continual.doctor import Finding
 
@@ -55,10 +57,9 @@ def doctor(
 
 def _print_json(findings: list[Finding], works: bool) -> None:
     from dataclasses import asdict
-    from json import dumps
 
     checks = [asdict(finding) for finding in findings]
-    typer.echo(dumps({"works": works, "checks": checks}, indent=1, ensure_ascii=False))
+    print_json({"works": works, "checks": checks})
 
 
 def _print_tables(findings: list[Finding], broken: int) -> None:

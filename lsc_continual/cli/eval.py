@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
-from lsc_continual.cli.running import loading
+from lsc_continual.cli.running import loading, print_json
 
 if TYPE_CHECKING:
     from lsc_continual.streaming.evaluating import Figures
@@ -51,9 +51,8 @@ def evaluate(
         raise typer.Exit(130) from None
     if json:
         from dataclasses import asdict
-        from json import dumps
 
-        typer.echo(dumps(asdict(figures), indent=1, ensure_ascii=False))
+        print_json(asdict(figures))
     else:
         Console(highlight=False, emoji=False).print(_table(figures))
     if figures.failed:

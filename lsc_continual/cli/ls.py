@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsc_continual.cli.running import print_json
+
 if TYPE_CHECKING:
     from lsc_continual.registry import Registry
 
@@ -54,10 +56,8 @@ def ls(
         raise unknown_name("list", kind, tables)
     chosen = {kind: tables[kind]} if kind else tables
     if json:
-        from json import dumps
-
         lines = {k: {name: entry.line for name, entry in t.items()} for k, t in chosen.items()}
-        typer.echo(dumps(lines, indent=1, ensure_ascii=False))
+        print_json(lines)
         return
     console = Console(emoji=False)
     for heading, entries in chosen.items():

@@ -21,6 +21,13 @@ def console_for_tables() -> Console:
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
+def print_json(content: Any) -> None:
+    """What `--json` asks for."""
+    from json import dumps
+
+    typer.echo(dumps(content, indent=1, ensure_ascii=False))
+
+
 @contextmanager
 def loading(console: Console) -> Iterator[None]:
     """Says that libraries are loaded inside, and has only warnings of this package's shown."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from lsc_continual.cli.running import print_json
+
 
 def show(
     settings: Annotated[
@@ -41,14 +43,12 @@ def show(
 
     resolved = resolve(settings or [])
     if explain is not None:
-        text = words.explain(explain)
+        typer.echo(words.explain(explain))
     elif page:
-        text = words.page()
+        typer.echo(words.page(), nl=False)
     elif json:
         from dataclasses import asdict
-        from json import dumps
 
-        text = dumps(asdict(resolved), indent=1, ensure_ascii=False)
+        print_json(asdict(resolved))
     else:
-        text = words.to_yaml(resolved)
-    typer.echo(text.rstrip("\n"))
+        typer.echo(words.to_yaml(resolved), nl=False)

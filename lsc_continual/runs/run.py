@@ -17,7 +17,6 @@ from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.machine.randomness import seed_everything
-from lsc_continual.registry import is_own
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import read_stored, reopen
@@ -61,12 +60,7 @@ def prepare(settings: Settings, console: Console) -> Prepared:
     progress = TrainingProgress(console)
     conditions = Conditions(settings, data, device, progress)
     name = settings.strategy.name
-    strategy = find_strategy(name)
-    assembly: Assembly = (
-        STRATEGIES.call_own(name, strategy.build, conditions, of=Assembly)
-        if is_own(name)
-        else strategy.build(conditions)
-    )
+    assembly = STRATEGIES.call(name, find_strategy(name).build, conditions, of=Assembly)
     progress.experiences = len(assembly.rounds)
     evaluation = OpenWorldEvaluation(assembly.scores, unknown)
     plugins = assembly.strategy.plugins

@@ -47,8 +47,6 @@ _RIVALS = ("maxcos", "auto")
 _DRAWN = ("unowned", "gap", "doubt", *_RIVALS)
 _ERRORS = 3
 """Standard errors that tell a difference from chance."""
-_HELD_OUT = 5
-"""One in so many test images of known classes is for fitting scores."""
 
 
 class Curve(NamedTuple):
@@ -91,16 +89,15 @@ class Compared(NamedTuple):
 
 
 def compare(placement: Placement) -> Compared:
-    """Every score of the package; those that need it are fitted on images left out elsewhere."""
-    head, test = placement.head, placement.test.z
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0)).to(test.device)
-    held_out = len(order) // _HELD_OUT
-    fitting, known = Placed(head, test[order[:held_out]]), Placed(head, test[order[held_out:]])
-    reference, unknown = Placed(head, placement.train.z), Placed(head, placement.unknown.z)
+    """Every score of the package; those that need it are fitted on the training images."""
+    head = placement.head
+    reference, known, unknown = (
+        Placed(head, part.z) for part in (placement.train, placement.test, placement.unknown)
+    )
     curves = {}
     for name, score in available_scores(head).items():
         if score.needs_fit:
-            score.fit(reference, fitting)
+            score.fit(reference)
         curves[name] = Curve.of(score.of(known), score.of(unknown))
     return Compared(curves, miss_rate(head.targets, known.z), miss_rate(head.targets, unknown.z))
 

@@ -193,21 +193,26 @@ class TargetHead(nn.Module):
         """Whether the output has a column for each label up to the largest."""
         return max(len(self.targets), self._columns) <= self.dense_classes
 
-    def logits_per_coordinate(self, z: Tensor) -> Tensor:
-        """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim]."""
-        z = as_float(z)
+    def logits_per_coordinate(self, z: Tensor, scale: float | None = None) -> Tensor:
+        """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim].
+
+        Args:
+            scale: s, here and below by default the head's.
+        """
+        z, scale = as_float(z), self.scale if scale is None else scale
         if not self.normalize:
-            return self.scale * z
+            return scale * z
         norm: Tensor = z.norm(dim=-1, keepdim=True)
-        return z * (self.scale / norm.clamp_min(1e-12))  # as in `F.normalize`
+        return z * (scale / norm.clamp_min(1e-12))  # as in `F.normalize`
 
-    def log_total(self, z: Tensor) -> Tensor:
+    def log_total(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log Z over the whole system: [batch, dim] -> [batch]."""
-        return self.system.log_partition(z, self.scale, self.normalize)
+        scale = self.scale if scale is None else scale
+        return self.system.log_partition(z, scale, self.normalize)
 
-    def log_owned(self, z: Tensor) -> Tensor:
+    def log_owned(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log O over the owned targets: [batch, dim] -> [batch]."""
-        return self._log_owned(self.logits_per_coordinate(z))
+        return self._log_owned(self.logits_per_coordinate(z, scale))
 
     def _log_owned(self, x: Tensor) -> Tensor:
         if self.is_dense:
@@ -249,9 +254,9 @@ class TargetHead(nn.Module):
         ordinals = self.targets.ordinals(labels)
         return log(ratio) * torch.isin(ordinals, frequent.to(ordinals.device)).to(like)
 
-    def log_probs(self, z: Tensor) -> Tensor:
+    def log_probs(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
-        x = self.logits_per_coordinate(z)
+        x = self.logits_per_coordinate(z, scale)
         columns = self.capacity or self._columns
         if not len(self.targets):  # Avalanche may evaluate before the first experience
             return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()

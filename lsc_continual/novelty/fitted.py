@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TypeVar
 
 import torch
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 _NEIGHBOURS = 5
 _RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
+_MEASURED = 2000  # embeddings at most, for the deviations of the parts of "auto"
+_LEAST_DEVIATION = 1e-6  # of a part of "auto"; below, it is a constant
 
 
 class KNearest(NoveltyScore):
@@ -28,13 +31,23 @@ class KNearest(NoveltyScore):
     needs_fit = True
     _reference: Tensor | None = None
 
-    def fit(self, reference: Placed, known: Placed) -> None:
+    def fit(self, reference: Placed) -> None:
         self._reference = F.normalize(reference.z, dim=-1)
 
     def of(self, placed: Placed) -> Tensor:
         reference = _fitted(self._reference)
-        cosines = F.normalize(placed.z, dim=-1) @ reference.T
-        return 1 - cosines.topk(min(_NEIGHBOURS, len(reference)), -1).values.mean(-1)
+        return self._distance(F.normalize(placed.z, dim=-1) @ reference.T, len(reference))
+
+    def of_reference(self, rows: Tensor) -> Tensor:
+        """The score of reference embeddings among the others: LongTensor[rows] -> [rows]."""
+        reference = _fitted(self._reference)
+        cosines = reference[rows] @ reference.T
+        cosines.scatter_(1, rows[:, None], -torch.inf)
+        return self._distance(cosines, len(reference) - 1)
+
+    @staticmethod
+    def _distance(cosines: Tensor, neighbours: int) -> Tensor:
+        return 1 - cosines.topk(min(_NEIGHBOURS, neighbours), -1).values.mean(-1)
 
 
 class Mahalanobis(NoveltyScore):
@@ -49,7 +62,7 @@ class Mahalanobis(NoveltyScore):
     _length: Tensor
     _spread: _Spread | None = None
 
-    def fit(self, reference: Placed, known: Placed) -> None:
+    def fit(self, reference: Placed) -> None:
         self._length = (reference.z * reference.target).sum(-1).mean()
         self._spread = _Spread(self.head.system.dim, reference.z.device)
         self.update(reference)
@@ -73,9 +86,9 @@ class RelativeMahalanobis(Mahalanobis):
 
     _cloud: _Spread | None = None
 
-    def fit(self, reference: Placed, known: Placed) -> None:
+    def fit(self, reference: Placed) -> None:
         self._cloud = _Spread(self.head.system.dim + 1, reference.z.device)
-        super().fit(reference, known)
+        super().fit(reference)
 
     def update(self, reference: Placed) -> None:
         super().update(reference)
@@ -103,29 +116,36 @@ class Auto(NoveltyScore):
     - Other inputs point where no known embedding does: `knn`.
     - Or their norm and the small coordinates are unusual: the logarithm of `mahalanobis`.
 
-    Each is put in units of its standard deviation over known inputs; nothing is fitted to unknown
-    ones. docs/novelty.md has the experiment by which they were chosen.
+    Each is put in units of its standard deviation over the reference (of `knn`, over that of each
+    reference embedding among the others), so that nothing is taken from the inputs that set a
+    threshold, or from unknown ones. docs/novelty.md has the experiment by which they were chosen.
     """
 
     needs_fit = True
 
     def __init__(self, head: TargetHead) -> None:
         super().__init__(head)
-        doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
-        self._parts: list[NoveltyScore] = [doubt, KNearest(head), _LogMahalanobis(head)]
+        self._doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
+        self._knn, self._distance = KNearest(head), _LogMahalanobis(head)
 
-    def fit(self, reference: Placed, known: Placed) -> None:
-        for part in self._parts:
-            part.fit(reference, known)
-        scores = self._each(known)
-        self._mean, self._deviation = scores.mean(0), scores.std(0).clamp_min(1e-6)
+    def fit(self, reference: Placed) -> None:
+        self._knn.fit(reference)
+        self._distance.fit(reference)
+        count = len(reference.z)
+        rows = torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
+        measured = Placed(self.head, reference.z[rows], reference.scale)
+        scores = self._each(measured, self._knn.of_reference(rows) if count > 1 else None)
+        self._mean = scores.mean(0)
+        deviation = scores.std(0, correction=0)
+        self._deviation = torch.where(deviation > _LEAST_DEVIATION, deviation, 1)
 
     def of(self, placed: Placed) -> Tensor:
         return ((self._each(placed) - self._mean) / self._deviation).sum(-1)
 
-    def _each(self, placed: Placed) -> Tensor:
+    def _each(self, placed: Placed, knn: Tensor | None = None) -> Tensor:
         """[batch, parts]."""
-        return torch.stack([part.of(placed) for part in self._parts], -1)
+        knn = self._knn.of(placed) if knn is None else knn
+        return torch.stack([self._doubt.of(placed), knn, self._distance.of(placed)], -1)
 
 
 class _Spread:

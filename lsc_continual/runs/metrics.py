@@ -13,7 +13,7 @@ import msgspec
 from lsc_continual.errors import LSCError, first_line
 
 Quality = dict[str, float]
-"""auroc, fpr95, aupr and oscr of a novelty score."""
+"""What `novelty_metrics` says of a novelty score."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from math import log
-from typing import NamedTuple
-
-from torch import Tensor
 
 from lsc_continual.errors import LSCError, NotTractableError
 from lsc_continual.systems import VectorSystem
@@ -47,12 +44,3 @@ def default_scale(classes: int) -> float:
     on. Up to some fifty classes it is 16. Neither targets nor predictions move with the scale.
     """
     return max(LEAST_SCALE, SCALE_GROWTH * log(max(1, classes)))
-
-
-class TrainingPrior(NamedTuple):
-    """That some classes are seen more often in training than the others."""
-
-    ordinals: Tensor
-    """The ordinals of the frequent classes, LongTensor[count]."""
-    ratio: float
-    """How many times as often they are seen, above 1."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
@@ -16,9 +18,11 @@ class ReservoirBuffer(ExemplarsBuffer):
     """A uniform random sample of all that went by, of each class by itself if `balanced`.
 
     Every sample draws a random weight when it arrives, and the heaviest stay: the same number of
-    each class with `balanced`, otherwise whatever their classes, so that these keep their
-    proportions. What is kept of a sample is its view into the experience's data set, its class, its
-    weight and where it came from, so an update costs the same however many classes are stored.
+    each class with `balanced` (what a class with fewer leaves free goes to the others), otherwise
+    whatever their classes, so that these keep their proportions. Which classes get a place that
+    cannot be given to each is drawn by lot, once for each class. What is kept of a sample is its
+    view into the experience's data set, its class, its weight and where it came from, so an update
+    costs the same however many classes are stored.
     (Avalanche's own class-balanced buffer holds a data set for each class, and adds task labels to
     samples of benchmarks that have none.)
     """
@@ -30,6 +34,8 @@ class ReservoirBuffer(ExemplarsBuffer):
         self.balanced = balanced
         self.seen_classes = torch.empty(0, dtype=torch.long)
         """All classes that ever arrived, ascending."""
+        self.lots = torch.empty(0, dtype=torch.float64)
+        """What each of them drew; of equal claims, that of the higher lot counts."""
         self.labels = torch.empty(0, dtype=torch.long)
         self.weights = torch.empty(0, dtype=torch.float64)
         self.places = torch.empty(0, 2, dtype=torch.long)
@@ -48,7 +54,7 @@ class ReservoirBuffer(ExemplarsBuffer):
         weights = torch.rand(len(labels), dtype=torch.float64, generator=self._generator)
         positions = torch.arange(len(labels))
         places = torch.stack([torch.full_like(positions, experience), positions], 1)
-        self.seen_classes = torch.cat([self.seen_classes, labels]).unique()
+        self._meet(labels.unique())
         self._keep(
             torch.cat([self.labels, labels]),
             torch.cat([self.weights, weights]),
@@ -61,13 +67,27 @@ class ReservoirBuffer(ExemplarsBuffer):
         self.max_size = new_size
         self._keep(self.labels, self.weights, self.places, None)
 
+    def _meet(self, labels: Tensor) -> None:
+        """Draw a lot for each class that is new; labels ascend."""
+        new = labels[~torch.isin(labels, self.seen_classes)]
+        lots = torch.rand(len(new), dtype=torch.float64, generator=self._generator)
+        before = len(self.seen_classes)
+        self.seen_classes, order = torch.cat([self.seen_classes, new]).sort()
+        self.lots = torch.cat([self.lots, lots])[order]
+        if self.balanced and before <= self.max_size < len(self.seen_classes):
+            warnings.warn(
+                f"the replay buffer has {self.max_size} places for {len(self.seen_classes)} "
+                "classes, so that some are not replayed: raise replay.size",
+                stacklevel=2,
+            )
+
     def _keep(self, labels: Tensor, weights: Tensor, places: Tensor, dataset: Any) -> None:
         """Keep the heaviest samples; those of `dataset` come last."""
         if not len(labels):
             return
         order = weights.argsort(descending=True)
         if self.balanced:
-            order = order[self._within_quota(labels[order])]
+            order = order[self._by_turns(labels[order])]
         kept = order[: self.max_size].sort().values
         old = len(self.buffer)
         buffer = self.buffer.subset(kept[kept < old].tolist())
@@ -77,20 +97,19 @@ class ReservoirBuffer(ExemplarsBuffer):
         self.buffer = buffer
         self.labels, self.weights, self.places = labels[kept], weights[kept], places[kept]
 
-    def _within_quota(self, labels: Tensor) -> Tensor:
-        """The first places of each class, as many as are its due: LongTensor."""
-        classes = len(self.seen_classes)
-        each, more = divmod(self.max_size, classes)
+    def _by_turns(self, labels: Tensor) -> Tensor:
+        """The order in which classes take their samples by turns, those of higher lots first."""
         places = labels.sort(stable=True).indices
         numbers = torch.searchsorted(self.seen_classes, labels[places])
-        counts = numbers.bincount(minlength=classes)
-        rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[numbers]
-        return places[rank < each + (numbers < more)]
+        counts = numbers.bincount(minlength=len(self.seen_classes))
+        turn = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[numbers]
+        return places[np.lexsort((-self.lots[numbers], turn))]
 
     def state(self) -> dict[str, Any]:
         """What `load_state` needs: a few tensors, no samples."""
         return {
             "seen_classes": self.seen_classes,
+            "lots": self.lots,
             "labels": self.labels,
             "weights": self.weights,
             "places": self.places,
@@ -99,9 +118,13 @@ class ReservoirBuffer(ExemplarsBuffer):
 
     def load_state(self, state: dict[str, Any], datasets: Sequence[Any]) -> None:
         """Fetch the stored samples out of the data sets, one an experience, they came from."""
-        for name in ("seen_classes", "labels", "weights", "places"):
+        for name in ("labels", "weights", "places"):
             setattr(self, name, state[name])
         self._generator.set_state(state["generator"])
+        if "lots" in state:
+            self.seen_classes, self.lots = state["seen_classes"], state["lots"]
+        else:  # a checkpoint of an earlier version, which favoured the lowest labels
+            self._meet(state["seen_classes"])
         runs, lengths = self.places[:, 0].unique_consecutive(return_counts=True)
         positions = self.places[:, 1].split(lengths.tolist())
         parts = [

@@ -78,7 +78,7 @@ class NoveltyCalibration(Staged, SupervisedPlugin, Resumable, supports_distribut
         self.store.load_state(state["store"], self.held_out)
         if state["known"] is not None:
             known, reference = (state[n].to(strategy.device) for n in ("known", "reference"))
-            self.detector.calibrate(known, reference, state.get("scale"))  # none before format 4
+            self.detector.calibrate(known, reference, state.get("scale"))
 
 
 def embeddings(strategy: Any, dataset: Any) -> Tensor:

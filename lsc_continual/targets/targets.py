@@ -152,26 +152,30 @@ class Targets:
         ordinals = self.ordinals(labels)
         return self.vectors(ordinals.clamp_min(0)).to(like), ordinals >= 0
 
-    def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
-        """log Σ exp⟨x, t⟩ over targets, without a [batch, classes] table. [batch, dim] -> [batch].
+    def log_sum(
+        self, x: Tensor, ordinals: Tensor | None = None, log_weights: Tensor | None = None
+    ) -> Tensor:
+        """log Σ w exp⟨x, t⟩ over targets: [batch, dim] -> [batch], without a table of all classes.
 
         Chunks are computed again in the backward pass, so memory does not grow with classes.
 
         Args:
             x: FloatTensor[batch, dim].
             ordinals: of the targets, LongTensor[count]; by default of all owned ones.
+            log_weights: log w of each, FloatTensor[count]; by default 0.
         """
         summed = (torch.arange(len(self)) if ordinals is None else ordinals).to(x.device)
         if not len(summed):
             return x.new_full((len(x),), -torch.inf)
+        weights = x.new_zeros(len(summed)) if log_weights is None else log_weights.to(x)
         parts = [
-            checkpoint(self._log_sum_of, x, chunk, use_reentrant=False)
-            for chunk in summed.split(_CHUNK)
+            checkpoint(self._log_sum_of, x, *chunk, use_reentrant=False)
+            for chunk in zip(summed.split(_CHUNK), weights.split(_CHUNK), strict=True)
         ]
         return torch.stack(parts, -1).logsumexp(-1)
 
-    def _log_sum_of(self, x: Tensor, ordinals: Tensor) -> Tensor:
-        return (x @ self.vectors(ordinals).to(x).T).logsumexp(-1)
+    def _log_sum_of(self, x: Tensor, ordinals: Tensor, log_weights: Tensor) -> Tensor:
+        return (x @ self.vectors(ordinals).to(x).T + log_weights).logsumexp(-1)
 
     def nearest(self, z: Tensor) -> Nearest:
         """The nearest owned target of each embedding, exactly (see `targets.nearest`).

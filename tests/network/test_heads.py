@@ -55,7 +55,10 @@ def test_output_is_the_log_probability_over_the_whole_system(name, dim, prior, n
 
 @pytest.mark.parametrize("prior", [0.0, 1e-3, 0.5, 1.0])
 @pytest.mark.parametrize("dense_classes", [10, 2])
-def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_classes):
+@pytest.mark.parametrize("frequencies", [[1.0, 7.0, 7.0, 1.0], [3.0, 0.6, 40.0, 1.0]])
+def test_a_training_prior_counts_each_class_as_often_as_it_is_seen(
+    prior, dense_classes, frequencies
+):
     torch.manual_seed(0)
     head = TargetHead(
         make_system("v21", 9), scale=8.0, unknown_prior=prior, dense_classes=dense_classes
@@ -63,12 +66,13 @@ def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_cla
     head.adaptation(experience(2, 0, 5, 1))
     z, labels = torch.randn(40, 9), torch.tensor([2, 0, 5, 1]).repeat(10)
     equal = head.log_prob(z, labels)
-    head.set_training_prior([0, 5], 7.0)
+    seen = torch.tensor(frequencies)
+    head.set_training_prior([2, 5, 0], seen[[0, 2, 1]])
     x = head.logits_per_coordinate(z).double()
     logits = x @ head.system.vectors(torch.arange(head.system.size)).double().T
     weights = torch.full((head.system.size,), prior, dtype=torch.double)
     owned = head.targets.addresses(head.targets.ordinals(torch.tensor([2, 0, 5, 1])))
-    weights[owned] = torch.tensor([1.0, 7.0, 7.0, 1.0], dtype=torch.double)
+    weights[owned] = seen.double().clamp_min(prior)  # no rarer than a vector that nobody owns
     columns = (logits + weights.log())[:, owned]
     expected = (columns - (logits + weights.log()).logsumexp(-1, keepdim=True)).float()
     got = head.log_prob(z, labels)
@@ -76,7 +80,14 @@ def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_cla
     if head.is_dense:
         assert torch.allclose(head(z)[:, [2, 0, 5, 1]], expected, atol=1e-4)
     assert torch.allclose(head.eval().log_prob(z, labels), equal)
-    head.train().set_training_prior()
+    head.train().add_classes([9])  # one more has frequency 1
+    assert head.frequencies[4:].tolist() == [1.0]
+    head = TargetHead(
+        make_system("v21", 9), scale=8.0, unknown_prior=prior, dense_classes=dense_classes
+    )
+    head.adaptation(experience(2, 0, 5, 1))
+    head.set_training_prior([0], 2.0)
+    head.set_training_prior()
     assert torch.allclose(head.log_prob(z, labels), equal)
 
 
@@ -97,8 +108,9 @@ def test_the_default_scale_grows_with_the_classes_and_moves_no_prediction():
 def test_wrong_training_priors_are_refused():
     head = TargetHead(make_system("v21", 9))
     head.adaptation(experience(0, 1))
-    with pytest.raises(LSCError, match="is 1 or more"):
-        head.set_training_prior([0], 0.5)
+    for wrong in (0.0, -1.0, float("nan"), torch.tensor([1.0, 0.0])):
+        with pytest.raises(LSCError, match="are above 0"):
+            head.set_training_prior([0, 1], wrong)
     with pytest.raises(LSCError, match="class 7 owns no target"):
         head.set_training_prior([7], 2.0)
 

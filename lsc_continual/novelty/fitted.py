@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 _NEIGHBOURS = 5
 _RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
-_MEASURED = 2000  # embeddings at most, for the deviations of the parts of "auto"
-_LEAST_DEVIATION = 1e-6  # of a part of "auto"; below, it is a constant
+_MEASURED = 2000  # embeddings at most, for the units of the parts of "auto"
+_LEAST_UNIT = 1e-6  # of a part of "auto"; below, it is a constant
 
 
 class KNearest(NoveltyScore):
@@ -38,8 +38,11 @@ class KNearest(NoveltyScore):
         reference = _fitted(self._reference)
         return self._distance(F.normalize(placed.z, dim=-1) @ reference.T, len(reference))
 
-    def of_reference(self, rows: Tensor) -> Tensor:
-        """The score of reference embeddings among the others: LongTensor[rows] -> [rows]."""
+    def among_others(self, rows: Tensor) -> Tensor:
+        """What the reference embeddings `rows` would score if they were not in the reference.
+
+        LongTensor[rows] -> FloatTensor[rows].
+        """
         reference = _fitted(self._reference)
         cosines = reference[rows] @ reference.T
         cosines.scatter_(1, rows[:, None], -torch.inf)
@@ -74,6 +77,16 @@ class Mahalanobis(NoveltyScore):
     def of(self, placed: Placed) -> Tensor:
         return _fitted(self._spread).squared_distance(self._residual(placed))
 
+    def among_others(self, placed: Placed) -> Tensor:
+        """As `of`, for embeddings that are in the reference, as if they were not: [batch].
+
+        With h = d/count for the squared distance d, that is (count − 1) h/(1 − h), by the formula
+        of Sherman and Morrison; length and ridge are those of all.
+        """
+        spread = _fitted(self._spread)
+        share = self.of(placed) / spread.count
+        return (spread.count - 1) * share / (1 - share).clamp_min(1e-6)
+
     def _residual(self, placed: Placed) -> Tensor:
         return placed.z - self._length * placed.target
 
@@ -103,11 +116,6 @@ class RelativeMahalanobis(Mahalanobis):
         return F.pad(placed.z, (0, 1), value=1)
 
 
-class _LogMahalanobis(Mahalanobis):
-    def of(self, placed: Placed) -> Tensor:
-        return super().of(placed).clamp_min(1e-12).log()
-
-
 class Auto(NoveltyScore):
     """Doubt about the target, and two distances from where known inputs lie, added up.
 
@@ -116,9 +124,10 @@ class Auto(NoveltyScore):
     - Other inputs point where no known embedding does: `knn`.
     - Or their norm and the small coordinates are unusual: the logarithm of `mahalanobis`.
 
-    Each is put in units of its standard deviation over the reference (of `knn`, over that of each
-    reference embedding among the others), so that nothing is taken from the inputs that set a
-    threshold, or from unknown ones. docs/novelty.md has the experiment by which they were chosen.
+    Each is put in units of how far the upper 5 % of the reference lie from its median, where alarms
+    begin; the distances there are those of each embedding to the others. Nothing is taken from the
+    inputs that set a threshold, or from unknown ones. docs/novelty.md has the experiment by which
+    the parts were chosen.
     """
 
     needs_fit = True
@@ -126,41 +135,47 @@ class Auto(NoveltyScore):
     def __init__(self, head: TargetHead) -> None:
         super().__init__(head)
         self._doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
-        self._knn, self._distance = KNearest(head), _LogMahalanobis(head)
+        self._knn, self._mahalanobis = KNearest(head), Mahalanobis(head)
+        self._median, self._unit = torch.zeros(3), torch.ones(3)
 
     def fit(self, reference: Placed) -> None:
         self._knn.fit(reference)
-        self._distance.fit(reference)
+        self._mahalanobis.fit(reference)
         count = len(reference.z)
+        if count < 2:
+            return
         rows = torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
         measured = Placed(self.head, reference.z[rows], reference.scale)
-        scores = self._each(measured, self._knn.of_reference(rows) if count > 1 else None)
-        self._mean = scores.mean(0)
-        deviation = scores.std(0, correction=0)
-        self._deviation = torch.where(deviation > _LEAST_DEVIATION, deviation, 1)
+        parts = self._parts(
+            measured, self._knn.among_others(rows), self._mahalanobis.among_others(measured)
+        )
+        self._median = parts.quantile(0.5, dim=0)
+        unit = parts.quantile(0.95, dim=0) - self._median
+        self._unit = torch.where(unit > _LEAST_UNIT, unit, 1)
 
     def of(self, placed: Placed) -> Tensor:
-        return ((self._each(placed) - self._mean) / self._deviation).sum(-1)
+        parts = self._parts(placed, self._knn.of(placed), self._mahalanobis.of(placed))
+        return ((parts - self._median.to(parts)) / self._unit.to(parts)).sum(-1)
 
-    def _each(self, placed: Placed, knn: Tensor | None = None) -> Tensor:
-        """[batch, parts]."""
-        knn = self._knn.of(placed) if knn is None else knn
-        return torch.stack([self._doubt.of(placed), knn, self._distance.of(placed)], -1)
+    def _parts(self, placed: Placed, knn: Tensor, mahalanobis: Tensor) -> Tensor:
+        """[batch, 3]."""
+        distance = mahalanobis.clamp_min(1e-12).log()
+        return torch.stack([self._doubt.of(placed), knn, distance], -1)
 
 
 class _Spread:
     """Second moments of vectors, and distances in their metric; dim × dim numbers."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
-        self._count = 0
+        self.count = 0
         self._moments = torch.zeros(dim, dim, dtype=torch.float64, device=device)
         self._whitening = torch.zeros(dim, dim, device=device)
 
     def add(self, vectors: Tensor) -> None:
         """Take in [count, dim]."""
         self._moments += vectors.double().T @ vectors.double()
-        self._count += len(vectors)
-        mean = self._moments / self._count
+        self.count += len(vectors)
+        mean = self._moments / self.count
         ridge = (_RIDGE * mean.diagonal().mean()).clamp_min(1e-12)
         unit = torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
         lower = torch.linalg.cholesky(mean + ridge * unit)

@@ -110,12 +110,29 @@ def test_half_precision_embeddings_score_as_their_values_do(name, head):
     assert torch.allclose(half.float(), scores_of(head, z.float())[name], atol=1e-4)
 
 
-def test_the_default_adds_up_parts_in_units_of_their_deviation(head):
+def test_the_default_adds_up_parts_in_units_of_their_upper_spread(head):
+    reference, z = embeddings(head, 300, 0.3, True), torch.randn(50, 12)
     score = make_score("auto", head)
-    score.fit(Placed(head, embeddings(head, 2000, 0.3, True)))
-    known = embeddings(head, 4000, 0.3, True)
-    assert abs(float(score(known).mean())) < 0.15
-    assert 1.0 < float(score(known).std()) < 3.15  # three parts with deviation 1
+    score.fit(Placed(head, reference))
+    expected = torch.zeros(50)
+    for name in ("doubt", "knn", "mahalanobis"):
+        part = make_score(name, head)
+        part.fit(Placed(head, reference))
+        if name == "doubt":
+            of_reference, of_z = part(reference), part(z)
+        else:
+            left_out = []
+            for row in range(300):
+                part.fit(Placed(head, torch.cat([reference[:row], reference[row + 1 :]])))
+                left_out.append(part(reference[row : row + 1]))
+            of_reference = torch.cat(left_out)
+            part.fit(Placed(head, reference))
+            of_z = part(z)
+        if name == "mahalanobis":
+            of_reference, of_z = of_reference.log(), of_z.log()
+        median, upper = of_reference.quantile(torch.tensor([0.5, 0.95]))
+        expected += (of_z - median) / (upper - median)
+    assert torch.allclose(score(z), expected, rtol=2e-3, atol=2e-2)
 
 
 def test_the_default_fits_one_reference_embedding_and_parts_that_do_not_vary(head):

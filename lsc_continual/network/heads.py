@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.priors import checked_unknown_prior, default_scale
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
@@ -205,11 +206,13 @@ class TargetHead(nn.Module):
         norm: Tensor = z.norm(dim=-1, keepdim=True)
         return z * (scale / norm.clamp_min(1e-12))  # as in `F.normalize`
 
+    @full_precision
     def log_total(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log Z over the whole system: [batch, dim] -> [batch]."""
         scale = self.scale if scale is None else scale
         return self.system.log_partition(z, scale, self.normalize)
 
+    @full_precision
     def log_owned(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log O over the owned targets: [batch, dim] -> [batch]."""
         return self._log_owned(self.logits_per_coordinate(z, scale))
@@ -251,6 +254,7 @@ class TargetHead(nn.Module):
             return 0.0
         return self.frequencies.log().to(like)[ordinals.to(like.device)]
 
+    @full_precision
     def log_probs(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
         x = self.logits_per_coordinate(z, scale)
@@ -264,6 +268,7 @@ class TargetHead(nn.Module):
         logits = logits + self._log_frequencies(torch.arange(len(self.targets)), x)
         return least.index_copy(-1, labels, logits) - normalizer
 
+    @full_precision
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
 
@@ -283,21 +288,20 @@ class TargetHead(nn.Module):
         return -norm - 1
 
     def predict(self, z: Tensor) -> Tensor:
-        """Label of the nearest owned target: FloatTensor[batch, dim] -> LongTensor[batch]."""
+        """Label of the nearest owned target, −1 for embeddings that are not finite.
+
+        FloatTensor[batch, dim] -> LongTensor[batch].
+        """
         return self.targets.labels_of(self.targets.nearest(z).ordinal)
 
-    def _decoded_labels(self, z: Tensor) -> Tensor:
-        _, owner = self.targets.allocation.decode(z)
-        return torch.where(owner >= 0, self.targets.labels_of(owner.clamp_min(0)), -1)
-
+    @full_precision
     def forward(self, z: Tensor) -> Tensor:
-        with torch.autocast(z.device.type, enabled=False):
-            z = as_float(z)
-            if self.is_dense:
-                output = self.log_probs(z)
-            elif self.training:
-                output = self._decoded_labels(z.detach())
-            else:
-                output = self.predict(z)
+        z = as_float(z)
+        if self.is_dense:
+            output = self.log_probs(z)
+        elif self.training:
+            output = self.targets.labels_of(self.targets.decode(z.detach()))
+        else:
+            output = self.predict(z)
         output.origin = Origin(self, z)  # type: ignore[attr-defined]
         return output

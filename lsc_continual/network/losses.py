@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead, origin_of
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -40,6 +41,7 @@ class TargetLoss(nn.Module):
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
         """The head's output and LongTensor[batch] -> FloatTensor[batch]."""
 
+    @full_precision
     def forward(self, output: Tensor, labels: Tensor) -> Tensor:
         """Loss of the head's output against labels.
 
@@ -99,6 +101,7 @@ class SoftmaxDivergence(nn.Module):
     It holds an embedding most firmly in the directions that decide between near vectors.
     """
 
+    @full_precision
     def forward(
         self,
         output: Tensor,

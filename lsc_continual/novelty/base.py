@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from lsc_continual.errors import NotTractableError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.names import SCORES
 from lsc_continual.systems.base import Decoded, as_float
@@ -97,6 +98,7 @@ class NoveltyScore(ABC):
             reference: embeddings to compare with; of inputs that were trained on, as a rule.
         """
 
+    @full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """FloatTensor[batch, dim] -> FloatTensor[batch]."""
         return self.of(Placed(self.head, z))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import Placed, make_score
 
@@ -67,6 +68,7 @@ class NoveltyDetector:
         """The least number of known inputs from which the false-alarm rate can be told."""
         return max(ceil(1 / self.fpr) - 1, 2)  # the least p-value is 1/(m + 1)
 
+    @full_precision
     @torch.no_grad()
     def calibrate(
         self, z_known: Tensor, reference: Tensor | None = None, scale: float | None = None
@@ -137,6 +139,7 @@ class NoveltyDetector:
             raise LSCError(_NOT_CALIBRATED)
         return self._threshold
 
+    @full_precision
     @torch.no_grad()
     def score(self, z: Tensor) -> Tensor:
         """Novelty of embeddings, higher = more novel: FloatTensor[batch, dim] -> [batch].
@@ -167,6 +170,7 @@ class NoveltyDetector:
         """Embeddings as this detector looks at them, for `judge_placed`."""
         return Placed(self.head, z, self.scale)
 
+    @full_precision
     @torch.no_grad()
     def judge_placed(self, placed: Placed) -> Verdict:
         """As `judge`, sharing with the caller what both look at."""

@@ -155,7 +155,9 @@ class OpenWorldEvaluation(Staged, SupervisedPlugin, Resumable, supports_distribu
     @torch.no_grad()
     def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         output, labels = strategy.mb_output, strategy.mb_y
-        prediction = output.argmax(-1) if output.ndim == 2 else output
+        prediction = output
+        if output.ndim == 2:  # without a number, it is nobody's
+            prediction = output.argmax(-1).masked_fill(output.isnan().any(-1), -1)
         position = getattr(strategy.dataloader, "samples", None)
         if position is None:  # another loader, and a single process
             position = self._position + torch.arange(len(labels))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lsc_continual.errors import CapacityError, LSCError, NotTractableError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems.counting import checked_size, least_dim
 from lsc_continual.systems.numbering import Numbering
 
@@ -154,6 +155,7 @@ class VectorSystem(ABC):
             "Euclidean loss, or another system"
         )
 
+    @full_precision
     def inner(self, x: Tensor, addresses: Tensor) -> Tensor:
         """Inner products of every row with every addressed vector.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     among_all,
@@ -194,6 +195,7 @@ class Orbit(VectorSystem):
         """C(place, 1 + row), as far as ranks need them: LongTensor[largest count, dim]."""
         return binomials(self.dim, max(self._other_counts), torch.device("cpu"))
 
+    @full_precision
     def _decode_plain(self, z: Tensor) -> Decoded:
         below = sum(self._other_counts) - self._above
         top = extreme_positions(z, self._above, largest=True)

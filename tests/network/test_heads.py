@@ -15,6 +15,12 @@ from torch import nn
 from lsc_continual import LSCError, TargetHead, Targets, make_system
 from lsc_continual.errors import CapacityError, NotTractableError
 from lsc_continual.network.heads import origin_of
+from lsc_continual.network.losses import (
+    CosineLoss,
+    EuclideanLoss,
+    SoftmaxDivergence,
+    StructuredSoftmaxLoss,
+)
 
 
 def experience(*classes: int) -> SimpleNamespace:
@@ -103,6 +109,47 @@ def test_the_default_scale_grows_with_the_classes_and_moves_no_prediction():
     assert torch.equal(head.log_probs(z)[:, :50].argmax(1), before)
     assert torch.equal(few.argmax(1), before)
     assert TargetHead(make_system("v21", 32), scale=3.0).scale == 3
+
+
+@pytest.mark.parametrize("dense_classes", [10, 2])
+def test_embeddings_that_are_not_finite_are_nobody_s(dense_classes):
+    head = TargetHead(make_system("v21", 9), dense_classes=dense_classes)
+    head.add_classes([3, 4, 5])
+    z = head.targets.vectors()
+    z[1, 2] = torch.nan
+    assert head.predict(z).tolist() == [3, -1, 5]
+    output = head.eval()(z)
+    assert output[1].isnan().all() if head.is_dense else output.tolist() == [3, -1, 5]
+
+
+@pytest.mark.parametrize("dense_classes", [10, 2])
+def test_autocast_does_not_reach_head_losses_and_targets(dense_classes):
+    torch.manual_seed(0)
+    head = TargetHead(make_system("v21", 32), scale=20.0, dense_classes=dense_classes)
+    head.add_classes(range(5))
+    z, labels = torch.randn(50, 32), torch.arange(5).repeat(10)
+    losses = [make_loss() for make_loss in (StructuredSoftmaxLoss, CosineLoss, EuclideanLoss)]
+
+    def everything() -> list[torch.Tensor]:
+        output = head(z)
+        divergence = SoftmaxDivergence()(output, z.flip(0), torch.arange(3))
+        return [
+            output,
+            head.log_prob(z, labels),
+            head.log_owned(z),
+            head.log_total(z),
+            head.targets.nearest(z).score,
+            head.targets.several_nearest(z, 2).score,
+            head.targets.log_sum(z),
+            divergence,
+            *(loss(output, labels) for loss in losses),
+        ]
+
+    expected = everything()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = everything()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_wrong_training_priors_are_refused():

@@ -187,6 +187,18 @@ def test_an_embedding_that_is_not_finite_is_unknown(head):
         assert detector.score(z)[0] == torch.inf
 
 
+@pytest.mark.parametrize("score", SCORES)
+def test_autocast_does_not_reach_scores_and_thresholds(head, score):
+    known, reference, new = (embeddings(head, n, 0.5, True) for n in (60, 40, 30))
+    expected = NoveltyDetector(head, score).calibrate(known, reference)
+    with torch.autocast("cpu", torch.bfloat16):
+        detector = NoveltyDetector(head, score).calibrate(known, reference)
+        assert detector.threshold == expected.threshold
+        assert torch.equal(detector.score(new), expected.score(new))
+        found = detector.judge(new)
+    assert torch.equal(found.p_value, expected.judge(new).p_value)
+
+
 def test_misuse_is_refused(head):
     with pytest.raises(LSCError, match="did you mean 'mass'"):
         NoveltyDetector(head, "mas")

@@ -296,6 +296,7 @@ class TargetHead(nn.Module):
 
     @full_precision
     def forward(self, z: Tensor) -> Tensor:
+        self.system.require_batch(z)
         z = as_float(z)
         if self.is_dense:
             output = self.log_probs(z)

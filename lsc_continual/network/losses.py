@@ -48,8 +48,14 @@ class TargetLoss(nn.Module):
         Raises:
             UnknownLabelError: a label to train on owns no target. (In evaluation, such a label
                 counts as if its target lay opposite the embedding.)
+            LSCError: not one class label for each row of the output.
         """
         head, embedding = origin_of(output)
+        if labels.shape != output.shape[:1] or labels.is_floating_point():
+            raise LSCError(
+                f"the loss of {len(output)} outputs takes as many class labels, LongTensor"
+                f"[{len(output)}], got {labels.dtype} of shape {tuple(labels.shape)}"
+            )
         if embedding.requires_grad:
             head.targets.require_ordinals(labels)
         return _REDUCTIONS[self.reduction](self.per_sample(output, labels))

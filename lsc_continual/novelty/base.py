@@ -28,6 +28,7 @@ class Placed:
     """
 
     def __init__(self, head: TargetHead, z: Tensor, scale: float | None = None) -> None:
+        head.system.require_batch(z)
         self.head = head
         self.scale = scale
         self.z = as_float(z)

@@ -177,7 +177,7 @@ class VectorSystem(ABC):
             z: FloatTensor[batch, dim].
             count: at most `rank_limit()`.
         """
-        self._check_dim(z)
+        self.require_batch(z)
         if count > self.rank_limit():
             raise NotTractableError(
                 f"{self.name!r} in {self.dim} dimensions lists at most {self.rank_limit()} nearest "
@@ -209,6 +209,19 @@ class VectorSystem(ABC):
                 f"{classes} classes do not fit {self.name!r} in {self.dim} dimensions, which holds "
                 f"{self.size}: use system.dim={self.min_dim(classes)} or more"
             )
+
+    def require_batch(self, z: Tensor) -> None:
+        """Make sure that these are embeddings for this system, [batch, dim].
+
+        Raises:
+            LSCError: they have another shape.
+        """
+        if z.ndim != 2:
+            raise LSCError(
+                f"expected a batch of embeddings, [batch, {self.dim}] for {self.name!r}, got shape "
+                f"{tuple(z.shape)}"
+            )
+        self._check_dim(z)
 
     def _check_dim(self, z: Tensor) -> None:
         if z.shape[-1] != self.dim:

@@ -126,7 +126,7 @@ class Orbit(VectorSystem):
         return address
 
     def decode(self, z: Tensor) -> Decoded:
-        self._check_dim(z)
+        self.require_batch(z)
         arguments = self._loop_arguments
         if arguments is None or (z.requires_grad and torch.is_grad_enabled()):
             return self._decode_plain(as_float(z))
@@ -148,7 +148,7 @@ class Orbit(VectorSystem):
         graph = z.requires_grad and torch.is_grad_enabled()
         if self._loop_arguments is None or graph or not gpu.usable(z):
             return super().decode_numbered(z, numbering, count)
-        self._check_dim(z)
+        self.require_batch(z)
         *decoded, number = self._on_gpu(z, numbering, count)
         return Decoded(*decoded), number
 

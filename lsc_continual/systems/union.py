@@ -56,7 +56,7 @@ class OrbitUnion(VectorSystem):
 
     @full_precision
     def decode(self, z: Tensor) -> Decoded:
-        self._check_dim(z)
+        self.require_batch(z)
         z = as_float(z)
         u = z / z.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
         # [batch, orbits]; the nearest vector of an orbit is sorted as the embedding is.

@@ -203,6 +203,7 @@ class Targets:
             LSCError: no class owns a target yet.
         """
         self._require_classes()
+        self.system.require_batch(z)
         finite = z.isfinite().all(-1)
         if finite.all():
             return self.search.nearest(z)
@@ -228,6 +229,7 @@ class Targets:
             LSCError: no class owns a target yet.
         """
         self._require_classes()
+        self.system.require_batch(z)
         finite = z.isfinite().all(-1, keepdim=True)
         if not finite.all():
             ordinal, cosine = self.several_nearest(z.masked_fill(~finite, 0), count)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -18,6 +19,7 @@ from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
+from lsc_continual.registry import names_from_file
 from lsc_continual.storage.folders import read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
@@ -47,7 +49,11 @@ def model_files(
             "fpr": detector.fpr,
             "per_class": detector.per_class,
         }
-        calibration = {"known": detector.known.cpu(), "reference": detector.reference.cpu()}
+        calibration = {
+            "known": detector.known.cpu(),
+            "reference": detector.reference.cpu(),
+            "scale": torch.tensor(detector.scale, dtype=torch.float64),
+        }
     text = json.dumps(description, ensure_ascii=False)
     files = {
         _DESCRIPTION: text.encode(),
@@ -82,10 +88,14 @@ class SavedModel(NamedTuple):
     description: dict[str, Any]
     files: dict[str, Any]
     """Bytes, the tables of targets as a map of the file."""
+    trust_code: bool = False
+    """Whether code of somebody else's that the description names may be run."""
 
     @classmethod
-    def read(cls, folder: str | Path) -> SavedModel:
+    def read(cls, folder: str | Path, *, trust_code: bool = False) -> SavedModel:
         """Read and verify a `model/` folder, or that of a run folder.
+
+        The checksums find damage, not strangers: whoever changes a file can change them too.
 
         Raises:
             LSCError: no model is there, it is damaged, or another version wrote it.
@@ -106,11 +116,11 @@ class SavedModel(NamedTuple):
                     f"the model in {folder} has format {description['format']}, this version "
                     f"reads {_READABLE[0]} to {_FORMAT}: use the version that wrote it"
                 )
-        return cls(folder, description, files)
+        return cls(folder, description, files, trust_code)
 
     def model(self) -> tuple[TargetClassifier, ModelSpec]:
         """The classifier and its specification, as `load_model` gives them."""
-        with _damage_named(self.folder):
+        with _damage_named(self.folder), self._names():
             stored = self.description["spec"]
             spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
             weights = load(self.files[_WEIGHTS])
@@ -134,27 +144,42 @@ class SavedModel(NamedTuple):
             )
         with _damage_named(self.folder):
             settings = dict(self.description["detector"])
-            settings["score"] = score or settings["score"]
             settings["fpr"] = settings["fpr"] if fpr is None else fpr
             tensors = load(self.files[_CALIBRATION])
-            detector = NoveltyDetector(head, **settings)
-            return detector.calibrate(tensors["known"], tensors["reference"])
+            scale = tensors["scale"].item() if "scale" in tensors else None  # as the head has it
+            if score is not None:  # the user's choice
+                detector = NoveltyDetector(head, **settings | {"score": score})
+            else:
+                with self._names():
+                    detector = NoveltyDetector(head, **settings)
+            return detector.calibrate(tensors["known"], tensors["reference"], scale)
+
+    def _names(self) -> AbstractContextManager[None]:
+        return names_from_file(self.folder / _DESCRIPTION, self.trust_code)
 
 
-def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
+def load_model(
+    folder: str | Path, *, trust_code: bool = False
+) -> tuple[TargetClassifier, ModelSpec]:
     """The classifier that a run left in its `model/` folder, in evaluation mode, and its data.
 
     Args:
         folder: a `model/` folder or a run folder.
+        trust_code: whether code of somebody else's that the files name may be run.
 
     Raises:
         LSCError: no model is there, it is damaged, or another version wrote it.
     """
-    return SavedModel.read(folder).model()
+    return SavedModel.read(folder, trust_code=trust_code).model()
 
 
 def load_detector(
-    folder: str | Path, head: TargetHead, *, score: str | None = None, fpr: float | None = None
+    folder: str | Path,
+    head: TargetHead,
+    *,
+    score: str | None = None,
+    fpr: float | None = None,
+    trust_code: bool = False,
 ) -> NoveltyDetector:
     """The detector that a run calibrated for the model it left, ready to judge embeddings.
 
@@ -165,12 +190,13 @@ def load_detector(
         head: of the model that `load_model` returned.
         score: instead of the run's.
         fpr: instead of the run's.
+        trust_code: as in `load_model`.
 
     Raises:
         NotCalibratedError: the run calibrated none.
         LSCError: the files are damaged or another version's, or a wrong score or rate.
     """
-    return SavedModel.read(folder).detector(head, score, fpr)
+    return SavedModel.read(folder, trust_code=trust_code).detector(head, score, fpr)
 
 
 @contextmanager

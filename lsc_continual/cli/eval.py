@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
+from lsc_continual.cli.options import BatchSize, Device, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading, print_json
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def evaluate(
     batch_size: BatchSize = 64,
     workers: Workers = None,
     device: Device = "auto",
+    trust_code: TrustCode = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a trained model on labelled images, of classes it knows and of others.
@@ -44,7 +45,9 @@ def evaluate(
         with loading(console):
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate_folder
-        classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)
+        classifier = StreamClassifier.load(
+            run, score=score, fpr=fpr, device=device, top=0, trust_code=trust_code
+        )
         figures = evaluate_folder(classifier, folder, console, batch_size, workers)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

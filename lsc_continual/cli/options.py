@@ -18,4 +18,10 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Threads that read and decode; by default the cores.", show_default=False),
 ]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code", help="Let the files of the run name code of somebody else's, and run it."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]

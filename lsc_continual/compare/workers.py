@@ -115,7 +115,9 @@ def _work(run: ComparedRun, threads: int, device: str | None, answer: Connection
         chosen = [f"train.device={device}"] if device and settings.train.device == "auto" else []
         try:
             if run.started and find_strategy(run.strategy).resumable:
-                runs.resume(run.folder, [*chosen, f"data.root={settings.data.root}"], console)
+                overrides = [*chosen, f"data.root={settings.data.root}"]
+                # Code that the user named for this comparison: the run has the same settings.
+                runs.resume(run.folder, overrides, console, trust_code=True)
             else:
                 if run.started:
                     run.discard()

@@ -17,6 +17,7 @@ from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.machine.randomness import seed_everything
+from lsc_continual.registry import UntrustedCodeError, names_from_file
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import read_stored, reopen
@@ -87,13 +88,16 @@ def run(settings: Settings, console: Console) -> Path:
         return _carry_out(prepared, folder, console, None)
 
 
-def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path:
+def resume(
+    path: str | Path, overrides: Sequence[str], console: Console, *, trust_code: bool = False
+) -> Path:
     """Go on with a run from its latest checkpoint, in the middle of an epoch if need be.
 
     On the CPU of one machine, the outcome is the same to the bit as without the interruption.
 
     Args:
         overrides: `key=value` settings that may change in the middle of a run.
+        trust_code: whether code that the run's files name ("module:attribute") may be run.
 
     Raises:
         LSCError: no run is there, its files are damaged, or its data have changed.
@@ -103,13 +107,15 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
     with _on_all(lambda: RunFolder.open(path)) as folder:
         checkpoints = Checkpoints(folder.checkpoints)
         state = checkpoints.latest() if distributed.rank() == 0 else None
-        settings = reopen(_stored_settings(folder, state), overrides)
-        if not find_strategy(settings.strategy.name).resumable:
-            raise LSCError(
-                f"{folder.path} cannot be resumed: its strategy, {settings.strategy.name}, cannot "
-                "save what it carries from one step to the next, as Avalanche's cannot; run it anew"
-            )
-        prepared = prepare(settings, console)
+        with names_from_file(folder.path / CONFIG, trust_code):
+            settings = reopen(_stored_settings(folder, state), overrides)
+            if not find_strategy(settings.strategy.name).resumable:
+                raise LSCError(
+                    f"{folder.path} cannot be resumed: its strategy, {settings.strategy.name}, "
+                    "cannot save what it carries from one step to the next, as Avalanche's "
+                    "cannot; run it anew"
+                )
+            prepared = prepare(settings, console)
         state = distributed.state_from_first(state)
         if state is None:
             line = "there is no checkpoint yet: starting from the beginning"
@@ -117,11 +123,15 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
         else:
             _check_same_data(prepared, state)
             _note_move(prepared, state, console)
-        return _carry_out(prepared, folder, console, state)
+        return _carry_out(prepared, folder, console, state, trust_code)
 
 
 def _carry_out(
-    prepared: Prepared, folder: RunFolder, console: Console, state: State | None
+    prepared: Prepared,
+    folder: RunFolder,
+    console: Console,
+    state: State | None,
+    trust_code: bool = False,
 ) -> Path:
     """Train from the beginning or from `state` to the end."""
     settings, assembly, evaluation, progress = prepared
@@ -147,7 +157,8 @@ def _carry_out(
         )
         strategy.plugins.append(checkpointing)
         if state is not None:
-            _restore(prepared, recorder, checkpointing, state)
+            with names_from_file(folder.checkpoints, trust_code):
+                _restore(prepared, recorder, checkpointing, state)
             console.print(_where(checkpointing, state, len(rounds)), highlight=False)
         try:
             for index in range(checkpointing.experience, len(rounds)):
@@ -186,6 +197,8 @@ def _restore(
         assembly.strategy.load_state(state["strategy"], assembly.data.benchmark.train_stream)
         recorder.load_state(state["recorder"])
         checkpointing.experience, checkpointing.trained = state["experience"], state["trained"]
+    except UntrustedCodeError:
+        raise
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise LSCError(
             f"the checkpoint does not fit this run ({first_line(error)}): resume with the version "

@@ -89,6 +89,7 @@ class StreamClassifier:
         fpr: float | None = None,
         device: str = "auto",
         top: int = 3,
+        trust_code: bool = False,
     ) -> StreamClassifier:
         """The classifier of a run folder, with its detector if the run calibrated one.
 
@@ -96,11 +97,12 @@ class StreamClassifier:
             run: a run folder or a `model/` folder.
             score: novelty score, by default the run's.
             fpr: false-alarm rate, by default the run's.
+            trust_code: whether code that the model's files name ("module:attribute") may be run.
 
         Raises:
             LSCError: no model is there, it is damaged, or a wrong score, rate, device or `top`.
         """
-        saved = SavedModel.read(run)
+        saved = SavedModel.read(run, trust_code=trust_code)
         model, spec = saved.model()
         try:
             detector = saved.detector(model.head, score, fpr)
@@ -220,7 +222,7 @@ class StreamClassifier:
 
     def _rows(self, z: Tensor) -> list[dict[str, Any]]:
         head, names = self.model.head, self.spec.class_names
-        placed = Placed(head, z)
+        placed = Placed(head, z) if self.detector is None else self.detector.placed(z)
         decoded = placed.decoded
         if self.top:
             ranked = head.targets.several_nearest(z, 1 + self.top)

@@ -129,7 +129,7 @@ def test_a_run_folder_does_not_choose_code(here, finished, key, nothing_else):
     group, _, name = key.partition(".")
     stored |= {group: stored[group] | {name: "stranger:thing"} if name else "stranger:thing"}
     if key == "benchmark":
-        stored["scenario"] |= {"name": "python", "increment": None}
+        stored["scenario"] |= {"name": "python", "increment": None, "class_order": None}
     folder = here / "run"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(stored), encoding="utf-8")

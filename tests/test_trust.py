@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from lsc_continual.registry import UntrustedCodeError, import_own, names_from_fi
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.run import resume, run
+from lsc_continual.settings import Settings
 from lsc_continual.storage.folders import write_folder
 from tests.cli.test_cli import lsc_cl
 
@@ -129,7 +131,7 @@ def test_a_run_folder_does_not_choose_code(here, finished, key, nothing_else):
     group, _, name = key.partition(".")
     stored |= {group: stored[group] | {name: "stranger:thing"} if name else "stranger:thing"}
     if key == "benchmark":
-        stored["scenario"] |= {"name": "python", "increment": None, "class_order": None}
+        stored["scenario"] = asdict(Settings().scenario) | {"name": "python", "experiences": None}
     folder = here / "run"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(stored), encoding="utf-8")

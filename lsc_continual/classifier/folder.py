@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lsc_continual.classifier.blueprint import ClaimError, check_claims
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.network.heads import TargetHead
@@ -126,11 +127,14 @@ class SavedModel(NamedTuple):
             weights = load(self.files[_WEIGHTS])
             if spec.hidden is None:  # the default of its time, whatever that was
                 spec.hidden = len(weights.get("hidden.1.bias", ()))
+            if not self.trust_code:
+                check_claims(spec, weights)
             model = spec.build()
             model.load_state_dict(weights)
             tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
             targets = _with_tables(self.description["targets"], tables)
             model.head.restore(Targets.from_dict(targets))
+            _check_labels(model.head.targets, spec.class_names)
         return model.eval(), spec
 
     def detector(
@@ -156,6 +160,15 @@ class SavedModel(NamedTuple):
 
     def _names(self) -> AbstractContextManager[None]:
         return names_from_file(self.folder / _DESCRIPTION, self.trust_code)
+
+
+def _check_labels(targets: Targets, class_names: list[str]) -> None:
+    """Every class has to have a name, where there are any."""
+    if not class_names or not len(targets):
+        return
+    lowest, highest = targets.labels.extremes
+    if lowest < 0 or highest >= len(class_names):
+        raise ValueError(f"class {highest} of {len(class_names)} has no name")
 
 
 def load_model(
@@ -212,6 +225,6 @@ def _damage_named(folder: Path) -> Iterator[None]:
         RuntimeError,
         SafetensorError,
     ) as error:
-        if isinstance(error, LSCError):
+        if isinstance(error, LSCError) and not isinstance(error, ClaimError):
             raise
         raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error

@@ -132,6 +132,7 @@ def test_a_run_folder_does_not_choose_code(here, finished, key, nothing_else):
     stored |= {group: stored[group] | {name: "stranger:thing"} if name else "stranger:thing"}
     if key == "benchmark":
         stored["scenario"] = asdict(Settings().scenario) | {"name": "python", "experiences": None}
+        stored["data"] |= {"train_per_class": None}
     folder = here / "run"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(stored), encoding="utf-8")

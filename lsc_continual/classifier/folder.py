@@ -21,7 +21,7 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import names_from_file
-from lsc_continual.storage.folders import read_folder
+from lsc_continual.storage.folders import DamagedError, read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
@@ -30,6 +30,7 @@ _READABLE = (3, 4, 5, 6, 7)
 # 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
 # hidden layer; the first models of 7 do not say how wide theirs is.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+_CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
 
@@ -102,14 +103,17 @@ class SavedModel(NamedTuple):
             LSCError: no model is there, it is damaged, or another version wrote it.
         """
         folder = Path(folder)
-        if (folder / "model").is_dir():
+        if (folder / _CONFIG).is_file() or (folder / "model").is_dir():
             folder = folder / "model"
-        if not (folder / _DESCRIPTION).is_file():
-            raise LSCError(
-                f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc leave "
-                "one after their first experience, others none"
-            )
-        files = read_folder(folder, mapped=[_TABLES])
+        try:
+            files = read_folder(folder, mapped=[_TABLES])
+        except DamagedError:
+            if not (folder / _DESCRIPTION).is_file():
+                raise LSCError(
+                    f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc "
+                    "leave one after their first experience, others none"
+                ) from None
+            raise
         with _damage_named(folder):
             description = json.loads(files[_DESCRIPTION])
             if description["format"] not in _READABLE:

@@ -26,8 +26,11 @@ from lsc_continual.settings.reading import (
     parse,
     setting_of,
 )
+from lsc_continual.storage.reading import read_text
 from lsc_continual.strategies.names import STRATEGIES, find_strategy, who_has
 from lsc_continual.systems.names import SYSTEMS, check_system
+
+_LONGEST = 2**24  # bytes of a file of settings
 
 
 def resolve(arguments: Iterable[str] = ()) -> Settings:
@@ -94,6 +97,15 @@ def matters_to(strategy: str, key: str) -> bool:
     return part is None or part in find_strategy(strategy).parts
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """A few lines with aliases of aliases would stand for more values than memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it holds an alias")
+        return super().compose_node(parent, index)
+
+
 def read_stored(path: Path) -> dict[str, Any]:
     """The content of an earlier run's file of settings, for `reopen`.
 
@@ -101,8 +113,8 @@ def read_stored(path: Path) -> dict[str, Any]:
         LSCError: it cannot be read.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = yaml.load(read_text(path, _LONGEST), _WithoutAliases)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise LSCError(f"{path} cannot be read: it holds no settings")

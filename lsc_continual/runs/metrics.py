@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.storage.reading import read_text
 
+_LARGEST = 2**30  # bytes of a metrics.json
 Quality = dict[str, float]
 """What `novelty_metrics` says of a novelty score."""
 
@@ -134,8 +136,8 @@ class RunMetrics:
             LSCError: it cannot be read.
         """
         try:
-            return msgspec.convert(json.loads(path.read_text(encoding="utf-8")), cls)
-        except (OSError, ValueError, msgspec.ValidationError) as error:
+            return msgspec.convert(json.loads(read_text(path, _LARGEST)), cls)
+        except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
             raise LSCError(
                 f"{path} cannot be read ({first_line(error)}): remove {path.parent} and run it anew"
             ) from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.experiences.located import integers
@@ -34,8 +35,6 @@ class ReservoirBuffer(ExemplarsBuffer):
         self.balanced = balanced
         self.seen_classes = torch.empty(0, dtype=torch.long)
         """All classes that ever arrived, ascending."""
-        self.lots = torch.empty(0, dtype=torch.float64)
-        """What each of them drew; of equal claims, that of the higher lot counts."""
         self.labels = torch.empty(0, dtype=torch.long)
         self.weights = torch.empty(0, dtype=torch.float64)
         self.places = torch.empty(0, 2, dtype=torch.long)
@@ -54,7 +53,14 @@ class ReservoirBuffer(ExemplarsBuffer):
         weights = torch.rand(len(labels), dtype=torch.float64, generator=self._generator)
         positions = torch.arange(len(labels))
         places = torch.stack([torch.full_like(positions, experience), positions], 1)
-        self._meet(labels.unique())
+        before = len(self.seen_classes)
+        self.seen_classes = torch.cat([self.seen_classes, labels]).unique()
+        if self.balanced and before <= self.max_size < len(self.seen_classes):
+            warnings.warn(
+                f"the replay buffer has {self.max_size} places for {len(self.seen_classes)} "
+                "classes, so that some are not replayed: raise replay.size",
+                stacklevel=1,
+            )
         self._keep(
             torch.cat([self.labels, labels]),
             torch.cat([self.weights, weights]),
@@ -66,20 +72,6 @@ class ReservoirBuffer(ExemplarsBuffer):
         """Hold at most `new_size` samples from now on."""
         self.max_size = new_size
         self._keep(self.labels, self.weights, self.places, None)
-
-    def _meet(self, labels: Tensor) -> None:
-        """Draw a lot for each class that is new; labels ascend."""
-        new = labels[~torch.isin(labels, self.seen_classes)]
-        lots = torch.rand(len(new), dtype=torch.float64, generator=self._generator)
-        before = len(self.seen_classes)
-        self.seen_classes, order = torch.cat([self.seen_classes, new]).sort()
-        self.lots = torch.cat([self.lots, lots])[order]
-        if self.balanced and before <= self.max_size < len(self.seen_classes):
-            warnings.warn(
-                f"the replay buffer has {self.max_size} places for {len(self.seen_classes)} "
-                "classes, so that some are not replayed: raise replay.size",
-                stacklevel=2,
-            )
 
     def _keep(self, labels: Tensor, weights: Tensor, places: Tensor, dataset: Any) -> None:
         """Keep the heaviest samples; those of `dataset` come last."""
@@ -103,13 +95,23 @@ class ReservoirBuffer(ExemplarsBuffer):
         numbers = torch.searchsorted(self.seen_classes, labels[places])
         counts = numbers.bincount(minlength=len(self.seen_classes))
         turn = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[numbers]
-        return places[np.lexsort((-self.lots[numbers], turn))]
+        return places[np.lexsort((self._lots(labels[places]), turn))]
+
+    def _lots(self, labels: Tensor) -> NDArray[np.uint64]:
+        """A number for each label, the same for the same buffer, as good as drawn at random.
+
+        The hash "splitmix64" (Steele et al., OOPSLA 2014) of label and seed.
+        """
+        x = labels.numpy().astype(np.uint64) + np.uint64(self._generator.initial_seed())
+        x *= np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+        return x ^ (x >> np.uint64(31))
 
     def state(self) -> dict[str, Any]:
         """What `load_state` needs: a few tensors, no samples."""
         return {
             "seen_classes": self.seen_classes,
-            "lots": self.lots,
             "labels": self.labels,
             "weights": self.weights,
             "places": self.places,
@@ -118,13 +120,9 @@ class ReservoirBuffer(ExemplarsBuffer):
 
     def load_state(self, state: dict[str, Any], datasets: Sequence[Any]) -> None:
         """Fetch the stored samples out of the data sets, one an experience, they came from."""
-        for name in ("labels", "weights", "places"):
+        for name in ("seen_classes", "labels", "weights", "places"):
             setattr(self, name, state[name])
         self._generator.set_state(state["generator"])
-        if "lots" in state:
-            self.seen_classes, self.lots = state["seen_classes"], state["lots"]
-        else:  # a checkpoint of an earlier version, which favoured the lowest labels
-            self._meet(state["seen_classes"])
         runs, lengths = self.places[:, 0].unique_consecutive(return_counts=True)
         positions = self.places[:, 1].split(lengths.tolist())
         parts = [

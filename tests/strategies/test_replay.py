@@ -107,18 +107,6 @@ def test_fewer_places_than_classes_are_drawn_fairly_and_said():
     assert chi_squared < 80  # 39 degrees of freedom: beyond 99.98 %
 
 
-def test_a_buffer_of_an_earlier_version_draws_its_lots_when_it_is_loaded():
-    buffer = ReservoirBuffer(10)
-    filled(buffer, [{0: 9, 1: 9}])
-    state = buffer.state()
-    del state["lots"]
-    other = ReservoirBuffer(10)
-    data = StoredImages(torch.randn(18, 1, 1, 1), torch.tensor([0] * 9 + [1] * 9))
-    other.load_state(state, [as_classification_dataset(data)])
-    assert len(other.lots) == 2
-    assert torch.equal(other.labels, buffer.labels)
-
-
 class Recorder(SupervisedPlugin):
     """Has the plugin do its part, and keeps what it knew and what it added to the loss."""
 

@@ -43,6 +43,8 @@ def model_files(
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     targets, tables = _without_tables(model.head.targets.to_dict())
     built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
+    if spec.depth is None:  # versions that do not know it can read the others
+        del built["depth"]
     description = {"format": _FORMAT, "spec": built, "targets": targets}
     calibration = {}
     if detector is not None and detector.known is not None and detector.reference is not None:

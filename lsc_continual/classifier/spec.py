@@ -31,6 +31,8 @@ class ModelSpec:
     """Options of the `TargetHead`."""
     inverted: bool = False
     """Whether the network was trained on the negatives of image files."""
+    depth: int | None = None
+    """Bits of a grey value in image files that do not say it."""
     random_features: dict[str, Any] = field(default_factory=dict)
     """Options of the `RandomFeatures` between encoder and projection; empty for none."""
     standardize: bool | None = False  # models before format 6 do not say

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lsc_continual.cli.options import BatchSize, Device, Rate, Score, TrustCode, Workers
+from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading, print_json
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def evaluate(
     batch_size: BatchSize = 64,
     workers: Workers = None,
     device: Device = "auto",
+    max_pixels: MaxPixels = 2**26,
     trust_code: TrustCode = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -46,7 +47,13 @@ def evaluate(
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate_folder
         classifier = StreamClassifier.load(
-            run, score=score, fpr=fpr, device=device, top=0, trust_code=trust_code
+            run,
+            score=score,
+            fpr=fpr,
+            device=device,
+            top=0,
+            max_pixels=max_pixels,
+            trust_code=trust_code,
         )
         figures = evaluate_folder(classifier, folder, console, batch_size, workers)
     except KeyboardInterrupt:

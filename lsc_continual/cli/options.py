@@ -18,6 +18,10 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Threads that read and decode; by default the cores.", show_default=False),
 ]
+MaxPixels = Annotated[
+    int,
+    typer.Option(help="The largest number of pixels of an image file, as data.max_pixels."),
+]
 TrustCode = Annotated[
     bool,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lsc_continual.cli.options import BatchSize, Device, Rate, Score, TrustCode, Workers
+from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading
 from lsc_continual.machine.interruption import Interruption
 
@@ -47,6 +47,7 @@ def stream(
     ] = 1.0,
     workers: Workers = None,
     device: Device = "auto",
+    max_pixels: MaxPixels = 2**26,
     trust_code: TrustCode = False,
 ) -> None:
     """Classify a stream of images; write a JSON line for each, in order.
@@ -81,7 +82,13 @@ def stream(
         )
         try:
             classifier = StreamClassifier.load(
-                run, score=score, fpr=fpr, device=device, top=top, trust_code=trust_code
+                run,
+                score=score,
+                fpr=fpr,
+                device=device,
+                top=top,
+                max_pixels=max_pixels,
+                trust_code=trust_code,
             )
             failed = answer_all(
                 classifier, sources, options, console, lambda: interruption.number != 0

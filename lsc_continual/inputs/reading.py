@@ -19,10 +19,11 @@ from rich.progress import Progress
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import ImageData, ImageFiles, StoredImages
-from lsc_continual.inputs.files import UnreadableImageError
+from lsc_continual.inputs.decoding import UnreadableImageError
 from lsc_continual.inputs.selection import select_classes
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import ClassFiles
+from lsc_continual.storage.reading import open_regular
 
 _SAMPLED = 256  # images looked at to choose resolution and channels
 _LARGEST = 64  # side that images are brought down to, unless a resolution is asked for
@@ -68,7 +69,7 @@ def read_files(
         paths = [path for name in names for path in part.get(name, ())]
         counts = torch.tensor([len(part.get(name, ())) for name in names])
         labels = torch.arange(len(names)).repeat_interleave(counts)
-        return ImageFiles(root, paths, labels, resolution, channels)
+        return ImageFiles(root, paths, labels, resolution, channels, source.decoding)
 
     parts = files(train), files(test)
     if sum(map(len, parts)) * channels * resolution**2 > source.memory * 2**30:
@@ -90,7 +91,7 @@ def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
     modes = set()
     for index in np.linspace(0, len(paths) - 1, min(_SAMPLED, len(paths)), dtype=int):
         try:
-            with Image.open(root / paths[index]) as image:
+            with open_regular(root / paths[index]) as file, Image.open(file) as image:
                 sizes[image.size] += 1
                 modes.add(image.mode)
         except Exception:  # decoders raise whatever they like; reading names the file
@@ -100,7 +101,7 @@ def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
     width, height = next(iter(sizes))
     as_they_are = len(sizes) == 1 and width == height <= _LARGEST
     side = width if as_they_are else min(median_low(map(min, sizes.elements())), _LARGEST)
-    grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode in modes)
+    grey = all(mode in ("1", "L", "LA") or mode[0] in "IF" for mode in modes)
     return side, 1 if grey else 3
 
 

@@ -130,6 +130,8 @@ def source_of(settings: Settings) -> Source:
         classes=None if data.classes is None else tuple(data.classes),
         test_fraction=data.test_fraction,
         on_error=data.on_error,
+        depth=data.depth,
+        max_pixels=data.max_pixels,
         memory=data.memory,
         seed=settings.seed,
     )

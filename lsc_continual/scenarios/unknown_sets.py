@@ -44,7 +44,8 @@ def load_unknown(
     elif path.is_dir():
         paths = image_paths(path)
         unlabelled, channels = torch.zeros(len(paths)).long(), 1 if shape[0] == 1 else 3
-        images = _some(ImageFiles(path, paths, unlabelled, shape[1], channels), source)
+        files = ImageFiles(path, paths, unlabelled, shape[1], channels, source.decoding)
+        images = _some(files, source)
         if inverted:
             images.images = 255 - images.images
     elif path.suffix == ".npz" and path.is_file():

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lsc_continual.classifier import ModelSpec, SavedModel
 from lsc_continual.errors import LSCError, NotCalibratedError
+from lsc_continual.inputs.decoding import MAX_PIXELS, Decoding
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.network.target_classifier import TargetClassifier
@@ -45,6 +46,7 @@ class StreamClassifier:
         score: the novelty score that is told without a detector.
         device: "auto", "cpu", "cuda", …
         top: how many alternatives are told.
+        max_pixels: that an image file may have while it is decoded, as in `data.max_pixels`.
 
     Raises:
         LSCError: no such device, a negative `top`, or a model without classes.
@@ -59,6 +61,7 @@ class StreamClassifier:
         score: str | None = None,
         device: str = "auto",
         top: int = 3,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if top < 0:
             raise LSCError(f"the number of alternatives is 0 or more, not {top}")
@@ -71,7 +74,8 @@ class StreamClassifier:
         self.spec = spec
         self.detector = None if detector is None else detector.to("cpu")
         self.top = top
-        self.prepare = Preparation(spec.input_shape, spec.inverted)
+        decoding = Decoding(spec.depth, max_pixels)
+        self.prepare = Preparation(spec.input_shape, spec.inverted, decoding)
         if detector is None:
             self._score = make_score(score or _UNFITTED, model.head)
             if self._score.needs_fit:
@@ -89,6 +93,7 @@ class StreamClassifier:
         fpr: float | None = None,
         device: str = "auto",
         top: int = 3,
+        max_pixels: int = MAX_PIXELS,
         trust_code: bool = False,
     ) -> StreamClassifier:
         """The classifier of a run folder, with its detector if the run calibrated one.
@@ -97,6 +102,7 @@ class StreamClassifier:
             run: a run folder or a `model/` folder.
             score: novelty score, by default the run's.
             fpr: false-alarm rate, by default the run's.
+            device, top, max_pixels: as above.
             trust_code: whether code that the model's files name ("module:attribute") may be run.
 
         Raises:
@@ -109,7 +115,9 @@ class StreamClassifier:
         except NotCalibratedError as error:
             detector = None
             warnings.warn(f"{error}; until then, p_value and known are null", stacklevel=1)
-        return cls(model, spec, detector, score=score, device=device, top=top)
+        return cls(
+            model, spec, detector, score=score, device=device, top=top, max_pixels=max_pixels
+        )
 
     def predict(self, batch: Tensor | Sequence[Image]) -> list[Prediction]:
         """Answers for one batch, in its order; inputs are called by their index.

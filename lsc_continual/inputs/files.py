@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class ImageFiles(Images):
         self.root = root
         # One array: a list of a million strings would be copied into every worker process, page by
         # page, as reference counts change.
-        self.paths = np.array([path.encode() for path in paths], dtype=np.bytes_)
+        self.paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
         self.resolution = resolution
         self.channels = channels
         self.decoding = decoding or Decoding()
@@ -55,7 +56,7 @@ class ImageFiles(Images):
 
     def path(self, index: int) -> Path:
         relative: bytes = self.paths[index]
-        return self.root / relative.decode()
+        return self.root / os.fsdecode(relative)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return as_unit_range(self.pixels(index)), self.targets[index]
@@ -80,7 +81,7 @@ class ImageFiles(Images):
         return cut
 
     def subset(self, rows: Tensor) -> ImageFiles:
-        paths = [self.paths[row].decode() for row in rows.tolist()]
+        paths = [os.fsdecode(self.paths[row]) for row in rows.tolist()]
         labels = torch.tensor(self.targets)[rows]
         settings = self.resolution, self.channels, self.decoding
         return ImageFiles(self.root, paths, labels, *settings)
@@ -92,7 +93,7 @@ class ImageFiles(Images):
         """
         digest = hashlib.sha256(repr(self.shape).encode())
         digest.update(torch.tensor(self.targets).numpy().tobytes())
-        digest.update("\n".join(path.decode() for path in self.paths.tolist()).encode())
+        digest.update(b"\n".join(self.paths.tolist()))
         for index in np.linspace(0, len(self) - 1, min(_SAMPLED, len(self)), dtype=int):
             try:
                 digest.update(str(self.path(index).stat().st_size).encode())

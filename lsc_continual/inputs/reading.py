@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, ImageFiles, StoredImages
 from lsc_continual.inputs.decoding import UnreadableImageError
 from lsc_continual.inputs.selection import select_classes
@@ -79,10 +79,13 @@ def read_files(
         (stored, failures), (tested, more) = (read_all(part, skip=skip) for part in parts)
     except UnreadableImageError as error:
         raise LSCError(f"{error}: repair or remove it, or set data.on_error=skip") from error
-    skipped = tuple(str(error).removeprefix(f"{root}{os.sep}") for error in failures + more)
+    skipped = tuple(inert(str(error).removeprefix(f"{root}{os.sep}")) for error in failures + more)
     if skipped:
         _warn(root, skipped)
-    return ImageData(stored, tested, names, skipped)
+    asked = Counter(parts[0].targets + parts[1].targets)
+    asked.subtract(stored.targets + tested.targets)
+    unread = {name: {"cannot be read": asked[i]} for i, name in enumerate(names) if asked[i]}
+    return ImageData(stored, tested, names, skipped).without(unread)
 
 
 def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:

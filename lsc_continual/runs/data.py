@@ -51,6 +51,7 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
         held_out=_by_experience(rest, benchmark) if len(rest) else (),
         split=data.split,
         inverted=data.inverted,
+        left_out=data.left_out,
     )
 
 

@@ -149,7 +149,8 @@ def _carry_out(
             "recorder": recorder.state(),
         }
 
-    console.print(assembly.summary, soft_wrap=True, highlight=False)
+    for line in (assembly.summary, f"images: {assembly.data.summary()}"):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     with Interruption() as interruption, recorder:
         minutes = settings.checkpoint.minutes
         checkpointing = Checkpointing(

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.errors import LSCError, first_line, inert
 from lsc_continual.inputs import ImageData, StoredImages
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import held_out, select_classes
 from lsc_continual.inputs.source import Source
-from lsc_continual.inputs.trees import ClassFiles, class_files
+from lsc_continual.inputs.trees import ClassFiles, class_folders
 
 _TEST = ("test", "val", "valid", "validation")  # the first that is there counts
 
@@ -36,13 +36,14 @@ def load_folder(source: Source) -> ImageData:
         )
     test = next((name for name in _TEST if (root / name).is_dir()), None)
     if test and (root / "train").is_dir():
-        return read_files(root, class_files(root, "train"), class_files(root, test), source)
-    files = class_files(root)
+        (train, testing), left_out = class_folders(root, "train", test)
+        return read_files(root, train, testing, source).without(left_out)
+    (files,), left_out = class_folders(root)
     if list(files) == ["train"]:
-        files = class_files(root, "train")
+        (files,), left_out = class_folders(root, "train")
     names = select_classes(list(files), source.classes)
     train, testing = _split({name: files[name] for name in names}, source)
-    data = read_files(root, train, testing, source)
+    data = read_files(root, train, testing, source).without(left_out)
     return data._replace(split={"train": _paths(train), "test": _paths(testing)})
 
 
@@ -56,7 +57,7 @@ def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
 
 
 def _paths(files: ClassFiles) -> list[str]:
-    return [path for paths in files.values() for path in paths]
+    return [inert(path) for paths in files.values() for path in paths]
 
 
 Arrays = dict[str, NDArray[Any]]

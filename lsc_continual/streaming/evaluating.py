@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from lsc_continual.errors import LSCError
-from lsc_continual.inputs.trees import found_images
+from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.trees import image_paths
 from lsc_continual.novelty import novelty_metrics
 from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
 from lsc_continual.streaming.inputs import Input
@@ -59,8 +59,8 @@ def evaluate_folder(
     names = classifier.spec.class_names
     learned = {names[int(str(label))] for label in classifier.model.head.targets.labels}
     inputs = [
-        Input(_class_of(path, learned), folder / path)
-        for path in found_images(folder)
+        Input(_class_of(inert(path), learned), folder / path)
+        for path in image_paths(folder)
         if "/" in path
     ]
     if not inputs:

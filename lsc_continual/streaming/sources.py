@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from lsc_continual.errors import LSCError
-from lsc_continual.inputs.trees import found_images
+from lsc_continual.inputs.trees import look_through
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.lines import read_inputs
 from lsc_continual.streaming.npz import NpzImages
@@ -51,14 +51,17 @@ def _open(source: str, several: bool, stop: Stop) -> Iterator[list[Input]]:
     if source == "-":
         return read_inputs(_STANDARD_INPUT, stop)
     if path.is_dir():
-        return _folder(path, several, stop)
+        (contents,) = look_through(path, [""])
+        if not contents.images:
+            reasons = ", ".join(f"{n} × {why}" for why, n in contents.left_out().items())
+            raise LSCError(f"{source} holds no images ({reasons or 'it is empty'}): pass another")
+        return _folder(path, contents.images, several, stop)
     if path.suffix.lower() == ".npz":
         return NpzImages(path).inputs(source if several else None, stop)
     return iter([[Input(source, path)]])
 
 
-def _folder(root: Path, several: bool, stop: Stop) -> Iterator[list[Input]]:
-    names = found_images(root)
+def _folder(root: Path, names: Sequence[str], several: bool, stop: Stop) -> Iterator[list[Input]]:
     for start in range(0, len(names), _SOME):
         if stop():
             return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lsc_continual.inputs.trees import found_images
+from lsc_continual.inputs.trees import image_paths
 from lsc_continual.streaming.inputs import Input, Stop, never
 
 _PAUSE = 0.1  # seconds between two looks at `stop`
@@ -29,7 +29,7 @@ def watched(
     done = set(answered)
     growing: dict[str, _State] = {}
     while not stop():
-        present = found_images(root)
+        present = image_paths(root)
         done.intersection_update(present)  # so that it does not grow beyond the folder
         states = {name: _state(root / name) for name in present if name not in done}
         complete = [

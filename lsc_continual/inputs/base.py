@@ -65,11 +65,8 @@ class ImageData(NamedTuple):
         """The first `per_class` training images of each class only (all with None)."""
         if per_class is None:
             return self
-        labels = torch.tensor(self.train.targets)
-        order = labels.sort(stable=True).indices  # each class's rows in their old order
-        counts = labels.bincount()
-        place = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
-        return self._replace(train=self.train.subset(order[place < per_class].sort().values))
+        kept = place_in_class(torch.tensor(self.train.targets)) < per_class
+        return self._replace(train=self.train.subset(kept.nonzero()[:, 0]))
 
     def check(self) -> ImageData:
         """Itself, after a look at labels and shapes.
@@ -99,3 +96,16 @@ class ImageData(NamedTuple):
     def fingerprint(self) -> str:
         """A digest of all of it: a run is resumed on the same data only."""
         return f"{self.train.fingerprint()}-{self.test.fingerprint()}"
+
+
+def place_in_class(labels: Tensor) -> Tensor:
+    """How many rows of the same class come before each: LongTensor[n] -> LongTensor[n].
+
+    >>> place_in_class(torch.tensor([7, 3, 7, 7, 3]))
+    tensor([0, 0, 1, 2, 1])
+    """
+    order = labels.sort(stable=True).indices
+    counts = labels.bincount()
+    place = torch.empty_like(labels)
+    place[order] = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
+    return place

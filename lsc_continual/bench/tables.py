@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.storage.folders import write_file
+from lsc_continual.storage import folders
 
 
 def show(
@@ -73,9 +72,8 @@ def write_json(path: Path, figures: Any) -> None:
     Raises:
         LSCError: it cannot be written.
     """
-    text = json.dumps(figures, indent=1, ensure_ascii=False, default=str) + "\n"
     try:
-        write_file(path, text.encode())
+        folders.write_json(path, figures, default=str)
     except OSError as error:
         raise LSCError(f"{path} cannot be written ({error.strerror})") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from lsc_continual.compare.plot import FORMATS, draw
 from lsc_continual.compare.summary import summarize, table_of
 from lsc_continual.compare.workers import Ended, carry_out
 from lsc_continual.errors import LSCError
-from lsc_continual.storage.folders import write_file
+from lsc_continual.storage.folders import write_json
 
 COMPARISON, PLOT = "comparison.json", "comparison.png"
 
@@ -51,11 +50,10 @@ def compare(
     comparison = Comparison.parse(arguments)
     problems = _run_all(comparison, jobs, progress)
     summary = summarize(comparison, problems)
-    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
     plot = plot or comparison.folder / PLOT
     try:
         comparison.folder.mkdir(parents=True, exist_ok=True)
-        write_file(comparison.folder / COMPARISON, text.encode())
+        write_json(comparison.folder / COMPARISON, summary)
         plot.parent.mkdir(parents=True, exist_ok=True)
         draw(summary, plot)
     except OSError as error:

@@ -78,14 +78,11 @@ class ImageData(NamedTuple):
         if per_class is None:
             return self
         labels = torch.tensor(self.train.targets)
-        order = labels.sort(stable=True).indices  # each class's rows in their old order
-        counts = labels.bincount()
-        place = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
-        beyond = (counts - per_class).clamp_min(0).tolist()
+        beyond = (labels.bincount() - per_class).clamp_min(0).tolist()
         reason = f"beyond data.train_per_class={per_class}"
         left_out = {n: {reason: more} for n, more in zip(self.class_names, beyond) if more}
-        kept = self.train.subset(order[place < per_class].sort().values)
-        return self._replace(train=kept).without(left_out)
+        rows = (place_in_class(labels) < per_class).nonzero()[:, 0]
+        return self._replace(train=self.train.subset(rows)).without(left_out)
 
     def check(self) -> ImageData:
         """Itself, after a look at labels and shapes.
@@ -115,3 +112,16 @@ class ImageData(NamedTuple):
     def fingerprint(self) -> str:
         """A digest of all of it: a run is resumed on the same data only."""
         return f"{self.train.fingerprint()}-{self.test.fingerprint()}"
+
+
+def place_in_class(labels: Tensor) -> Tensor:
+    """How many rows of the same class come before each: LongTensor[n] -> LongTensor[n].
+
+    >>> place_in_class(torch.tensor([7, 3, 7, 7, 3]))
+    tensor([0, 0, 1, 2, 1])
+    """
+    order = labels.sort(stable=True).indices
+    counts = labels.bincount()
+    place = torch.empty_like(labels)
+    place[order] = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
+    return place

@@ -139,8 +139,8 @@ def read_all(files: ImageFiles, *, skip: bool) -> tuple[StoredImages, Failures]:
                 readable[index] = False
         return failures
 
-    starts = range(0, len(files), _CHUNK)
-    chunks = [range(start, min(start + _CHUNK, len(files))) for start in starts]
+    everything = range(len(files))
+    chunks = [everything[start : start + _CHUNK] for start in everything[::_CHUNK]]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         results = pool.map(read, chunks)  # an error in one cancels those not begun
         failures = [error for part in _shown(results, len(chunks)) for error in part]

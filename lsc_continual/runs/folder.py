@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.metrics import RunMetrics
-from lsc_continual.storage.folders import sweep, write_file, write_folder
+from lsc_continual.storage.folders import sweep, write_file, write_folder, write_json
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 REPORT = "report.html"
@@ -111,8 +109,9 @@ class RunFolder:
         with self._writing(name):
             write_file(self.path / name, text.encode())
 
-    def write_metrics(self, metrics: RunMetrics) -> None:
-        self.write(METRICS, json.dumps(metrics.to_json(), indent=1, ensure_ascii=False) + "\n")
+    def write_json(self, name: str, value: Any) -> None:
+        with self._writing(name):
+            write_json(self.path / name, value)
 
     def write_model(self, files: Mapping[str, bytes]) -> None:
         with self._writing("model"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lsc_continual.classifier import model_files
 from lsc_continual.machine import distributed
 from lsc_continual.machine.environment import describe_environment
-from lsc_continual.runs.folder import CONFIG, REPORT, STREAM, RunFolder
+from lsc_continual.runs.folder import CONFIG, METRICS, REPORT, STREAM, RunFolder
 from lsc_continual.runs.metrics import ExperienceMetrics, RunMetrics
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
@@ -53,8 +52,7 @@ class Recorder:
         self._seconds = 0.0  # of earlier sittings
         if distributed.rank() == 0:
             folder.write(CONFIG, self._yaml)
-            description = json.dumps(assembly.data.describe(), indent=1, ensure_ascii=False)
-            folder.write(STREAM, description + "\n")
+            folder.write_json(STREAM, assembly.data.describe())
         self._skipped = set(assembly.data.skipped)
 
     def __enter__(self) -> Recorder:
@@ -88,7 +86,7 @@ class Recorder:
         )
         self.metrics.experiences.append(entry)
         self.metrics.unreadable_files = len(self._skipped.union(skipped))
-        self.folder.write_metrics(self.metrics)
+        self.folder.write_json(METRICS, self.metrics.to_json())
         if assembly.spec is not None:
             files = model_files(assembly.strategy.model, assembly.spec, assembly.detector)
             self.folder.write_model(files)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,16 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, value: Any, default: Callable[[Any], Any] | None = None) -> None:
+    """Write JSON that people can read, as `write_file` does.
+
+    Args:
+        default: what stands for a part of no JSON type, as in `json.dumps`.
+    """
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=default)
+    write_file(path, f"{text}\n".encode())
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

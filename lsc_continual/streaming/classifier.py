@@ -22,7 +22,7 @@ from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import Placed
 from lsc_continual.streaming.inputs import Content, Input, Preparation
-from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
+from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
 from lsc_continual.streaming.prediction import Alternative, Prediction
 from lsc_continual.targets.nearest import Nearest
 
@@ -126,14 +126,8 @@ class StreamClassifier:
             batch: FloatTensor[batch, channels, height, width] in 0 … 1, uint8 in 0 … 255, or a
                 sequence of images and paths.
         """
-        items = []
-        for index, image in enumerate(batch):
-            content = _content(image)
-            try:
-                items.append(Item(index, content, self.prepare(content)))
-            except LSCError as error:
-                items.append(Item(index, content, error))
-        return self._finish(self._launch(items))
+        inputs = [Input(index, _content(image)) for index, image in enumerate(batch)]
+        return self._finish(self._launch(prepared(inputs, self.prepare)))
 
     def stream(
         self,
@@ -172,7 +166,6 @@ class StreamClassifier:
         Raises:
             LSCError: an argument out of range.
         """
-        check_batches(batch_size, batch_seconds, workers)
         return self._stream(ReadAhead(source, self.prepare, batch_size, batch_seconds, workers))
 
     def _stream(self, ahead: ReadAhead) -> Iterator[tuple[list[Item], list[Prediction]]]:
@@ -186,7 +179,7 @@ class StreamClassifier:
         """Have the network begin with a batch."""
         images = [item.image for item in batch if isinstance(item.image, Tensor)]
         if not images:
-            return _Launched(batch, None, None)
+            return _Launched(batch, torch.empty(0, 0), None)
         if len({image.dtype for image in images}) > 1:
             images = [as_unit_range(image) for image in images]
         x = torch.stack(images)
@@ -201,34 +194,32 @@ class StreamClassifier:
             done.record()
         return _Launched(batch, home, done)
 
+    @torch.inference_mode()
     def _finish(self, launched: _Launched) -> list[Prediction]:
         """The answers for a batch."""
         if launched.done is not None:
             launched.done.synchronize()
-        told = iter(()) if launched.embedding is None else self._tell(launched.embedding)
-        predictions = []
-        for item in launched.items:
-            values = None if isinstance(item.image, LSCError) else next(told)
-            if values is None:
-                bad = isinstance(item.image, LSCError)
-                why = str(item.image) if bad else "the network's output is not finite"
-                values = {"error": why}
-            predictions.append(Prediction(item.id, **values))
-        return predictions
+        finite = launched.embedding.isfinite().all(-1)
+        fine = iter(finite.tolist())
+        told = iter(self._tell(launched.embedding[finite]))
 
-    @torch.inference_mode()
-    def _tell(self, z: Tensor) -> Iterator[dict[str, Any] | None]:
-        """What `Prediction` says about each embedding; None for embeddings that are not finite.
+        def answer(item: Item) -> Prediction:
+            if isinstance(item.image, LSCError):
+                return Prediction(item.id, error=str(item.image))
+            if not next(fine):
+                return Prediction(item.id, error="the network's output is not finite")
+            return Prediction(item.id, **next(told))
+
+        return [answer(item) for item in launched.items]
+
+    def _tell(self, z: Tensor) -> list[dict[str, Any]]:
+        """What `Prediction` says about each embedding.
 
         Args:
-            z: FloatTensor[batch, dim] on the CPU.
+            z: FloatTensor[batch, dim] on the CPU, finite.
         """
-        finite = z.isfinite().all(-1)
-        z = z[finite]
-        rows = iter(self._rows(z)) if len(z) else iter(())
-        return iter([next(rows) if fine else None for fine in finite.tolist()])
-
-    def _rows(self, z: Tensor) -> list[dict[str, Any]]:
+        if not len(z):
+            return []
         head, names = self.model.head, self.spec.class_names
         placed = Placed(head, z) if self.detector is None else self.detector.placed(z)
         decoded = placed.decoded
@@ -261,22 +252,10 @@ class _Launched(NamedTuple):
     """A batch that the network works on."""
 
     items: list[Item]
-    embedding: Tensor | None
-    """FloatTensor[images, dim] on the CPU, once `done`; None where no input could be prepared."""
+    embedding: Tensor
+    """FloatTensor[images, dim] on the CPU, once `done`, of those that could be prepared."""
     done: Any
     """A CUDA event, or None."""
-
-
-def check_batches(
-    batch_size: int, batch_seconds: float | None = None, workers: int | None = None
-) -> None:
-    """Raise LSCError for a number that makes no sense."""
-    if batch_size < 1:
-        raise LSCError(f"the batch size is 1 or more, not {batch_size}")
-    if batch_seconds is not None and not batch_seconds >= 0:
-        raise LSCError(f"the seconds that a batch waits are 0 or more, not {batch_seconds}")
-    if workers is not None and workers < 1:
-        raise LSCError(f"the number of workers is 1 or more, not {workers}")
 
 
 def _content(image: Image) -> Content:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lsc_continual.errors import LSCError
-from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier, check_batches
+from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
 from lsc_continual.streaming.inputs import Stop, never
 from lsc_continual.streaming.output import Answered, LineFile, json_line
 from lsc_continual.streaming.progress import StreamProgress
@@ -49,7 +49,6 @@ def answer_all(
         BrokenPipeError: nobody reads standard output any more.
     """
     sys.setswitchinterval(_SWITCH)
-    check_batches(options.batch_size, options.batch_seconds, options.workers)
     if options.resume and options.output is None:
         raise LSCError("--resume goes on with a file: name it with --output")
     if options.save_unknown is not None and classifier.detector is None:

@@ -72,19 +72,16 @@ class Preparation:
         channels, height, width = self.shape
         if channels not in (1, 3):
             raise LSCError(f"the model takes {channels} channels, and image files have 1 or 3")
-        if height != width:
-            return self._fitting(self.decoding.read(path, channels), f"{path}")
-        image = self.decoding.read(path, channels, height)
-        if image.nbytes * (height / max(1, min(image.shape[-2:]))) ** 2 > _LARGEST:
-            raise LSCError(f"{path} is too long and narrow, {image.shape[-1]}×{image.shape[-2]}")
-        return self._upright(centre(image, height))
-
-    def _fitting(self, image: Tensor, what: str) -> Tensor:
-        if image.shape != self.shape:
-            raise self._misfit(what, tuple(image.shape))
-        return self._upright(image)
-
-    def _upright(self, image: Tensor) -> Tensor:
+        if height == width:
+            image = self.decoding.read(path, channels, height)
+            if image.nbytes * (height / max(1, min(image.shape[-2:]))) ** 2 > _LARGEST:
+                across, down = image.shape[-1], image.shape[-2]
+                raise LSCError(f"{path} is too long and narrow, {across}×{down}")
+            image = centre(image, height)
+        else:
+            image = self.decoding.read(path, channels)
+            if image.shape != self.shape:
+                raise self._misfit(f"{path}", image.shape)
         return 255 - image if self.inverted else image
 
     def _array(self, x: NDArray[Any]) -> Tensor:

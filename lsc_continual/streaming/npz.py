@@ -130,15 +130,13 @@ class NpzImages:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first (Fortran's order), and type of the numbers that follow."""
     version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:
-        raise ValueError(f"its arrays have format {version}")
-    shape, by_columns, dtype = read(file)
-    return shape, by_columns, dtype
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(file)
+    raise ValueError(f"its arrays have format {version}")
 
 
 def _as_bytes(image: Rows) -> Rows:

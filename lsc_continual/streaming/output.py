@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
@@ -63,7 +63,7 @@ class Answered:
         """`id` of the first line."""
         self.last: Any = None
         """`id` of the last line."""
-        size, line = 0, b""
+        size, last = 0, b""
         try:
             with path.open("r+b") as file:
                 for line in file:
@@ -144,21 +144,17 @@ class LineFile:
 
     def __init__(self, path: Path, resume: bool) -> None:
         self.path = path
-        try:
+        with self._writing():
             if not resume and path.exists() and path.stat().st_size:
                 raise LSCError(
                     f"{path} exists: add --resume to go on with it, or choose another --output"
                 )
             self._file: IO[bytes] = path.open("ab", buffering=0)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def write(self, lines: bytes) -> None:
         """Hand lines over to the operating system."""
-        try:
+        with self._writing():
             self._file.write(lines)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def __enter__(self) -> LineFile:
         return self
@@ -167,8 +163,12 @@ class LineFile:
         with suppress(OSError), self._file:  # not all that can be written to can be synced
             os.fsync(self._file.fileno())
 
-    def _unwritable(self, error: OSError) -> LSCError:
-        return LSCError(
-            f"{self.path} cannot be written ({error.strerror}): make room or choose another "
-            "--output; with --resume, what is there is kept"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LSCError(
+                f"{self.path} cannot be written ({error.strerror}): make room or choose another "
+                "--output; with --resume, what is there is kept"
+            ) from error

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
-from lsc_continual.cli.running import loading, print_json
+from lsc_continual.cli.options import BatchSize, Device, Json, Rate, Score, Workers
+from lsc_continual.cli.running import console_for_tables, interruptible, loading, print_json
 
 if TYPE_CHECKING:
     from lsc_continual.streaming.evaluating import Figures
@@ -26,7 +25,7 @@ def evaluate(
     batch_size: BatchSize = 64,
     workers: Workers = None,
     device: Device = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure a trained model on labelled images, of classes it knows and of others.
 
@@ -39,22 +38,18 @@ def evaluate(
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
     """
-    console = Console(stderr=True, emoji=False)
-    try:
-        with loading(console):
+    with interruptible("interrupted"):
+        with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate_folder
         classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)
         figures = evaluate_folder(classifier, folder, console, batch_size, workers)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(130) from None
     if json:
         from dataclasses import asdict
 
         print_json(asdict(figures))
     else:
-        Console(highlight=False, emoji=False).print(_table(figures))
+        console_for_tables().print(_table(figures))
     if figures.failed:
         raise typer.Exit(1)
 

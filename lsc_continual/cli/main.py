@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lsc_continual.cli.bench import bench
 from lsc_continual.cli.compare import compare
@@ -16,6 +14,7 @@ from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
+from lsc_continual.cli.running import console_for_progress, is_first
 from lsc_continual.cli.show import show
 from lsc_continual.cli.stream import stream
 from lsc_continual.errors import LSCError, first_line
@@ -60,11 +59,9 @@ app.command()(doctor)
 
 
 def complain(message: str) -> None:
-    if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
-        return
-    Console(stderr=True, emoji=False).print(
-        f"error: {message}", markup=False, highlight=False, soft_wrap=True
-    )
+    if is_first():
+        line = f"error: {message}"
+        console_for_progress().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

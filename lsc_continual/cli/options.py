@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MetricsJson = Annotated[
     bool, typer.Option("--json", help="Print metrics.json at the end instead of a table.")
 ]

@@ -21,6 +21,16 @@ def console_for_tables() -> Console:
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
+def console_for_progress() -> Console:
+    """Standard error: what is no result."""
+    return Console(stderr=True, emoji=False)
+
+
+def is_first() -> bool:
+    """Whether this is the first of several processes, the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def print_json(content: Any) -> None:
     """What `--json` asks for."""
     from json import dumps
@@ -29,22 +39,36 @@ def print_json(content: Any) -> None:
 
 
 @contextmanager
-def loading(console: Console) -> Iterator[None]:
-    """Says that libraries are loaded inside, and has only warnings of this package's shown."""
+def loading(console: Console | None = None) -> Iterator[Console]:
+    """Says that libraries are loaded inside, and has only warnings of this package's shown.
+
+    Args:
+        console: where it says so, and what it gives; by default that for progress.
+    """
+    console = console or console_for_progress()
     # Threads that spin while they wait make small networks up to a hundred times slower as soon
     # as another process shares the cores; it has to be said before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
-    warnings.showwarning = show_own_warning if first else lambda *_: None  # type: ignore[assignment]
+    warnings.showwarning = show_own_warning if is_first() else lambda *_: None  # type: ignore[assignment]
     with console.status("loading libraries"):
+        yield console
+
+
+@contextmanager
+def interruptible(line: str | Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C inside ends the command: a line says what is kept, and the exit code is 130."""
+    try:
         yield
+    except KeyboardInterrupt:
+        typer.echo(line if isinstance(line, str) else line(), err=True)
+        raise typer.Exit(130) from None
 
 
 def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
     """Call `action` with the module `lsc_continual.runs.run` and a console; say how it ended."""
-    first = os.environ.get("RANK", "0") == "0"
-    console = Console(stderr=json, emoji=False, quiet=not first)
-    try:
+    console = Console(stderr=json, emoji=False, quiet=not is_first())
+    # Before or after training, which has ways of its own.
+    with interruptible("interrupted; nothing was learned that is not in the run folder"):
         with loading(console):
             from lsc_continual.machine import distributed
             from lsc_continual.runs import run as runs
@@ -60,10 +84,7 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
             raise typer.Exit(error.exit_code) from None
         finally:
             distributed.stop()
-    except KeyboardInterrupt:  # before or after training, which has ways of its own
-        typer.echo("interrupted; nothing was learned that is not in the run folder", err=True)
-        raise typer.Exit(130) from None
-    if json and first:
+    if json and is_first():
         typer.echo((folder / "metrics.json").read_text(encoding="utf-8"), nl=False)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading
@@ -68,9 +67,8 @@ def stream(
     Exit codes: 0; 1 where inputs failed; 2 for a mistake in the command; 130 or 143 after Ctrl-C
     or SIGTERM, when what was read is answered; 141 when nobody reads the output any more.
     """
-    console = Console(stderr=True, emoji=False)
     with Interruption() as interruption:
-        with loading(console):
+        with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.command import (
                 StreamOptions,

@@ -40,6 +40,8 @@ class Figures:
     """Share of unknown images that are called unknown."""
     auroc: float | None
     fpr95: float | None
+    """Share of known images flagged where 95 % of the unknown ones are (unknown positive)."""
+    fpr95_known_positive: float | None
     """Share of unknown images accepted where 95 % of the known ones are."""
     oscr: float | None
 
@@ -97,6 +99,7 @@ def evaluate_folder(
         detected=None if detector is None else _share(alarms[~known]),
         auroc=quality.get("auroc"),
         fpr95=quality.get("fpr95"),
+        fpr95_known_positive=quality.get("fpr95_known_positive"),
         oscr=quality.get("oscr"),
     )
 

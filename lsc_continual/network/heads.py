@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 from lsc_continual.machine.precision import full_precision
-from lsc_continual.network.priors import checked_unknown_prior, default_scale
+from lsc_continual.network.priors import checked_frequencies, checked_unknown_prior, default_scale
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets import AnyLabels, Labels, Targets
@@ -172,11 +172,9 @@ class TargetHead(nn.Module):
             LSCError: a frequency that is not above 0.
         """
         ordinals = self.targets.require_ordinals(Labels.of(labels))
-        listed = torch.as_tensor(frequencies, dtype=torch.float64)
-        if not ((listed > 0) & listed.isfinite()).all():
-            raise LSCError(f"the frequencies of a training prior are above 0, not {frequencies}")
+        listed = checked_frequencies(frequencies).clamp_min(self.unknown_prior)
         every = torch.ones(len(self.targets), dtype=torch.float64)
-        every[ordinals] = listed.clamp_min(self.unknown_prior)
+        every[ordinals] = listed
         self.frequencies = None if (every == 1).all() else every
 
     def _widen(self, classes: AnyLabels) -> None:
@@ -270,10 +268,7 @@ class TargetHead(nn.Module):
 
     @full_precision
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
-        """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
-
-        FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
-        """
+        """log p of one label each: [batch, dim], [batch] -> [batch]; at ω = 1 at constant cost."""
         x = self.logits_per_coordinate(z)
         ordinals = self.targets.ordinals(labels)
         owned, ordinals = ordinals >= 0, ordinals.clamp_min(0)
@@ -288,10 +283,7 @@ class TargetHead(nn.Module):
         return -norm - 1
 
     def predict(self, z: Tensor) -> Tensor:
-        """Label of the nearest owned target, −1 for embeddings that are not finite.
-
-        FloatTensor[batch, dim] -> LongTensor[batch].
-        """
+        """Label of the nearest owned target, −1 for what is not finite: [batch, dim] -> [batch]."""
         return self.targets.labels_of(self.targets.nearest(z).ordinal)
 
     @full_precision

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from math import log
 
+import torch
+from torch import Tensor
+
 from lsc_continual.errors import LSCError, NotTractableError
 from lsc_continual.systems import VectorSystem
 
@@ -35,6 +38,18 @@ def checked_unknown_prior(given: float | None, system: VectorSystem) -> float:
             "loss.unknown_prior=0 or choose another system"
         )
     return prior
+
+
+def checked_frequencies(given: Tensor | float) -> Tensor:
+    """How often training shows classes, DoubleTensor[...].
+
+    Raises:
+        LSCError: one of them is not above 0.
+    """
+    frequencies = torch.as_tensor(given, dtype=torch.float64)
+    if not ((frequencies > 0) & frequencies.isfinite()).all():
+        raise LSCError(f"the frequencies of a training prior are above 0, not {given}")
+    return frequencies
 
 
 def default_scale(classes: int) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsc_continual.errors import LSCError, first_line, inert
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.npz import read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import held_out, select_classes
@@ -60,6 +61,7 @@ def _paths(files: ClassFiles) -> list[str]:
     return [inert(path) for paths in files.values() for path in paths]
 
 
+_KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -73,7 +75,7 @@ def load_arrays(source: Source) -> ImageData:
         LSCError: no such file, a key is missing, or arrays that do not fit.
     """
     path = _find(source.root)
-    arrays = _read(path)
+    arrays = read_arrays(path, _KEYS)
     x, y = _part(arrays, "train", path)
     if not len(x):
         raise LSCError(f"x_train in {path} holds no images: add some")
@@ -106,26 +108,6 @@ def _find(root: Path) -> Path:
         return files[0]
     found = f"{len(files)} .npz files" if root.is_dir() else "no file"
     raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
-
-
-def _read(path: Path) -> Arrays:
-    keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
-    try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.lib.npyio.NpzFile):
-            with file:
-                return {key: file[key] for key in keys if key in file}
-    except Exception as error:  # of zip, zlib and numpy, whatever is damaged
-        if "Object arrays" in str(error):
-            raise LSCError(
-                f"{path} holds Python objects, which are not read for safety: convert the arrays "
-                "to numbers or text of a fixed width"
-            ) from error
-        reason = "it has another format" if "pickle" in str(error) else first_line(error)
-        raise LSCError(
-            f"{path} cannot be read as an .npz file ({reason}): write it again with numpy.savez"
-        ) from error
-    raise LSCError(f"{path} holds a single array: write it with numpy.savez")
 
 
 def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

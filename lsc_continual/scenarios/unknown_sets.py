@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
@@ -13,6 +12,7 @@ from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import Images, StoredImages
 from lsc_continual.inputs.files import ImageFiles
+from lsc_continual.inputs.npz import headers, read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_all
 from lsc_continual.inputs.source import Source
@@ -73,14 +73,9 @@ def _some(images: Images, source: Source) -> StoredImages:
 
 
 def _of_file(path: Path) -> StoredImages:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            key = next((key for key in _KEYS if key in file and len(file[key])), None)
-            x = None if key is None else file[key]
-    except Exception as error:  # of zip, zlib and numpy, whatever is damaged
-        raise LSCError(
-            f"{path} cannot be read as an .npz file: write it anew with numpy.savez"
-        ) from error
+    found = headers(path)
+    key = next((key for key in _KEYS if key in found and found[key].shape[:1] != (0,)), None)
+    x = None if key is None else read_arrays(path, [key])[key]
     if x is None:
         raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
     images = as_images(x, f"{key} in {path}")

@@ -96,20 +96,26 @@ class SavedModel(NamedTuple):
     """Whether code of somebody else's that the description names may be run."""
 
     @classmethod
-    def read(cls, folder: str | Path, *, trust_code: bool = False) -> SavedModel:
+    def read(cls, given: str | Path, *, trust_code: bool = False) -> SavedModel:
         """Read and verify a `model/` folder, or that of a run folder.
 
         The checksums find damage, not strangers: whoever changes a file can change them too.
 
+        Args:
+            given: either folder.
+            trust_code: whether code of somebody else's that the files name may be run.
+
         Raises:
             LSCError: no model is there, it is damaged, or another version wrote it.
         """
-        folder = Path(folder)
+        folder = Path(given)
         if (folder / _CONFIG).is_file() or (folder / "model").is_dir():
             folder = folder / "model"
         try:
             files = read_folder(folder, mapped=[_TABLES])
         except DamagedError:
+            if not Path(given).is_dir():
+                raise LSCError(f"there is no folder {given}: pass that of a run or model") from None
             if not (folder / _DESCRIPTION).is_file():
                 raise LSCError(
                     f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc "

@@ -17,7 +17,7 @@ from lsc_continual.cli.run import run
 from lsc_continual.cli.running import console_for_progress, is_first
 from lsc_continual.cli.show import show
 from lsc_continual.cli.stream import stream
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.errors import LSCError, first_line, inert
 
 app = typer.Typer(
     name="lsc-cl",
@@ -60,7 +60,7 @@ app.command()(doctor)
 
 def complain(message: str) -> None:
     if is_first():
-        line = f"error: {message}"
+        line = f"error: {inert(message)}"
         console_for_progress().print(line, markup=False, highlight=False, soft_wrap=True)
 
 

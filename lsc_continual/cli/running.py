@@ -13,6 +13,8 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from lsc_continual.errors import inert
+
 _WIDE = 200
 
 
@@ -33,9 +35,9 @@ def is_first() -> bool:
 
 def print_json(content: Any) -> None:
     """What `--json` asks for."""
-    from json import dumps
+    from lsc_continual.storage.json_text import json_text
 
-    typer.echo(dumps(content, indent=1, ensure_ascii=False))
+    typer.echo(json_text(content, indent=1))
 
 
 @contextmanager
@@ -96,4 +98,4 @@ def show_own_warning(
     A filter would not do: Avalanche switches its deprecation warnings on again.
     """
     if "lsc_continual" in Path(filename).parts:
-        typer.echo(f"warning: {message}", err=True)
+        typer.echo(f"warning: {inert(str(message))}", err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lsc_continual.errors import LSCError
+from lsc_continual.storage.json_text import json_text
 from lsc_continual.storage.reading import open_regular
 
 SEAL = "SHA256SUMS"
@@ -51,8 +51,7 @@ def write_json(path: Path, value: Any, default: Callable[[Any], Any] | None = No
     Args:
         default: what stands for a part of no JSON type, as in `json.dumps`.
     """
-    text = json.dumps(value, indent=1, ensure_ascii=False, default=default)
-    write_file(path, f"{text}\n".encode())
+    write_file(path, f"{json_text(value, indent=1, default=default)}\n".encode())
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -53,6 +53,7 @@ def answer_all(
         raise LSCError("--resume goes on with a file: name it with --output")
     if options.save_unknown is not None and classifier.detector is None:
         raise LSCError("--save-unknown needs a run with a calibrated detector: leave it out")
+    _check_apart(sources, options.save_unknown)
     answered = None
     if options.resume and options.output is not None and options.output.exists():
         answered = Answered(options.output)
@@ -86,6 +87,18 @@ def answer_all(
                 progress.add(predictions)
         progress.say(progress.line())
     return progress.failed
+
+
+def _check_apart(sources: Sequence[str], save_unknown: Path | None) -> None:
+    """Refuse to put copies where further inputs are looked for."""
+    for source in sources:
+        if save_unknown and Path(source).is_dir():
+            folder, copies = Path(source).resolve(), save_unknown.resolve()
+            if folder == copies or folder in copies.parents:
+                raise LSCError(
+                    f"--save-unknown {save_unknown} lies in {source}, whose images it would add "
+                    "to: choose a folder elsewhere"
+                )
 
 
 def _to_standard_output(lines: bytes) -> None:

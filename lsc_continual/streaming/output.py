@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
+from lsc_continual.storage.json_text import json_text
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.prediction import Prediction
 
@@ -32,10 +33,7 @@ def json_line(prediction: Prediction) -> bytes:
                 {"label": label, "score": _short(score)} for label, score in prediction.alternatives
             ],
         }
-    try:
-        return (json.dumps(record, ensure_ascii=False) + "\n").encode()
-    except UnicodeEncodeError:  # file names that are not text
-        return (json.dumps(record) + "\n").encode()
+    return f"{json_text(record)}\n".encode()
 
 
 def _short(value: float | None) -> float | None:
@@ -128,7 +126,7 @@ class Answered:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return json.dumps(one) == json.dumps(other)
+    return json_text(one) == json_text(other)
 
 
 class LineFile:

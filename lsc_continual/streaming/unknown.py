@@ -12,10 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.storage.folders import write_file
 from lsc_continual.streaming.inputs import Content, Preparation
+
+_LONGEST = 200  # bytes of a name that are kept; behind a number it must not have more than 255
+
+
+def _short(name: str) -> str:
+    """The end of a file's name, without what does something on a terminal."""
+    return inert(name).encode()[-_LONGEST:].decode(errors="ignore")
 
 
 class UnknownFolder:
@@ -31,6 +38,8 @@ class UnknownFolder:
     def __init__(self, folder: Path, prepare: Preparation) -> None:
         self.folder = folder
         self._prepare = prepare
+        if folder.exists() and not folder.is_dir():
+            raise LSCError(f"--save-unknown {folder} is a file: name a folder")
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -43,7 +52,7 @@ class UnknownFolder:
         stem = f"{line:08d}"
         with self._writing():
             if isinstance(content, Path):
-                shutil.copyfile(content, self.folder / f"{stem}-{content.name}")
+                shutil.copyfile(content, self.folder / f"{stem}-{_short(content.name)}")
             elif isinstance(content, np.ndarray):
                 extension, data = self._encoded(content)
                 write_file(self.folder / f"{stem}{extension}", data)

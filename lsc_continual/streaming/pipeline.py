@@ -60,7 +60,9 @@ class Background(Generic[T]):
 
     def __init__(self, values: Iterable[T], ahead: int = 1) -> None:
         self._values = values
-        self._queue: queue.Queue[T | BaseException] = queue.Queue(ahead)
+        # The one without a limit is much the faster.
+        self._queue: queue.Queue[T | BaseException] | queue.SimpleQueue[T | BaseException]
+        self._queue = queue.Queue(ahead) if ahead else queue.SimpleQueue()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
 

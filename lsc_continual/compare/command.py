@@ -17,6 +17,7 @@ from lsc_continual.compare.plot import FORMATS, draw
 from lsc_continual.compare.summary import summarize, table_of
 from lsc_continual.compare.workers import Ended, carry_out
 from lsc_continual.errors import LSCError
+from lsc_continual.machine.terminal import say
 from lsc_continual.storage.folders import write_file
 
 COMPARISON, PLOT = "comparison.json", "comparison.png"
@@ -86,7 +87,7 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
     )
     done = len(comparison.runs) - len(todo)
     if done:
-        _say(console, f"{done} of {len(comparison.runs)} runs are there already")
+        say(console, f"{done} of {len(comparison.runs)} runs are there already")
     failed: list[Ended] = []
     running: list[ComparedRun] = []
     with bar:
@@ -98,7 +99,7 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
                 running.remove(news.run)
                 bar.advance(task)
                 failed += [news] if news.problem else []
-                _say(console, f"{news.run.name}: {news.problem or _result(news.run)}")
+                say(console, f"{news.run.name}: {news.problem or _result(news.run)}")
             bar.update(task, description=", ".join(run.name for run in running))
     reasons = {ended.problem for ended in failed if ended.mendable}
     if len(failed) == len(comparison.runs) and len(reasons) == 1:
@@ -110,7 +111,3 @@ def _result(run: ComparedRun) -> str:
     final = run.metrics().final
     assert final is not None
     return f"last {final.last_accuracy:.2%}, average {final.average_incremental_accuracy:.2%}"
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import accumulate
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lsc_continual.compare.compared import ComparedRun, Comparison
-from lsc_continual.runs.metrics import RunMetrics
+from lsc_continual.runs.metrics import RunMetrics, classes_seen
 from lsc_continual.strategies.names import find_strategy
 
 Figures = dict[str, float]
@@ -124,11 +123,9 @@ def _curve(runs: Sequence[RunMetrics]) -> list[dict[str, Any]]:
     """Accuracy over all classes seen, at each number of them."""
     points: dict[int, list[float]] = {}
     for metrics in runs:
-        experiences = metrics.experiences
-        arriving = (set(entry.classes) for entry in experiences)
-        classes = accumulate(arriving, lambda known, new: known | new)
-        for known, entry in zip(classes, experiences, strict=True):
-            points.setdefault(len(known), []).append(entry.accuracy_seen)
+        counts = classes_seen(entry.classes for entry in metrics.experiences)
+        for count, entry in zip(counts, metrics.experiences, strict=True):
+            points.setdefault(count, []).append(entry.accuracy_seen)
     return [{"classes": count, **_spread(values)} for count, values in sorted(points.items())]
 
 

@@ -73,7 +73,7 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
     Raises:
         LSCError: nothing went well, for one reason that the user can mend.
     """
-    todo = [run for run in comparison.runs if not run.finished]
+    todo = [run for run in comparison.runs if not run.folder.finished]
     gpus = torch.cuda.device_count()
     jobs = jobs or gpus or max(1, len(os.sched_getaffinity(0)) // 2)
     bar = Progress(
@@ -108,6 +108,6 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
 
 
 def _result(run: ComparedRun) -> str:
-    final = run.metrics().final
+    final = run.folder.metrics().final
     assert final is not None
     return f"last {final.last_accuracy:.2%}, average {final.average_incremental_accuracy:.2%}"

@@ -88,7 +88,7 @@ def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> di
     rows, environment = [], None
     for strategy in comparison.strategies:
         planned = [run for run in comparison.runs if run.strategy == strategy]
-        runs = [run.metrics() for run in planned if run not in problems]
+        runs = [run.folder.metrics() for run in planned if run not in problems]
         environment = environment or (runs[0].environment if runs else None)
         figures = [figures_of(metrics) for metrics in runs]
         names = dict.fromkeys(key for each in figures for key in each)
@@ -101,7 +101,9 @@ def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> di
                 "seeds": [metrics.seed for metrics in runs],
                 "figures": {key: _spread([f[key] for f in figures if key in f]) for key in names},
                 "curve": _curve(runs),
-                "problems": {str(run.seed): problems[run] for run in planned if run in problems},
+                "problems": {
+                    str(run.settings.seed): problems[run] for run in planned if run in problems
+                },
             }
         )
     return {

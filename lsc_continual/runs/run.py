@@ -101,8 +101,8 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
     """
     distributed.start()
     with _on_all(lambda: RunFolder.open(path)) as folder:
-        checkpoints = Checkpoints(folder.checkpoints)
-        state = checkpoints.latest() if distributed.rank() == 0 else None
+        latest = Checkpoints(folder.checkpoints).latest
+        state = latest() if distributed.rank() == 0 else None
         settings = reopen(_stored_settings(folder, state), overrides)
         if not find_strategy(settings.strategy.name).resumable:
             raise LSCError(
@@ -110,7 +110,7 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
                 "save what it carries from one step to the next, as Avalanche's cannot; run it anew"
             )
         prepared = prepare(settings, console)
-        state = distributed.state_from_first(state)
+        state = distributed.from_first(state)
         if state is None:
             say(console, "there is no checkpoint yet: starting from the beginning")
         else:

@@ -14,10 +14,11 @@ from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
-from lsc_continual.cli.running import console_for_progress, is_first
+from lsc_continual.cli.running import is_first
 from lsc_continual.cli.show import show
 from lsc_continual.cli.stream import stream
-from lsc_continual.errors import LSCError, first_line, inert
+from lsc_continual.errors import LSCError, first_line
+from lsc_continual.machine.terminal import console_for_progress, say
 
 app = typer.Typer(
     name="lsc-cl",
@@ -60,8 +61,7 @@ app.command()(doctor)
 
 def complain(message: str) -> None:
     if is_first():
-        line = f"error: {inert(message)}"
-        console_for_progress().print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console_for_progress(), f"error: {message}")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from lsc_continual.errors import inert
+from lsc_continual.machine.terminal import console_for_progress, say
 
 _WIDE = 200
 
@@ -21,11 +22,6 @@ _WIDE = 200
 def console_for_tables() -> Console:
     """Standard output. A table in a file or a pipe is not wrapped to the width of a terminal."""
     return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _WIDE)
-
-
-def console_for_progress() -> Console:
-    """Standard error: what is no result."""
-    return Console(stderr=True, emoji=False)
 
 
 def is_first() -> bool:
@@ -82,7 +78,7 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
             line = f"interrupted; to go on: {command} resume {error.folder}"
             if not error.resumable:
                 line = f"interrupted; what was measured is in {error.folder}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(console, line)
             raise typer.Exit(error.exit_code) from None
         finally:
             distributed.stop()

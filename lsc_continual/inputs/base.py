@@ -120,8 +120,8 @@ def place_in_class(labels: Tensor) -> Tensor:
     >>> place_in_class(torch.tensor([7, 3, 7, 7, 3]))
     tensor([0, 0, 1, 2, 1])
     """
-    order = labels.sort(stable=True).indices
-    counts = labels.bincount()
+    ordered, order = labels.sort(stable=True)
+    counts = ordered.unique_consecutive(return_counts=True)[1]
     place = torch.empty_like(labels)
-    place[order] = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
+    place[order] = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     return place

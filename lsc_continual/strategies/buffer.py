@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.experiences.located import integers
+from lsc_continual.inputs.base import place_in_class
 
 
 class ReservoirBuffer(ExemplarsBuffer):
@@ -90,12 +91,9 @@ class ReservoirBuffer(ExemplarsBuffer):
         self.labels, self.weights, self.places = labels[kept], weights[kept], places[kept]
 
     def _by_turns(self, labels: Tensor) -> Tensor:
-        """The order in which classes take their samples by turns, those of higher lots first."""
-        places = labels.sort(stable=True).indices
-        numbers = torch.searchsorted(self.seen_classes, labels[places])
-        counts = numbers.bincount(minlength=len(self.seen_classes))
-        turn = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[numbers]
-        return places[np.lexsort((self._lots(labels[places]), turn))]
+        """The order in which classes take their samples by turns, as their lots say."""
+        order = np.lexsort((self._lots(labels), place_in_class(labels)))
+        return torch.from_numpy(order)
 
     def _lots(self, labels: Tensor) -> NDArray[np.uint64]:
         """A number for each label, the same for the same buffer, as good as drawn at random.

@@ -51,7 +51,7 @@ class UnknownFolder:
         """
         stem = f"{line:08d}"
         with self._writing():
-            if isinstance(content, Path):
+            if isinstance(content, Path) and content.exists():  # somebody may have removed it
                 shutil.copyfile(content, self.folder / f"{stem}-{_short(content.name)}")
             elif isinstance(content, np.ndarray):
                 extension, data = self._encoded(content)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError, first_line
@@ -43,7 +47,8 @@ def load_folder(source: Source) -> ImageData:
     names = select_classes(list(files), source.classes)
     train, testing = _split({name: files[name] for name in names}, source)
     data = read_files(root, train, testing, source)
-    return data._replace(split={"train": _paths(train), "test": _paths(testing)})
+    parts = {"train": train, "test": testing}
+    return data._replace(split={part: [*chain(*paths.values())] for part, paths in parts.items()})
 
 
 def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
@@ -55,11 +60,8 @@ def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
     return train, test
 
 
-def _paths(files: ClassFiles) -> list[str]:
-    return [path for paths in files.values() for path in paths]
-
-
 Arrays = dict[str, NDArray[Any]]
+_KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 
 
 def load_arrays(source: Source) -> ImageData:
@@ -72,7 +74,8 @@ def load_arrays(source: Source) -> ImageData:
         LSCError: no such file, a key is missing, or arrays that do not fit.
     """
     path = _find(source.root)
-    arrays = _read(path)
+    with opened_npz(path) as file:
+        arrays = {key: file[key] for key in _KEYS if key in file}
     x, y = _part(arrays, "train", path)
     if not len(x):
         raise LSCError(f"x_train in {path} holds no images: add some")
@@ -107,13 +110,21 @@ def _find(root: Path) -> Path:
     raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
 
 
-def _read(path: Path) -> Arrays:
-    keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
+@contextmanager
+def opened_npz(path: Path) -> Iterator[NpzFile]:
+    """An .npz file, to read arrays of.
+
+    Raises:
+        LSCError: the file, or an array that is read inside, is damaged or of another format.
+    """
     try:
         file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.lib.npyio.NpzFile):
-            with file:
-                return {key: file[key] for key in keys if key in file}
+        if not isinstance(file, NpzFile):
+            raise LSCError(f"{path} holds a single array: write it with numpy.savez")
+        with file:
+            yield file
+    except LSCError:
+        raise
     except Exception as error:  # of zip, zlib and numpy, whatever is damaged
         if "Object arrays" in str(error):
             raise LSCError(
@@ -124,7 +135,6 @@ def _read(path: Path) -> Arrays:
         raise LSCError(
             f"{path} cannot be read as an .npz file ({reason}): write it again with numpy.savez"
         ) from error
-    raise LSCError(f"{path} holds a single array: write it with numpy.savez")
 
 
 def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
@@ -18,6 +17,7 @@ from lsc_continual.inputs.reading import read_all
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import image_paths
 from lsc_continual.scenarios.names import SCENARIOS
+from lsc_continual.scenarios.own import opened_npz
 
 _KEYS = ("x_test", "x", "x_train")
 _MOST = 10_000  # images of a larger set are taken at equal distances
@@ -46,7 +46,7 @@ def load_unknown(
         unlabelled, channels = torch.zeros(len(paths)).long(), 1 if shape[0] == 1 else 3
         images = _some(ImageFiles(path, paths, unlabelled, shape[1], channels), source)
         if inverted:
-            images.images = 255 - images.images
+            images = 255 - images
     elif path.suffix == ".npz" and path.is_file():
         images = _some(_of_file(path), source)
     else:
@@ -58,32 +58,26 @@ def load_unknown(
         raise LSCError(
             f"novelty.others names {name!r}, which holds no image that can be read: leave it out"
         )
-    return StoredImages(_fitted(images.images, shape, name), torch.zeros(len(images)).long())
+    return StoredImages(_fitted(images, shape, name), torch.zeros(len(images)).long())
 
 
-def _some(images: Images, source: Source) -> StoredImages:
+def _some(images: Images, source: Source) -> Tensor:
     """Not too many of them, in memory."""
     if len(images) > _MOST:
         images = images.subset(torch.linspace(0, len(images) - 1, _MOST).long())
     if isinstance(images, ImageFiles):
-        return read_all(images, skip=source.on_error == "skip")[0]
+        images, _ = read_all(images, skip=source.on_error == "skip")
     assert isinstance(images, StoredImages)
-    return images
+    return images.images
 
 
 def _of_file(path: Path) -> StoredImages:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            key = next((key for key in _KEYS if key in file and len(file[key])), None)
-            x = None if key is None else file[key]
-    except Exception as error:  # of zip, zlib and numpy, whatever is damaged
-        raise LSCError(
-            f"{path} cannot be read as an .npz file: write it anew with numpy.savez"
-        ) from error
-    if x is None:
-        raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
-    images = as_images(x, f"{key} in {path}")
-    return StoredImages(images, torch.zeros(len(images)).long())
+    with opened_npz(path) as file:
+        for key in _KEYS:
+            if key in file and len(x := file[key]):
+                images = as_images(x, f"{key} in {path}")
+                return StoredImages(images, torch.zeros(len(images)).long())
+    raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
 
 
 def _fitted(images: Tensor, shape: tuple[int, int, int], name: str) -> Tensor:

@@ -12,7 +12,7 @@ from .network.losses import (
 )
 from .network.target_classifier import TargetClassifier as TargetClassifier
 from .novelty.detector import NoveltyDetector as NoveltyDetector
-from .scenarios.making import make_benchmark as make_benchmark
+from .scenarios.class_incremental import make_benchmark as make_benchmark
 from .strategies.analytic import LSCAnalytic as LSCAnalytic
 from .strategies.dynamic_head import TargetHead as TargetHead
 from .strategies.lsc import LSC as LSC

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -46,36 +46,24 @@ class Loading:
 class Order(NamedTuple):
     """What is asked of a feed: samples, with seeds for those that are changed at random."""
 
-    samples: Tensor
+    samples: NDArray[np.int64]
     seed: int
     """The seed of the whole batch."""
     start: int
     """Where these samples stand in it."""
 
-    def seeded(self) -> list[tuple[int, int]]:
-        """Each sample with a seed of its own."""
+    def seeds(self) -> list[int]:
+        """One for each sample."""
         places = enumerate(self.samples.tolist(), self.start)
-        return [(sample, batch_seed(self.seed, sample, place)) for place, sample in places]
+        return [batch_seed(self.seed, sample, place) for place, sample in places]
 
 
-class Served(NamedTuple):
-    """What a feed has to say to an order."""
-
-    parts: Batch
-    """Inputs alone, or all that samples consist of."""
-    kept: Tensor | None = None
-    """The places in the order that could be served; None for all."""
+Served = tuple[Batch, Tensor | None]
+"""A feed's answer to an order: inputs alone, or all that samples consist of; and the places in the
+order that could be served, None for all."""
 
 
-class Feed(ABC):
-    """Turns orders into batches."""
-
-    @abstractmethod
-    def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
-        """One batch for each order."""
-
-
-class TensorFeed(Feed):
+class TensorFeed:
     """Cuts batches out of one tensor that lives on the device."""
 
     def __init__(self, images: StoredImages, device: torch.device) -> None:
@@ -87,13 +75,14 @@ class TensorFeed(Feed):
             self.images = self.images.to(device) if fits else self.images.pin_memory()
 
     def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
+        """One batch for each order."""
         for order in orders:
-            rows = order.samples.to(self.device, non_blocking=True)
+            rows = torch.from_numpy(order.samples).to(self.device, non_blocking=True)
             cut = self.images[rows.to(self.images.device)].to(self.device, non_blocking=True)
-            yield Served([as_unit_range(cut)])
+            yield [as_unit_range(cut)], None
 
 
-class WorkerFeed(Feed):
+class WorkerFeed:
     """Has samples read by worker processes, which live as long as the feed."""
 
     def __init__(
@@ -109,9 +98,9 @@ class WorkerFeed(Feed):
         self._device = device
         self._orders: list[Order] = []
         self._loader = DataLoader(
-            _Seeded(source, loading.crop_scale if crop else None),
-            batch_sampler=_Reread(self._orders),
-            collate_fn=_Collate(getattr(source, "collate_fn", default_collate)),
+            _Batches(source, loading.crop_scale if crop else None),
+            batch_size=None,  # an item is a batch already
+            sampler=self._orders,
             num_workers=loading.workers,
             persistent_workers=loading.workers > 0,
             pin_memory=device.type == "cuda",
@@ -120,6 +109,7 @@ class WorkerFeed(Feed):
         )
 
     def serve(self, orders: Sequence[Order]) -> Iterator[Served]:
+        """One batch for each order."""
         self._orders[:] = orders
         for batch, kept, failures in self._loader:
             for failure in failures:
@@ -130,7 +120,7 @@ class WorkerFeed(Feed):
                 )
             inputs, *rest = (part.to(self._device, non_blocking=True) for part in batch)
             inputs = as_unit_range(inputs) if inputs.dtype == torch.uint8 else inputs
-            yield Served([inputs, *rest], kept if failures else None)
+            yield [inputs, *rest], kept if failures else None
 
     def _report(self, failure: str) -> None:
         if self._strict:
@@ -138,6 +128,9 @@ class WorkerFeed(Feed):
         if failure not in self.skipped:
             self.skipped.add(failure)
             warnings.warn(f"{failure}; it is left out", stacklevel=2)
+
+
+Feed = TensorFeed | WorkerFeed
 
 
 class Feeds:
@@ -155,14 +148,12 @@ class Feeds:
 
     def of(self, parts: Sequence[AvalancheDataset], training: bool) -> tuple[Tensor, Feed]:
         """The feed that can serve `parts`, and what it calls each of their samples."""
-        places = [located(part) for part in parts]
-        images = places[0][0] if places[0] else None
-        if images is None or any(place is None or place[0] is not images for place in places):
+        places = [place for part in parts if (place := located(part))]
+        if len(places) < len(parts) or len({id(images) for images, _ in places}) > 1:
             whole = parts[0] if len(parts) == 1 else parts[0].concat(parts[1])
-            return torch.arange(len(whole)), WorkerFeed(
-                whole, self.loading, self.device, self.skipped
-            )
-        return torch.cat([place[1] for place in places if place]), self._feed(images, training)
+            feed = WorkerFeed(whole, self.loading, self.device, self.skipped)
+            return torch.arange(len(whole)), feed
+        return torch.cat([rows for _, rows in places]), self._feed(places[0][0], training)
 
     def _feed(self, images: Images, training: bool) -> Feed:
         # A tensor is the same for training and evaluation, and not to be on the device twice.
@@ -170,13 +161,12 @@ class Feeds:
             kept = self._kept.get(mode)
             if kept is not None and kept[0] is images:
                 return kept[1]
-        self._kept[training] = images, self._make(images, training)
-        return self._kept[training][1]
-
-    def _make(self, images: Images, training: bool) -> Feed:
         if isinstance(images, StoredImages):
-            return TensorFeed(images, self.device)
-        return WorkerFeed(images, self.loading, self.device, self.skipped, crop=training)
+            feed: Feed = TensorFeed(images, self.device)
+        else:
+            feed = WorkerFeed(images, self.loading, self.device, self.skipped, crop=training)
+        self._kept[training] = images, feed
+        return feed
 
     def close(self) -> None:
         """End the worker processes; they start again when needed."""
@@ -186,60 +176,39 @@ class Feeds:
         return self.__dict__ | {"_kept": {}}
 
 
-class _Seeded(Dataset[Any]):
-    """Samples whose random changes depend on a seed alone, wherever they are made."""
+class _Batches(Dataset[tuple[Batch | None, Tensor, list[str]]]):
+    """Batches whose random changes depend on the seeds of orders alone, wherever they are made."""
 
     def __init__(self, source: Dataset[Any], crop_scale: float | None) -> None:
         self.source = source
         self.crop_scale = crop_scale
+        self.collate = getattr(source, "collate_fn", default_collate)
 
-    def __getitems__(self, orders: list[tuple[int, int]]) -> list[Any]:
-        """Samples of a batch, or what is wrong with them."""
+    def __getitem__(self, order: Order) -> tuple[Batch | None, Tensor, list[str]]:
+        """The batch, None if it is empty; the places of those in it; sentences on the others."""
+        samples, kept, failures = [], [], []
+        seeds = order.seeds()
         states = random.getstate(), np.random.get_state()
-        random.seed(orders[0][1])
-        np.random.seed(orders[0][1] % 2**32)
+        random.seed(seeds[0])
+        np.random.seed(seeds[0] % 2**32)
         try:
             with torch.random.fork_rng(devices=[]):
-                return [self._sample(index, seed) for index, seed in orders]
+                for place, (index, seed) in enumerate(zip(order.samples.tolist(), seeds)):
+                    torch.default_generator.manual_seed(seed)  # what torchvision draws from
+                    try:
+                        samples.append(self._sample(index))
+                        kept.append(place)
+                    except UnreadableImageError as error:
+                        failures.append(str(error))
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
+        return list(self.collate(samples)) if samples else None, torch.tensor(kept), failures
 
-    def _sample(self, index: int, seed: int) -> Any:
-        torch.default_generator.manual_seed(seed)  # what torchvision's transforms draw from
-        try:
-            if isinstance(self.source, ImageFiles):
-                return (self.source.pixels(index, self.crop_scale),)
-            return self.source[index]
-        except UnreadableImageError as error:
-            return error
-
-
-class _Collate:
-    """Samples -> batch or None, the places of those in it, sentences on the others."""
-
-    def __init__(self, collate: Any) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: list[Any]) -> tuple[Batch | None, Tensor, list[str]]:
-        failed = [isinstance(sample, Exception) for sample in samples]
-        good = [sample for sample, bad in zip(samples, failed, strict=True) if not bad]
-        failures = [str(sample) for sample, bad in zip(samples, failed, strict=True) if bad]
-        kept = (~torch.tensor(failed)).nonzero()[:, 0]
-        return (list(self.collate(good)) if good else None), kept, failures
-
-
-class _Reread:
-    """A batch sampler over a list that may have another content at each pass."""
-
-    def __init__(self, orders: list[Order]) -> None:
-        self.orders = orders
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return (order.seeded() for order in list(self.orders))
-
-    def __len__(self) -> int:
-        return len(self.orders)
+    def _sample(self, index: int) -> Any:
+        if isinstance(self.source, ImageFiles):
+            return (self.source.pixels(index, self.crop_scale),)
+        return self.source[index]
 
 
 def _start_worker(number: int) -> None:

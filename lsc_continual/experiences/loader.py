@@ -50,11 +50,13 @@ class BatchLoader:
         """Where the latest batch stands."""
         self.samples = torch.empty(0, dtype=torch.long)
         """Which samples of the parts, one after another, this process's latest batch is made of."""
-        self._labels = torch.cat([integers(part.targets) for part in parts])
         self._rows, self._feed = feeds.of(parts, training)
-        named = all(hasattr(part, "targets_task_labels") for part in parts)
-        tasks = [integers(part.targets_task_labels) for part in parts] if named else []
-        self._values = [self._labels, torch.cat(tasks)] if named else [self._labels]
+        self._values = [
+            torch.cat([integers(getattr(part, name)) for part in parts])
+            for name in ("targets", "targets_task_labels")
+            if all(hasattr(part, name) for part in parts)
+        ]
+        """Of each sample: its label, and its task label where there are any."""
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -65,9 +67,9 @@ class BatchLoader:
         for number, batch in enumerate(self.plan.epoch(self.epoch)):
             start, mine = share(batch, distributed.rank(), distributed.world_size())
             seed = batch_seed(self.plan.seed, self.epoch, number)
-            steps.append((Step(seed, start, len(mine), self._labels[batch]), mine))
+            steps.append((Step(seed, start, len(mine), self._values[0][batch]), mine))
         steps = [(step, mine) for step, mine in steps[self.done :] if len(mine)]
-        orders = [Order(self._rows[mine], step.seed, step.start) for step, mine in steps]
+        orders = [Order(self._rows[mine].numpy(), step.seed, step.start) for step, mine in steps]
         for (step, mine), (parts, kept) in zip(steps, self._feed.serve(orders), strict=True):
             self.step, self.done = step, self.done + 1
             self.samples = mine if kept is None else mine[kept]

@@ -20,28 +20,25 @@ def located(dataset: AvalancheDataset) -> tuple[Images, Tensor] | None:
     or changed by transforms of its inputs. (Avalanche has no public way to ask; this walks through
     its nested views.)
     """
-    found: list[tuple[Images, Tensor]] = []
-    view: Any = dataset._flat_data
-    return found[0] if _walk(view, torch.arange(len(dataset)), found) else None
+    return _walk(dataset._flat_data, torch.arange(len(dataset)))
 
 
-def _walk(view: Any, rows: Tensor, found: list[tuple[Images, Tensor]]) -> bool:
-    """Whether all of `rows` lie in one `Images`, which is then put into `found`."""
+def _walk(view: Any, rows: Tensor) -> tuple[Images, Tensor] | None:
+    """The `Images` that all of `rows` of a view lie in, and which of its rows they are."""
     if isinstance(view, Images):
-        found.append((view, rows))
-        return len(found) == 1
+        return view, rows
     if not isinstance(view, FlatData) or _transforms(view):
-        return False
+        return None
     if view._indices is not None:
         rows = torch.tensor(list(view._indices), dtype=torch.long)[rows]
     if len(view._datasets) == 1:
-        return _walk(view._datasets[0], rows, found)
+        return _walk(view._datasets[0], rows)
     ends = view._cumulative_sizes
     for part, start, end in zip(view._datasets, [0, *ends[:-1]], ends, strict=True):
         inside = (rows >= start) & (rows < end)
         if inside.all():
-            return _walk(part, rows - start, found)
-    return False
+            return _walk(part, rows - start)
+    return None
 
 
 def _transforms(view: FlatData[Any]) -> bool:

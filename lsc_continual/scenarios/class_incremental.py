@@ -1,8 +1,9 @@
-"""From labelled images to an Avalanche benchmark of arriving classes."""
+"""Scenarios by name: their images, and Avalanche benchmarks in which their classes arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from avalanche.benchmarks import nc_benchmark
@@ -10,8 +11,28 @@ from avalanche.benchmarks.scenarios.deprecated.new_classes import NCScenario
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import ImageData
+from lsc_continual.inputs.selection import keep_classes
+from lsc_continual.inputs.source import Source
+from lsc_continual.scenarios.names import SCENARIOS
 
 _EXPERIENCES = 5  # where nobody says how many
+
+
+def load_images(name: str, source: Source | None = None) -> ImageData:
+    """The images of a scenario, checked.
+
+    Args:
+        name: one of `lsc-cl ls scenarios`.
+        source: where they come from.
+
+    Raises:
+        LSCError: unknown name, missing or damaged files, labels that do not fit together.
+    """
+    source = source or Source()
+    if name == "python":
+        raise LSCError("scenario 'python' is a benchmark of your own: call your function instead")
+    data = SCENARIOS.make(name, source, of=ImageData)
+    return keep_classes(data, source.classes).check()
 
 
 def experience_sizes(
@@ -82,3 +103,29 @@ def class_incremental(data: ImageData, order: Sequence[int], sizes: Sequence[int
         fixed_class_order=list(order),
         per_exp_classes=dict(enumerate(sizes)),
     )
+
+
+def make_benchmark(
+    name: str,
+    *,
+    experiences: int | None = None,
+    increment: int | None = None,
+    base_classes: int = 0,
+    order: Sequence[int] | None = None,
+    seed: int = 0,
+    root: str | Path = "data",
+    download: bool = True,
+) -> NCScenario:
+    """A scenario as an Avalanche benchmark, for use with any strategy.
+
+    Set one of `experiences` and `increment`, or neither; the rest is as in `experience_sizes`,
+    `class_order` and `load_images`.
+
+    >>> benchmark = make_benchmark("split-digits", experiences=5)
+    >>> [len(e.classes_in_this_experience) for e in benchmark.train_stream]
+    [2, 2, 2, 2, 2]
+    """
+    data = load_images(name, Source(root=Path(root), download=download))
+    classes = len(data.class_names)
+    sizes = experience_sizes(classes, experiences, increment, base_classes)
+    return class_incremental(data, class_order(classes, order, seed), sizes)

@@ -18,8 +18,8 @@ from lsc_continual.inputs.selection import select_classes
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import ClassFiles, image_paths, subfolders
 from lsc_continual.scenarios.archives import read_pairs
+from lsc_continual.scenarios.names import IMAGENET
 
-_PLACES = ("", "imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC")
 _ORDER_SEED = 1993  # of the class order in the literature, since arXiv 1611.07725
 _SUBSET = 100
 
@@ -61,7 +61,7 @@ def usual_subset(wnids: list[str]) -> list[str]:
 
 
 def _find(root: Path) -> Path:
-    for place in _PLACES:
+    for place in IMAGENET.places:
         if (root / place / "train").is_dir():
             return root / place
     raise LSCError(

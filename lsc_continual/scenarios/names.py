@@ -42,7 +42,7 @@ _IDX = tuple(
     f"{part}-{what}-ubyte*" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
 )
 _CIFAR10 = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
-_IMAGENET = Files(
+IMAGENET = Files(
     ("train/n????????", "val"),
     "https://image-net.org/download-images (ILSVRC2012, with an account), as train/n01440764/… "
     "and val/…,",
@@ -121,12 +121,12 @@ SCENARIOS: Registry[Scenario] = Registry(
         "split-imagenet100": Scenario(
             _DATA + "imagenet:load_imagenet100",
             "100 of ImageNet's classes, 224×224",
-            files=_IMAGENET,
+            files=IMAGENET,
         ),
         "split-imagenet": Scenario(
             _DATA + "imagenet:load_imagenet",
             "1.3 million photographs in 1,000 classes, 224×224",
-            files=_IMAGENET,
+            files=IMAGENET,
         ),
         "folder": Scenario(
             _DATA + "own:load_folder",

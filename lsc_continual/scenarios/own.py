@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def load_folder(source: Source) -> ImageData:
     names = select_classes(list(files), source.classes)
     train, testing = _split({name: files[name] for name in names}, source)
     data = read_files(root, train, testing, source).without(left_out)
-    return data._replace(split={"train": _paths(train), "test": _paths(testing)})
+    parts = {"train": train, "test": testing}
+    split = {part: [*map(inert, chain(*paths.values()))] for part, paths in parts.items()}
+    return data._replace(split=split)
 
 
 def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
@@ -57,12 +60,8 @@ def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
     return train, test
 
 
-def _paths(files: ClassFiles) -> list[str]:
-    return [inert(path) for paths in files.values() for path in paths]
-
-
-_KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 Arrays = dict[str, NDArray[Any]]
+_KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 
 
 def load_arrays(source: Source) -> ImageData:

@@ -47,7 +47,7 @@ def load_unknown(
         files = ImageFiles(path, paths, unlabelled, shape[1], channels, source.decoding)
         images = _some(files, source)
         if inverted:
-            images.images = 255 - images.images
+            images = 255 - images
     elif path.suffix == ".npz" and path.is_file():
         images = _some(_of_file(path), source)
     else:
@@ -59,27 +59,26 @@ def load_unknown(
         raise LSCError(
             f"novelty.others names {name!r}, which holds no image that can be read: leave it out"
         )
-    return StoredImages(_fitted(images.images, shape, name), torch.zeros(len(images)).long())
+    return StoredImages(_fitted(images, shape, name), torch.zeros(len(images)).long())
 
 
-def _some(images: Images, source: Source) -> StoredImages:
+def _some(images: Images, source: Source) -> Tensor:
     """Not too many of them, in memory."""
     if len(images) > _MOST:
         images = images.subset(torch.linspace(0, len(images) - 1, _MOST).long())
     if isinstance(images, ImageFiles):
-        return read_all(images, skip=source.on_error == "skip")[0]
+        images, _ = read_all(images, skip=source.on_error == "skip")
     assert isinstance(images, StoredImages)
-    return images
+    return images.images
 
 
 def _of_file(path: Path) -> StoredImages:
     found = headers(path)
-    key = next((key for key in _KEYS if key in found and found[key].shape[:1] != (0,)), None)
-    x = None if key is None else read_arrays(path, [key])[key]
-    if x is None:
-        raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
-    images = as_images(x, f"{key} in {path}")
-    return StoredImages(images, torch.zeros(len(images)).long())
+    for key in _KEYS:
+        if key in found and found[key].shape[:1] != (0,):
+            images = as_images(read_arrays(path, [key])[key], f"{key} in {path}")
+            return StoredImages(images, torch.zeros(len(images)).long())
+    raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
 
 
 def _fitted(images: Tensor, shape: tuple[int, int, int], name: str) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import groupby
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -19,7 +20,13 @@ from lsc_continual.settings.schema import Settings
 KEYS: dict[str, Setting] = {setting.key: setting for setting in settings_of(Settings)}
 """All settings by their dotted keys."""
 
-GROUPS = tuple(dict.fromkeys(key.partition(".")[0] for key in KEYS if "." in key))
+GROUPS: dict[str, list[Setting]] = {
+    name: list(inside)
+    for name, inside in groupby(KEYS.values(), lambda setting: setting.key.rpartition(".")[0])
+    if name
+}
+"""The settings of each group."""
+
 CHANGEABLE = frozenset(key for key, setting in KEYS.items() if setting.about.changeable)
 """What may change in the middle of a run."""
 
@@ -83,30 +90,28 @@ def _parse(argument: str) -> Override:
         raise LSCError(f"{argument!r} is not a setting: write KEY=VALUE, for example seed=1")
     if f"{key}.name" in KEYS:
         key = f"{key}.name"
-    elif setting_of(key) is None:
+    setting = setting_of(key)
+    if setting is None:
         if key in GROUPS:
-            inside = [k for k in KEYS if k.startswith(f"{key}.")]
-            raise LSCError(f"{key!r} is a group of settings: set one of {', '.join(inside)}")
+            inside = ", ".join(setting.key for setting in GROUPS[key])
+            raise LSCError(f"{key!r} is a group of settings: set one of {inside}")
         near = get_close_matches(key, [*KEYS, *GROUPS], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "see `lsc-cl show` for all settings"
         raise LSCError(f"unknown setting {key!r}: {hint}")
-    return Override(key, _value(key, text), text)
+    return Override(key, _value(key, setting, text), text)
 
 
-def _value(key: str, text: str) -> Any:
-    setting = KEYS.get(key)
-    if setting is not None and setting.optional and text in ("", "null", "~"):
+def _value(key: str, setting: Setting, text: str) -> Any:
+    if setting.optional and text in ("", "null", "~"):
         return None
     try:
         # Text is taken as it is written: a class may be called 001, yes or null.
-        as_text = setting is not None and setting.is_text
-        value = yaml.load(text, yaml.BaseLoader if as_text else yaml.SafeLoader)
+        value = yaml.load(text, yaml.BaseLoader if setting.is_text else yaml.SafeLoader)
     except yaml.YAMLError as error:
-        if setting is not None and setting.base is str:
+        if setting.base is str:
             return text
         raise LSCError(f"the value of {key} cannot be read: {text!r}") from error
-    whole = setting is not None and setting.base is str and not isinstance(value, str)
-    return text if whole else value
+    return text if setting.base is str and not isinstance(value, str) else value
 
 
 def setting_of(key: str) -> Setting | None:
@@ -118,7 +123,7 @@ def setting_of(key: str) -> Setting | None:
 
 def is_setting(key: str) -> bool:
     """Whether a dotted key is a setting, or a group of them."""
-    return setting_of(key) is not None or f"{key}.name" in KEYS or key in GROUPS
+    return setting_of(key) is not None or key in GROUPS
 
 
 def merge(stored: Mapping[str, Any], overrides: Sequence[Override], faults: Faults) -> Settings:
@@ -128,8 +133,7 @@ def merge(stored: Mapping[str, Any], overrides: Sequence[Override], faults: Faul
     checked.
     """
     values = {key: setting.default for key, setting in KEYS.items()}
-    flat = [Override(key, value, str(value)) for key, value in _flat(stored, faults)]
-    for key, value, text in [*flat, *overrides]:
+    for key, value, text in [*_flat(stored, faults), *overrides]:
         setting = setting_of(key)
         assert setting is not None
         if key != setting.key:  # an option
@@ -149,38 +153,33 @@ def merge(stored: Mapping[str, Any], overrides: Sequence[Override], faults: Faul
         except LSCError as error:
             faults.add(str(error))
             values[key] = setting.default
-    settings = _built(values)
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = _with(nested, key, value)
+    settings = msgspec.convert(nested, Settings)
     _check_together(settings, faults)
     return settings
 
 
-def _flat(nested: Mapping[str, Any], faults: Faults, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of a nested mapping; what is no setting is noted."""
+def _flat(nested: Mapping[str, Any], faults: Faults, prefix: str = "") -> Iterator[Override]:
+    """What a nested mapping sets; what is no setting is noted."""
     for name, value in nested.items():
         key = f"{prefix}{name}"
         if key in KEYS:
-            yield key, value
+            yield Override(key, value, str(value))
         elif isinstance(value, Mapping) and key in GROUPS:
             yield from _flat(value, faults, f"{key}.")
         else:
             faults.add(f"unknown setting {key!r}")
 
 
-def _with(options: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """Options with another one, whose dotted path may lead into nested ones."""
-    name, _, rest = path.partition(".")
+def _with(nested: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A nested mapping with the value of a dotted key put in."""
+    name, _, rest = key.partition(".")
     if rest:
-        inner = options.get(name)
+        inner = nested.get(name)
         value = _with(inner if isinstance(inner, Mapping) else {}, rest, value)
-    return {**options, name: value}
-
-
-def _built(values: Mapping[str, Any]) -> Settings:
-    nested: dict[str, Any] = {}
-    for key, value in values.items():
-        group, dot, name = key.rpartition(".")
-        (nested.setdefault(group, {}) if dot else nested)[name] = value
-    return msgspec.convert(nested, Settings)
+    return {**nested, name: value}
 
 
 def _wrong_type(setting: Setting, value: Any, text: str) -> str:

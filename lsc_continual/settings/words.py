@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, get_type_hints
 
@@ -26,27 +25,23 @@ def to_yaml(settings: Settings, comments: bool = True) -> str:
         comments: whether meanings are written.
     """
     lines: list[str] = []
+
+    def add(text: str, meaning: str, indent: str = "") -> None:
+        if comments:
+            wrapped = textwrap.wrap(meaning, _WIDTH - len(f"{indent}# "))
+            lines.extend(f"{indent}# {line}" for line in wrapped)
+        lines.append(f"{indent}{text}")
+
     for name, value in asdict(settings).items():
-        inside = isinstance(value, Mapping) and name in GROUPS
         if comments and lines:
             lines.append("")
-        if comments and inside:
-            lines += _comment(purpose(name), "")
-        if inside:
-            lines.append(f"{name}:")
-            for key, part in value.items():
-                lines += _comment(KEYS[f"{name}.{key}"].about.help, "  ") if comments else []
-                lines.append(f"  {key}: {_dump(part)}")
-        else:
-            lines += _comment(KEYS[name].about.help, "") if comments else []
-            lines.append(f"{name}: {_dump(value)}")
+        if name not in GROUPS:
+            add(f"{name}: {_dump(value)}", KEYS[name].about.help)
+            continue
+        add(f"{name}:", purpose(name))
+        for key, part in value.items():
+            add(f"{key}: {_dump(part)}", KEYS[f"{name}.{key}"].about.help, "  ")
     return "\n".join(lines) + "\n"
-
-
-def _comment(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
-    )
 
 
 def _dump(value: Any) -> str:
@@ -71,17 +66,16 @@ def explain(key: str) -> str:
         LSCError: there is no such setting, with the nearest one.
     """
     if key in GROUPS:
-        inside = [_explained(s) for s in KEYS.values() if s.key.startswith(f"{key}.")]
-        return f"{key}: {purpose(key)}\n\n" + "\n\n".join(inside)
+        return "\n\n".join([f"{key}: {purpose(key)}", *map(_explained, GROUPS[key])])
     if key not in KEYS:
         raise unknown_name("setting", key, [*KEYS, *GROUPS])
     return _explained(KEYS[key])
 
 
 def _explained(setting: Setting) -> str:
-    lines = [setting.key, *textwrap.wrap(setting.about.help, _WIDTH)]
+    lines = textwrap.wrap(setting.about.help, _WIDTH)
     lines += [f"{name}: {text}" for name, text in _facts(setting).items()]
-    return lines[0] + "\n" + textwrap.indent("\n".join(lines[1:]), "  ")
+    return "\n  ".join([setting.key, *lines])
 
 
 def _facts(setting: Setting) -> dict[str, str]:
@@ -101,8 +95,7 @@ def _facts(setting: Setting) -> dict[str, str]:
 def page() -> str:
     """docs/settings.md."""
     parts = [_HEAD, _table([setting for setting in KEYS.values() if "." not in setting.key])]
-    for group in GROUPS:
-        settings = [s for s in KEYS.values() if s.key.startswith(f"{group}.")]
+    for group, settings in GROUPS.items():
         parts += [f"## {group}\n\n{purpose(group)}\n", _table(settings)]
     return "\n".join(parts)
 

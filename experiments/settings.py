@@ -47,11 +47,6 @@ def option(
     return made
 
 
-@dataclass(frozen=True)
-class NoOptions:
-    """Of experiments that are the same in both settings."""
-
-
 def chosen(kind: type[T], full: bool, given: Mapping[str, Any]) -> T:
     """The options in one setting or the other, but for those given.
 

@@ -42,10 +42,12 @@ from experiments.claims.numbers_of_classes import (
 )
 from experiments.claims.target_networks import Trained, Training
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual.bench.memory import peak_resident_bytes
 from lsc_continual.bench.plots import panels
+
+TITLE = "One network for ten or 1.28 million classes"
+PAPER = "arXiv 2510.04090"
 
 _PAPER = 87, 99
 """Training accuracies, in percent: from the least to the best one that the paper reports."""
@@ -287,13 +289,3 @@ def _draw(own: list[Trained], written: list[Trained]) -> Figure:
     labels = left.get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=5, fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="any-number-of-classes",
-    paper="arXiv 2510.04090",
-    title="One network for ten or 1.28 million classes",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

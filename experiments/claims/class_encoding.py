@@ -23,11 +23,13 @@ from torch import Tensor
 from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from experiments.training import Recipe, accuracy, outputs, train
 from lsc_continual import make_encoder, make_system
 from lsc_continual.bench.plots import panels
+
+TITLE = "Simplex or orthogonal frame: the bias decides"
+PAPER = "arXiv 2606.00344"
 
 _CLASSES = 5
 _SHRINKAGE = 0.2  # c = K √(λ_W λ_H) of the formula
@@ -275,13 +277,3 @@ def _draw(rows: list[Row], network: list[Row]) -> Figure:
     for axes in (left, right):
         axes.set(xscale="log", xlabel="regularisation of the bias, λ_b")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="class-encoding",
-    paper="arXiv 2606.00344",
-    title="Simplex or orthogonal frame: the bias decides",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -28,11 +28,13 @@ from experiments.claims.occupancy import (
     series,
 )
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from experiments.training import accuracy
 from lsc_continual.bench.plots import panels
 from lsc_continual.targets import Targets
+
+TITLE = "Labels by decoding: what it does to accuracy"
+PAPER = "arXiv 2604.00779"
 
 _UNCHANGED = 0.5
 """Points of accuracy, far less than from one training to the next."""
@@ -145,13 +147,3 @@ def _draw(rows: list[Row]) -> Figure:
     places[0].set_ylabel(f"accuracy, %, {PAPERS_LOSS} loss")
     places[0].legend(fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="decoding",
-    paper="arXiv 2604.00779",
-    title="Labels by decoding: what it does to accuracy",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -14,16 +14,20 @@ from matplotlib.figure import Figure
 
 from experiments.claims import speed
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual import make_system, min_dim
 from lsc_continual.bench.plots import panels
+
+TITLE = "The smallest dimension: speed of training and what it costs"
+PAPER = "arXiv 2512.07509"
+PREFACE = speed.ABOUT
+Options = speed.CharacterOptions
 
 _WIDE = 384
 _SGD_RATE = 0.5
 
 
-def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: Options) -> Outcome:
     """Cosine loss to V21 targets in few and many dimensions; two checks at the ends."""
     by = partial(speed.learned, settings, options)
     least = min_dim("v21", options.classes)
@@ -107,14 +111,3 @@ def _draw(cosine: dict[int, speed.Progress], classes: int) -> Figure:
     lines = [*right.get_lines(), *epochs.get_lines()]
     right.legend(handles=lines, fontsize="x-small", loc="upper center")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="dimensions",
-    paper="arXiv 2512.07509",
-    title="The smallest dimension: speed of training and what it costs",
-    about=__doc__,
-    preface=speed.ABOUT,
-    measure=measure,
-    options=speed.CharacterOptions,
-)

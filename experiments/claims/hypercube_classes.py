@@ -17,10 +17,12 @@ from statistics import mean, stdev
 from matplotlib.figure import Figure
 
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict, spread
-from experiments.registry import Experiment
 from experiments.running import FIGURES, final_figures, run_and_read
 from experiments.settings import Settings, option
 from lsc_continual.bench.plots import panels
+
+TITLE = "Vertices of the hypercube as targets of arriving classes"
+PAPER = "arXiv 2310.08224"
 
 _DIMS = (8, 32)
 _LEVEL = 1.0
@@ -124,13 +126,3 @@ def _draw(found: dict[str, list[dict[str, float]]]) -> Figure:
     axes.set(yticks=range(len(found)), yticklabels=list(found), xlabel="last accuracy, %")
     axes.invert_yaxis()
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="hypercube-classes",
-    paper="arXiv 2310.08224",
-    title="Vertices of the hypercube as targets of arriving classes",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from experiments.training import Recipe, accuracy, outputs, train
 from lsc_continual import (
@@ -35,6 +34,9 @@ from lsc_continual import (
 )
 from lsc_continual.bench.plots import draw_lines
 from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
+
+TITLE = "Neural collapse, with learned and with fixed classifiers"
+PAPER = "arXiv 2008.08186"
 
 _CLASSES = 10
 _MEASURES = {
@@ -162,13 +164,3 @@ def _finding(curves: dict[str, list[NeuralCollapse]], field: str) -> Finding:
         "; ".join(f"{name}: {first:.3g} → {last:.3g}" for name, (first, last) in ends.items()),
         Verdict.of(*(last < first / 2 for first, last in ends.values())),
     )
-
-
-EXPERIMENT = Experiment(
-    name="neural-collapse",
-    paper="arXiv 2008.08186",
-    title="Neural collapse, with learned and with fixed classifiers",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -34,12 +34,14 @@ from experiments.claims.occupancy import (
     series,
 )
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual.bench.noise import miss_rate
 from lsc_continual.bench.plots import panels
 from lsc_continual.novelty import available_scores
 from lsc_continual.novelty.base import Placed
+
+TITLE = "New classes by decoding: an address that nobody owns"
+PAPER = "arXiv 2604.00779"
 
 _FALSE_ALARMS = 0.05
 _RIVALS = ("maxcos", "auto")
@@ -208,13 +210,3 @@ def _draw(alarms: list[Row], drawn: dict[str, dict[str, Curve]]) -> Figure:
     right.set(title=f"{PAPERS_LOSS} loss, {name}", xlabel="false alarms, %", ylabel="detected, %")
     right.legend(fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="new-classes",
-    paper="arXiv 2604.00779",
-    title="New classes by decoding: an address that nobody owns",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -35,10 +35,12 @@ from experiments.claims.penalised_networks import (
     variants,
 )
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from experiments.training import outputs
 from lsc_continual.bench.plots import draw_lines, panels
+
+TITLE = "Latent Point Collapse: each class at one point"
+PAPER = "arXiv 2310.08224"
 
 _ALLOWED = 0.5
 """Points of accuracy by which two networks may differ and be called level."""
@@ -220,13 +222,3 @@ def _draw_latent(latents: dict[str, Tensor]) -> Figure:
         axes.set(title=name, xlabel="coordinate by its root mean square")
     figure.supylabel("density, test images", fontsize="medium")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="point-collapse",
-    paper="arXiv 2310.08224",
-    title="Latent Point Collapse: each class at one point",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

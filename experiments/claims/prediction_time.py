@@ -14,10 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from lsc_continual.bench import train
 from lsc_continual.bench.settings import resolve
+
+TITLE = "Labels by decoding: what it saves"
+PAPER = "arXiv 2604.00779"
 
 _INDEPENDENT = 2.0
 """Times as long, at most, however many times as many classes there are."""
@@ -104,13 +106,3 @@ def _acceleration(row: Row) -> float:
     return max(
         (value for key, value in row.items() if key.startswith("time, ") and value), default=0.0
     )
-
-
-EXPERIMENT = Experiment(
-    name="prediction-time",
-    paper="arXiv 2604.00779",
-    title="Labels by decoding: what it saves",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

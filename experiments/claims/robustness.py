@@ -23,11 +23,13 @@ from torch import Tensor, nn
 from experiments.claims.penalised_networks import TITLES, Options, images_of, network_of
 from experiments.data import Data, Part
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from experiments.training import outputs
 from lsc_continual.bench.plots import panels
 from lsc_continual.errors import LSCError
+
+TITLE = "Latent Point Collapse: robustness, with and without gradients"
+PAPER = "arXiv 2310.08224"
 
 _NETWORKS = ("LPC", "linear", "no penultimate")
 
@@ -210,13 +212,3 @@ def _draw(found: dict[str, dict[str, Distances]]) -> Figure:
         left.set(ylabel="inputs that err, %")
         left.legend(fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="robustness",
-    paper="arXiv 2310.08224",
-    title="Latent Point Collapse: robustness, with and without gradients",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -32,11 +32,13 @@ from experiments.claims import speed
 from experiments.data import Data, Part, load
 from experiments.endless import Views
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from experiments.training import Recipe
 from lsc_continual import make_encoder, make_system, min_dim
 from lsc_continual.bench.plots import draw_lines
+
+TITLE = "Which vector system trains fastest"
+PAPER = "arXiv 2512.07509"
 
 _SYSTEMS = ("a", "a-interpolated", "v21", "v22", "permutohedron")
 _WIDE = 384  # the width of a ViT-S
@@ -275,13 +277,3 @@ def _draw(groups: dict[str, _Group]) -> Figure:
         log="",
         marked=False,
     )
-
-
-EXPERIMENT = Experiment(
-    name="vector-systems",
-    paper="arXiv 2512.07509",
-    title="Which vector system trains fastest",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -26,13 +26,15 @@ from torch import Tensor
 
 from experiments.data import load
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.running import experience_by_experience, final_figures, run_and_read
 from experiments.settings import Settings, option
 from experiments.training import Identity, outputs
 from lsc_continual import TargetHead, make_system
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.network.ridge import RecursiveRidge
+
+TITLE = "LSC-analytic beside streaming LDA and its one-hot twin, on one frozen encoder"
+PAGE = "docs/analytic.md"
 
 
 class DataSet(NamedTuple):
@@ -257,13 +259,3 @@ def updates_per_second(size: int, dim: int = 256, count: int = 20_000) -> float:
         ridge.add_waiting()
         seconds.append((time.perf_counter() - start) / ridge.count)
     return 1 / min(seconds)
-
-
-EXPERIMENT = Experiment(
-    name="analytic",
-    title="LSC-analytic beside streaming LDA and its one-hot twin, on one frozen encoder",
-    about=__doc__,
-    page="docs/analytic.md",
-    measure=measure,
-    options=Options,
-)

@@ -14,9 +14,11 @@ from pathlib import Path
 from statistics import mean
 
 from experiments.outcome import Outcome, Row, Table, spread
-from experiments.registry import Experiment
 from experiments.running import FINISHED, Finished, final_figures, run_and_read
 from experiments.settings import Settings, option
+
+TITLE = "What each default is worth"
+PAGE = "docs/defaults.md"
 
 _CENTRE = (
     "data.train_per_class=500",
@@ -92,13 +94,3 @@ def _figures(overrides: Sequence[str], settings: Settings, seed: int) -> dict[st
     metrics = run_and_read("split-fashion-mnist", overrides, settings, seed)
     auroc = [each.novelty["mass"]["auroc"] for each in metrics.experiences[:-1]]
     return final_figures(metrics) | {"novelty AUROC": mean(auroc)}
-
-
-EXPERIMENT = Experiment(
-    name="defaults",
-    title="What each default is worth",
-    about=__doc__,
-    page="docs/defaults.md",
-    measure=measure,
-    options=Options,
-)

@@ -24,13 +24,15 @@ from typing import Any, NamedTuple
 import torch
 
 from experiments.outcome import Outcome, Row, Table, spread
-from experiments.registry import Experiment
 from experiments.running import FINISHED, Finished, experience_by_experience
 from experiments.settings import Settings, option
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.run import Prepared
 from lsc_continual.strategies.calibration import embeddings
 from lsc_continual.strategies.evaluation import OpenWorldResult
+
+TITLE = "Novelty scores beside other people's on a linear head"
+PAGE = "docs/novelty.md"
 
 _EXPERIENCES = 5  # of the incremental mode
 
@@ -230,13 +232,3 @@ def _alarms(measured: _Measured) -> Table:
             row[column] = f"{min(means):.1f} – {max(means):.1f}"
         rows.append(row)
     return Table("known test inputs flagged: mean over seeds, least – most experience", rows)
-
-
-EXPERIMENT = Experiment(
-    name="novelty",
-    title="Novelty scores beside other people's on a linear head",
-    about=__doc__,
-    page="docs/novelty.md",
-    measure=measure,
-    options=Options,
-)

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.running import run_and_read
 from experiments.settings import Settings, option
+
+TITLE = "The size of networks as classes arrive"
+PAGE = "docs/results.md"
 
 _SIDE = 8  # pixels; networks are as large whatever the images
 
@@ -81,13 +83,3 @@ def _row(strategy: str, encoder: str, images: Path, settings: Settings) -> Row:
         "parameters at the end": last.parameters,
         "state bytes at the end": last.state_bytes,
     }
-
-
-EXPERIMENT = Experiment(
-    name="parameters",
-    title="The size of networks as classes arrive",
-    about=__doc__,
-    page="docs/results.md",
-    measure=measure,
-    options=Options,
-)

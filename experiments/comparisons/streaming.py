@@ -30,7 +30,6 @@ from rich.console import Console
 from torch import nn
 
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from experiments.training import Identity
 from lsc_continual import (
@@ -45,6 +44,9 @@ from lsc_continual.bench.timing import ratio, take_turns
 from lsc_continual.classifier import ModelSpec
 from lsc_continual.streaming.command import StreamOptions, answer_all
 from lsc_continual.streaming.lines import read_inputs
+
+TITLE = "Streaming inference: speed, cost by classes, memory"
+PAGE = "docs/streaming.md"
 
 _CLASSES, _CALIBRATION, _DIM, _EMBEDDINGS = 100, 2000, 384, 256
 PARTS = ("memory", "classes", "speed")
@@ -208,13 +210,3 @@ def _memory(options: Options, device: torch.device) -> list[Row]:
                 mark = next(marks, inputs + 1)
         os.close(read)
     return rows
-
-
-EXPERIMENT = Experiment(
-    name="streaming",
-    title="Streaming inference: speed, cost by classes, memory",
-    about=__doc__,
-    page="docs/streaming.md",
-    measure=measure,
-    options=Options,
-)

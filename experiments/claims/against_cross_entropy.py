@@ -14,10 +14,14 @@ from functools import partial
 
 from experiments.claims import speed
 from experiments.outcome import Finding, Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual import min_dim
 from lsc_continual.bench.plots import draw_lines
+
+TITLE = "How many more epochs than cross-entropy"
+PAPER = "arXiv 2512.07509"
+PREFACE = speed.ABOUT
+Options = speed.CharacterOptions
 
 _RATES = (1e-3, 3e-3, 1e-2)
 _USUAL, _COSINE, _STRUCTURED, _OWNED = (
@@ -28,7 +32,7 @@ _USUAL, _COSINE, _STRUCTURED, _OWNED = (
 )
 
 
-def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: Options) -> Outcome:
     """Every loss at three learning rates, each judged by its best."""
     by = partial(speed.learned, settings, options)
     least = min_dim("v21", options.classes)
@@ -116,14 +120,3 @@ def _closed(name: str, best: dict[str, speed.Progress]) -> Finding:
         f"{own.test[-1]:.1f} %",
         speed.judged([part >= 0.5 for part in closed.values()]),
     )
-
-
-EXPERIMENT = Experiment(
-    name="against-cross-entropy",
-    paper="arXiv 2512.07509",
-    title="How many more epochs than cross-entropy",
-    about=__doc__,
-    preface=speed.ABOUT,
-    measure=measure,
-    options=speed.CharacterOptions,
-)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from experiments.claims import speed
-from experiments.outcome import Finding, Outcome, Row, Table
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings
 from lsc_continual import min_dim
 from lsc_continual.bench.plots import draw_lines
@@ -97,7 +97,7 @@ def _slower(cosine: speed.Progress, usual: speed.Progress) -> Finding:
         f"{_shown(ratios)} times the epochs; test accuracy {cosine.test[-1]:.1f} % against "
         f"{usual.test[-1]:.1f} %",
         # In part: more epochs, but another number of times.
-        speed.judged([*speed.faster(usual, cosine), *as_much]),
+        Verdict.of(*speed.faster(usual, cosine), *as_much),
     )
 
 
@@ -118,5 +118,5 @@ def _closed(name: str, best: dict[str, speed.Progress]) -> Finding:
         f"it closes {parts or 'an unknown part'} of the gap in epochs, and takes "
         f"{_shown(_ratios(own, usual))} times the epochs of cross-entropy; test accuracy "
         f"{own.test[-1]:.1f} %",
-        speed.judged([part >= 0.5 for part in closed.values()]),
+        Verdict.of(*(part >= 0.5 for part in closed.values())),
     )

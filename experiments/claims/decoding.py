@@ -23,11 +23,10 @@ from experiments.claims.occupancy import (
     PAPERS_LOSS,
     Embedded,
     Options,
-    averaged,
     placements,
     series,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged
 from experiments.settings import Settings
 from experiments.training import accuracy
 from lsc_continual.bench.plots import panels

@@ -63,17 +63,17 @@ def _of_speed(
         Finding(
             "The smallest dimension that holds all classes trains clearly faster than 384.",
             f"{_compared(cosine, least)}; fastest over the whole run: {by_end} dimensions",
-            speed.judged(sooner[0]),
+            Verdict.of(*sooner[0]),
         ),
         Finding(
             "The same with another optimiser (our check).",
             f"SGD with momentum 0.9 at {_SGD_RATE:g}: {_compared(sgd, least)}",
-            speed.judged(sooner[1]),
+            Verdict.of(*sooner[1]),
         ),
         Finding(
             "An ordinary classifier with cross-entropy gains no speed by few dimensions.",
             _compared(usual, least),
-            speed.judged([not each for each in sooner[2]]),
+            Verdict.of(*(not each for each in sooner[2])),
         ),
     ]
 

@@ -12,7 +12,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from experiments.claims import speed
-from experiments.outcome import Finding, Outcome, Row, Table
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings
 from lsc_continual import make_system
 from lsc_continual.bench.plots import panels
@@ -67,7 +67,7 @@ def _findings(progress: dict[str, speed.Progress]) -> list[Finding]:
         Finding(
             "V22 differs from V21 only marginally.",
             f"epochs of V22 beside those of V21: {text or 'levels not reached'}",
-            speed.judged(marginal),
+            Verdict.of(*marginal),
         ),
         _faster("Near 0.9 training is slower than at 0.67.", "v21", highest, progress),
     ]
@@ -78,7 +78,7 @@ def _faster(statement: str, one: str, other: str, progress: dict[str, speed.Prog
         statement,
         f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, to "
         + speed.compared(progress[one], progress[other], digits=2),
-        speed.judged(speed.faster(progress[one], progress[other])),
+        Verdict.of(*speed.faster(progress[one], progress[other])),
     )
 
 

@@ -29,11 +29,10 @@ from experiments.claims.occupancy import (
     PAPERS_LOSS,
     Options,
     Placement,
-    averaged,
     placements,
     series,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged
 from experiments.settings import Settings
 from lsc_continual.bench.noise import miss_rate
 from lsc_continual.bench.plots import panels

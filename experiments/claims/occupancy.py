@@ -178,19 +178,3 @@ def series(rows: list[Row]) -> dict[str, list[Row]]:
         "V21 in more dimensions": [row for row in own if row["system"].startswith("v21,")],
         "64 dimensions, V11 to V33": [row for row in own if row["system"].endswith("n = 64")],
     }
-
-
-def averaged(rows: list[Row], by: Sequence[str]) -> list[Row]:
-    """One row for each combination of the columns `by`, with the means of its floats."""
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[column] for column in by), []).append(row)
-    return [
-        {
-            column: sum(row[column] for row in group) / len(group)
-            if isinstance(value, float)
-            else value
-            for column, value in group[0].items()
-        }
-        for group in groups.values()
-    ]

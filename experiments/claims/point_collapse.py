@@ -34,7 +34,7 @@ from experiments.claims.penalised_networks import (
     network_of,
     variants,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged
 from experiments.settings import Settings
 from experiments.training import outputs
 from lsc_continual.bench.plots import draw_lines, panels
@@ -66,7 +66,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
                     f"{title}, {name}, seed {seed}: {row['test accuracy']:.2f} %, "
                     f"within / between {row['within / between']:.1e}"
                 )
-            results[title][name] = {key: sum(r[key] for r in rows) / len(rows) for key in rows[0]}
+            (results[title][name],) = averaged(rows, by=())
             if name in _PAIR:
                 courses += [{"network": f"{title}, {name}"} | row for row in result.course]
                 if title == "Fashion-MNIST":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.data import Data, Part, load
-from experiments.outcome import Row, Verdict
+from experiments.outcome import Row
 from experiments.settings import Settings, option
 from experiments.training import Loss, Recipe, accuracy, outputs, train
 from lsc_continual import TargetHead, make_encoder, make_system
@@ -237,8 +237,3 @@ def faster(one: Progress, other: Progress) -> list[bool]:
         for a, b in pairs
         if (a, b) != (None, None)
     ]
-
-
-def judged(parts: Sequence[bool]) -> Verdict:
-    """OPEN where no level was reached, so that there is nothing to judge by."""
-    return Verdict.of(*parts) if parts else Verdict.OPEN

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from experiments.outcome import Outcome, Row, Table, spread
+from experiments.outcome import Outcome, Row, Table, spreads
 from experiments.running import FINISHED, Finished, final_figures, run_and_read
 from experiments.settings import Settings, option
 
@@ -81,12 +81,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
             if name not in finished:
                 settings.say(name)
                 finished[name] = _figures([*options.size, *VARIANTS[variant]], settings, seed)
-        runs = [finished[name] for name in names]
-        cells = {
-            f"{key.replace('_', ' ')}, %": spread([100 * run[key] for run in runs])
-            for key in runs[0]
-        }
-        rows.append({"variant": variant} | cells)
+        rows.append({"variant": variant} | spreads([finished[name] for name in names]))
     return Outcome([], [Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
 
 

@@ -98,6 +98,6 @@ class Outcome:
         figures: by a short name, which becomes part of the file's name.
     """
 
-    findings: list[Finding]
+    findings: list[Finding] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     figures: dict[str, Figure] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings, option
-from experiments.training import Recipe, accuracy, outputs, train
+from experiments.training import Recipe, accuracy_on, outputs, train
 from lsc_continual import make_encoder, make_system
 from lsc_continual.bench.plots import panels
 
@@ -190,14 +190,13 @@ def _network(data: Data, settings: Settings, options: Options) -> list[Row]:
         h, y = outputs(network.latent, data.train.images), data.train.labels
         means = torch.stack([h[y == label].mean(0) for label in range(classes)], 1)
         within = torch.stack([h[y == c].var(0).sum() for c in range(classes)]).mean()
-        answers = outputs(network, data.test.images).argmax(1)
         rows.append(
             {
                 "λ_b": bias_penalty,
                 "cosine": mean_cosine(means),
                 "formula": formula(classes, _SHRINKAGE, bias_penalty),
                 "within-class variance / norm²": (within / means.square().sum(0).mean()).item(),
-                "test accuracy, %": accuracy(answers, data.test.labels),
+                "test accuracy, %": accuracy_on(data.test, network),
             }
         )
     return rows

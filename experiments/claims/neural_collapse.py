@@ -23,7 +23,7 @@ from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings, option
-from experiments.training import Recipe, accuracy, outputs, train
+from experiments.training import Recipe, accuracy, accuracy_on, outputs, predictions, train
 from lsc_continual import (
     CosineLoss,
     StructuredSoftmaxLoss,
@@ -108,10 +108,9 @@ def measure(settings: Settings, options: Options) -> Outcome:
         network = make()
         curves[name] = []
         for _ in train(network.model, network.loss, part, recipe, seed=0):
-            predicted = outputs(network.model, part.images).argmax(1)
+            predicted = predictions(network.model, part.images)
             z = outputs(network.embed, part.images)
             curves[name].append(neural_collapse(z, part.labels, predicted, network.vectors()))
-        tested = outputs(network.model, data.test.images).argmax(1)
         rows.append(
             {"network": name}
             | {
@@ -121,7 +120,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
             | {
                 "NC4 nearest centre, %": 100 * curves[name][-1].nearest_centre_agreement,
                 "training, %": accuracy(predicted, part.labels),
-                "test, %": accuracy(tested, data.test.labels),
+                "test, %": accuracy_on(data.test, network.model),
             }
         )
     points = [

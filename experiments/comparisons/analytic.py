@@ -113,8 +113,10 @@ def measure(settings: Settings, options: Options) -> Outcome:
         torch.set_num_threads(before)
     updates: Row = {"features": options.features, "images/s": speed}
     return Outcome(
-        [],
-        [Table("accuracy, %", rows), Table("updates, encoder aside; the best of five", [updates])],
+        tables=[
+            Table("accuracy, %", rows),
+            Table("updates, encoder aside; the best of five", [updates]),
+        ],
     )
 
 

@@ -82,7 +82,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
                 settings.say(name)
                 finished[name] = _figures([*options.size, *VARIANTS[variant]], settings, seed)
         rows.append({"variant": variant} | spreads([finished[name] for name in names]))
-    return Outcome([], [Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
+    return Outcome(tables=[Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
 
 
 def _figures(overrides: Sequence[str], settings: Settings, seed: int) -> dict[str, float]:

@@ -55,7 +55,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         title = f"gradients a step, {options.encoder}, {distributed.world_size()} processes"
     finally:
         distributed.stop()
-    return Outcome([], [Table(title, rows)])
+    return Outcome(tables=[Table(title, rows)])
 
 
 def _row(classes: int, encoder: str) -> Row:

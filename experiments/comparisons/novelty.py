@@ -124,7 +124,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         settings.say(name)
         finished[name] = figures
     measured = [(training, finished[name]) for name, training in wanted.items()]
-    return Outcome([], [_scores(measured), _alarms(measured)])
+    return Outcome(tables=[_scores(measured), _alarms(measured)])
 
 
 def _carried_out(

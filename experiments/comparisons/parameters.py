@@ -48,7 +48,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
             rows.append(_row(strategy, options.encoder, images, settings))
     for row in rows:
         row["ratio"] = row["parameters at the end"] / rows[0]["parameters at the end"]
-    return Outcome([], [Table(f"{options.encoder}, {options.classes:,} classes", rows)])
+    return Outcome(tables=[Table(f"{options.encoder}, {options.classes:,} classes", rows)])
 
 
 def _write_images(path: Path, classes: int) -> None:

@@ -97,7 +97,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         else:
             rows = [_speed(name, options, device) for name in options.encoders]
             tables.append(Table(f"images/s on {device}, batches of {size}", rows))
-    return Outcome([], tables)
+    return Outcome(tables=tables)
 
 
 def _serving(encoder: Encoder, device: torch.device) -> StreamClassifier:
@@ -205,8 +205,8 @@ def _memory(options: Options, device: torch.device) -> list[Row]:
         for _, answers in answered:
             done += len(answers)
             if done >= mark:
-                mib = (size / 2**20 for size in (resident_bytes(), peak_resident_bytes()))
-                rows.append({"inputs": done} | dict(zip(("MiB", "peak MiB"), mib)))
+                now, most = resident_bytes() / 2**20, peak_resident_bytes() / 2**20
+                rows.append({"inputs": done, "MiB": now, "peak MiB": most})
                 mark = next(marks, inputs + 1)
         os.close(read)
     return rows

@@ -95,8 +95,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         classes = _seconds_by_classes(settings, options)
     title = f"images/s, batch {_BATCH}: a this package, b Avalanche (Naive, Replay), c by hand"
     return Outcome(
-        [],
-        [
+        tables=[
             Table(title, speed),
             Table(f"one experience of {_images(options):,} images, 10 new classes", classes),
             Table("memory after experiences of two classes", memory),
@@ -247,6 +246,6 @@ def _memory_by_experiences(experiences: int, device: torch.device) -> list[Row]:
     for number, arriving in enumerate(benchmark.train_stream, 1):
         strategy.train(arriving)
         if number in (experiences // 10, experiences // 2, experiences):
-            mib = (size / 2**20 for size in (resident_bytes(), peak_resident_bytes()))
-            rows.append({"experience": number} | dict(zip(("MiB", "peak MiB"), mib)))
+            now, most = resident_bytes() / 2**20, peak_resident_bytes() / 2**20
+            rows.append({"experience": number, "MiB": now, "peak MiB": most})
     return rows

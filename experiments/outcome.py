@@ -47,6 +47,14 @@ def spreads(runs: Sequence[Mapping[str, float]]) -> Row:
     }
 
 
+def grouped(rows: Sequence[Row], column: str) -> dict[Any, list[Row]]:
+    """Rows by what they have in a column."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups
+
+
 def averaged(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
     """One row for each combination of the columns `by`, with the means of all other numbers."""
     groups: dict[tuple[object, ...], list[Row]] = {}

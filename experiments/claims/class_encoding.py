@@ -22,7 +22,7 @@ from torch import Tensor
 
 from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, grouped
 from experiments.settings import Settings, option
 from experiments.training import Recipe, accuracy_on, outputs, train
 from lsc_continual import make_encoder, make_system
@@ -214,13 +214,15 @@ def _loss(network: Network, bias_penalty: float, output: Tensor, labels: Tensor)
 
 
 def _findings(rows: list[Row]) -> list[Finding]:
-    one_hot = [row for row in rows if row["encoding"] == "one-hot"]
+    by_encoding = grouped(rows, "encoding")
+    one_hot = by_encoding.pop("one-hot")
     worst = max(abs(row["cosine"] - row["formula"]) for row in one_hot)
-    others = [row for row in rows if row["encoding"] != "one-hot"]
-    worst_other = max(abs(row["cosine"] - row["convex problem"]) for row in others)
+    worst_other = max(
+        abs(row["cosine"] - row["convex problem"]) for own in by_encoding.values() for row in own
+    )
     opens = all(a["cosine"] <= b["cosine"] + 1e-6 for a, b in pairwise(one_hot))
     ends = one_hot[0]["cosine"], one_hot[-1]["cosine"]
-    v21 = [row["bias / mean of the labels"] for row in rows if row["encoding"] == "V21"]
+    v21 = [row["bias / mean of the labels"] for row in by_encoding["V21"]]
     return [
         Finding(
             "One-hot labels: uncentred class means go from a simplex to an orthogonal frame as the "
@@ -261,8 +263,7 @@ def _rounded(row: Row) -> Row:
 
 def _draw(rows: list[Row], network: list[Row]) -> Figure:
     figure, (left, right) = panels(2)
-    for number, name in enumerate(dict.fromkeys(row["encoding"] for row in rows)):
-        own = [row for row in rows if row["encoding"] == name]
+    for number, (name, own) in enumerate(grouped(rows, "encoding").items()):
         places = [row["λ_b"] for row in own]
         left.plot(places, [row["cosine"] for row in own], f"C{number}o", markersize=4, label=name)
         left.plot(places, [row["convex problem"] for row in own], f"C{number}-", linewidth=1)

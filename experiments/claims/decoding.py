@@ -21,12 +21,11 @@ from torch import Tensor
 
 from experiments.claims.occupancy import (
     PAPERS_LOSS,
-    Embedded,
     Options,
     placements,
     series,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged, grouped
 from experiments.settings import Settings
 from experiments.training import accuracy
 from lsc_continual.bench.plots import panels
@@ -65,8 +64,9 @@ def measure(settings: Settings, options: Options) -> Outcome:
         targets = placement.head.targets
         row = placement.describe() | {"share": placement.occupancy}
         for part, embedded in (("training", placement.train), ("test", placement.test)):
-            found = answers(targets, embedded.z)
-            row |= _accuracies(part, found, targets, embedded)
+            found, owners = answers(targets, embedded.z), targets.ordinals(embedded.labels)
+            row[f"{part}, decoded"] = accuracy(found.decoded, owners)
+            row[f"{part}, nearest"] = accuracy(found.nearest, owners)
             different += int((found.nearest != found.exhaustive).sum())
             compared += len(embedded.z)
         row["nobody's, test, %"] = accuracy(found.decoded, found.decoded.new_tensor(-1))
@@ -90,14 +90,6 @@ def measure(settings: Settings, options: Options) -> Outcome:
     return Outcome(findings, [Table(title, shown)], {"accuracy": _draw(rows)})
 
 
-def _accuracies(part: str, found: Answers, targets: Targets, embedded: Embedded) -> Row:
-    owners = targets.ordinals(embedded.labels)
-    return {
-        f"{part}, decoded": accuracy(found.decoded, owners),
-        f"{part}, nearest": accuracy(found.nearest, owners),
-    }
-
-
 def _lost(row: Row, part: str) -> float:
     """Points of accuracy by which decoding falls behind the nearest owned target."""
     return float(row[f"{part}, nearest"] - row[f"{part}, decoded"])
@@ -105,9 +97,7 @@ def _lost(row: Row, part: str) -> float:
 
 def _finding(rows: list[Row], part: str, statement: str) -> Finding:
     """What decoding loses, judged on the papers' loss; a verdict part for each system."""
-    lost: dict[str, list[float]] = {}
-    for row in rows:
-        lost.setdefault(row["loss"], []).append(_lost(row, part))
+    lost = {loss: [_lost(row, part) for row in own] for loss, own in grouped(rows, "loss").items()}
     listed = "; ".join(f"{_listed(points)} ({loss} loss)" for loss, points in lost.items())
     return Finding(
         statement,

@@ -135,7 +135,6 @@ def measure(settings: Settings, options: Options) -> Outcome:
         {
             "epochs": draw_lines(
                 points,
-                title="",
                 x="epoch",
                 y=list(_MEASURES.values()),
                 line="network",

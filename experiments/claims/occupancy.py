@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.data import Data, load
-from experiments.outcome import Row
+from experiments.outcome import Row, grouped
 from experiments.settings import Settings, option
 from experiments.training import Recipe, outputs, train
 from lsc_continual import TargetHead, VectorSystem, make_encoder, make_system, min_dim
@@ -173,7 +173,7 @@ def trained(
 
 def series(rows: list[Row]) -> dict[str, list[Row]]:
     """Rows of the papers' loss in two orders of falling occupancy, by what changes in them."""
-    own = [row for row in rows if row["loss"] == PAPERS_LOSS]
+    own = grouped(rows, "loss")[PAPERS_LOSS]
     return {
         "V21 in more dimensions": [row for row in own if row["system"].startswith("v21,")],
         "64 dimensions, V11 to V33": [row for row in own if row["system"].endswith("n = 64")],

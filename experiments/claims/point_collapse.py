@@ -78,7 +78,6 @@ def measure(settings: Settings, options: Options) -> Outcome:
             "latent": _draw_latent(latents),
             "spread": draw_lines(
                 courses,
-                title="",
                 x="training, %",
                 y=["variance within a class", "within / between"],
                 line="network",

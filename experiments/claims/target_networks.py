@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
-from torchvision.models import VisionTransformer
 
 from experiments.data import Part
 from experiments.endless import ManyClasses
@@ -25,6 +24,7 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
+from lsc_continual.bench.train import vision_transformer
 from lsc_continual.network.heads import origin_of
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.systems import PermutationSystem, VectorSystem
@@ -206,8 +206,6 @@ def _vision_transformer(shape: tuple[int, int, int], sizes: Sizes) -> nn.Module:
     """torchvision's, small; its features are those of the class token."""
     channels, side, _ = shape
     patch, width = sizes.patch, sizes.tokens
-    encoder = VisionTransformer(side, patch, sizes.layers, sizes.heads, width, 2 * width)
+    encoder = vision_transformer(side, patch, sizes.layers, sizes.heads, width, 2 * width)
     encoder.conv_proj = nn.Conv2d(channels, width, patch, patch)  # it is made for three channels
-    encoder.heads = nn.Identity()
-    encoder.num_features = width
-    return encoder  # type: ignore[no-any-return]
+    return encoder

@@ -267,7 +267,6 @@ def _draw(groups: dict[str, _Group]) -> Figure:
     ]
     return draw_lines(
         points,
-        title="",
         x="epochs",
         y=["training, %"],
         line="system",

@@ -15,7 +15,6 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -40,7 +39,7 @@ from lsc_continual import (
     make_system,
 )
 from lsc_continual.bench.memory import peak_resident_bytes, resident_bytes
-from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.bench.timing import Ways, ratio, take_turns
 from lsc_continual.classifier import ModelSpec
 from lsc_continual.streaming.command import StreamOptions, answer_all
 from lsc_continual.streaming.lines import read_inputs
@@ -144,7 +143,7 @@ def _speed(title: str, options: Options, device: torch.device) -> Row:
             written = StreamOptions(folder / "out", batch_size=options.batch_size)
             answer_all(serving, [str(folder / source)], written, Console(quiet=True))
 
-        ways: dict[str, Callable[[], object]]
+        ways: Ways
         ways = {"bare": bare, "files": partial(stream, "photos"), "npz": partial(stream, "x.npz")}
         times = take_turns(ways, options.turns, device, patience=inf)
     row: Row = {"encoder": title, "images": count}

@@ -61,22 +61,17 @@ def measure(settings: Settings, options: Options) -> Outcome:
         for name, one in best.items()
         for epochs, training, test in zip(one.epochs, one.training, one.test)
     ]
-    title = f"{options.classes} characters, 384 dimensions, each loss at its best learning rate"
-    return Outcome(
-        findings,
-        [Table(title, rows)],
-        {
-            "losses": draw_lines(
-                points,
-                title=f"{options.classes} characters",
-                x="epochs",
-                y=["training, %", "test, %"],
-                line="loss",
-                log="",
-                marked=False,
-            )
-        },
+    figure = draw_lines(
+        points,
+        title=f"{options.classes} characters",
+        x="epochs",
+        y=["training, %", "test, %"],
+        line="loss",
+        log="",
+        marked=False,
     )
+    title = f"{options.classes} characters, 384 dimensions, each loss at its best learning rate"
+    return Outcome(findings, [Table(title, rows)], {"losses": figure})
 
 
 def _ratios(one: speed.Progress, other: speed.Progress) -> dict[int, float]:

@@ -21,7 +21,7 @@ classes 300, 150 and 60 times to a residual network at 28×28.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -96,6 +96,7 @@ class Options(speed.CharacterOptions):
 class _Run:
     """A network's progress, and on how many images it was measured."""
 
+    learner: speed.Learner
     progress: speed.Progress
     images: int
 
@@ -113,8 +114,8 @@ class _Run:
         return None if abs(difference) <= level else difference > 0
 
 
-_Group = dict[tuple[str, int], _Run]
-"""Runs by system and dimension, on the same classes."""
+_Groups = dict[str, list[_Run]]
+"""Runs by the classes that they learned."""
 
 
 def measure(settings: Settings, options: Options) -> Outcome:
@@ -141,27 +142,27 @@ def measure(settings: Settings, options: Options) -> Outcome:
     )
 
 
-def _characters(settings: Settings, options: Options) -> _Group:
+def _characters(settings: Settings, options: Options) -> list[_Run]:
     """Real classes: in each system's fewest dimensions, and in the most that all of them have."""
     most, classes = _LARGEST_PERMUTOHEDRON, options.classes
     dims = [(name, min_dim(name, classes)) for name in _SYSTEMS]
     dims += [(name, most) for name in _SYSTEMS if make_system(name, most).size >= classes]
     images = len(speed.characters(settings, classes).train.labels)
-    learners = {(name, dim): speed.Learner("cosine", name, dim) for name, dim in dims}
-    return {k: _Run(speed.learned(settings, options, each), images) for k, each in learners.items()}
+    learners = [speed.Learner("cosine", name, dim) for name, dim in dims]
+    return [_Run(each, speed.learned(settings, options, each), images) for each in learners]
 
 
-def _synthetic(scale: Scale, views: Views, settings: Settings, options: Options) -> _Group:
+def _synthetic(scale: Scale, views: Views, settings: Settings, options: Options) -> list[_Run]:
     """Each system in the fewest dimensions that hold all classes, and in the same ones."""
     dims = [(name, min_dim(name, scale.classes)) for name in _SYSTEMS]
     if scale.wide:
         dims += [(name, _WIDE) for name in _SYSTEMS if name != "permutohedron"]
-    group: _Group = {}
+    group: list[_Run] = []
     for name, dim in dims:
         settings.say(f"{scale.classes:,} synthetic classes: {name} in {dim} dimensions")
         learner, seeds = speed.Learner("cosine", name, dim), range(settings.seeds)
         runs = [_learn(learner, scale, views, options, seed) for seed in seeds]
-        group[name, dim] = _Run(speed.Progress.mean(runs), scale.measured * len(seeds))
+        group.append(_Run(learner, speed.Progress.mean(runs), scale.measured * len(seeds)))
     return group
 
 
@@ -193,35 +194,29 @@ def _learn(
     )
 
 
-def _rows(classes: str, group: _Group, images: float) -> list[Row]:
-    rows: list[Row] = []
-    for (name, dim), run in group.items():
-        system = make_system(name, dim)
-        rows.append(
-            {
-                "classes": classes,
-                "images a class": images,
-                "epochs": run.progress.epochs[-1],
-                "system": name,
-                "dim": dim,
-                "largest cosine": system.max_cosine,
-                "training, %": run.reached,
-                "test, %": run.progress.test[-1],
-            }
-        )
-    return rows
+def _rows(classes: str, group: list[_Run], images: float) -> list[Row]:
+    return [
+        {
+            "classes": classes,
+            "images a class": images,
+            "epochs": run.progress.epochs[-1],
+            "system": run.learner.system,
+            "dim": run.learner.dim,
+            "largest cosine": make_system(run.learner.system, run.learner.dim).max_cosine,
+            "training, %": run.reached,
+            "test, %": run.progress.test[-1],
+        }
+        for run in group
+    ]
 
 
-def _pairs(groups: dict[str, _Group], one: str, other: str) -> list[tuple[str, _Run, _Run]]:
+def _pairs(groups: _Groups, one: str, other: str) -> list[tuple[str, _Run, _Run]]:
     """Runs of two systems side by side: both in their fewest dimensions, both in the same."""
     found = []
     for classes, group in groups.items():
-        ours, theirs = (
-            [(d, r) for (n, d), r in group.items() if n == name] for name in (one, other)
-        )
-        for (dim, run), (dim_other, run_other) in zip(ours, theirs):
-            where = f"{classes} ({dim}, {dim_other} dimensions)"
-            found.append((where, run, run_other))
+        ours, theirs = ([r for r in group if r.learner.system == name] for name in (one, other))
+        for a, b in zip(ours, theirs):
+            found.append((f"{classes} ({a.learner.dim}, {b.learner.dim} dimensions)", a, b))
     return found
 
 
@@ -239,16 +234,16 @@ def _compared(pairs: Sequence[tuple[str, _Run, _Run]]) -> str:
     )
 
 
-def _ahead(statement: str, other: str, groups: dict[str, _Group]) -> Finding:
+def _ahead(statement: str, other: str, groups: _Groups) -> Finding:
     """Whether V21 reached more than another system after the same number of epochs."""
     pairs = _pairs(groups, "v21", other)
     return Finding(statement, f"training accuracy, {_compared(pairs)}", _judged(pairs))
 
 
-def _permutohedra(groups: dict[str, _Group]) -> Finding:
+def _permutohedra(groups: _Groups) -> Finding:
     pairs = _pairs(groups, "permutohedron", "v21")
     nothing = speed.Progress([0], [0.0], [0.0])
-    telling = [(p, v) for _, p, v in pairs if v.ahead(_Run(nothing, v.images))]
+    telling = [(p, v) for _, p, v in pairs if v.ahead(replace(v, progress=nothing))]
     return Finding(
         "Training to P_n (here the permutohedron) fails.",
         f"training accuracy of P_n against V21, {_compared(pairs)}",
@@ -256,12 +251,13 @@ def _permutohedra(groups: dict[str, _Group]) -> Finding:
     )
 
 
-def _draw(groups: dict[str, _Group]) -> Figure:
+def _draw(groups: _Groups) -> Figure:
     """Training accuracy over the epochs, where there are several."""
     points = [
-        {"classes": name, "system": f"{system}, {dim}", "epochs": epochs, "training, %": training}
+        {"classes": name, "system": f"{run.learner.system}, {run.learner.dim}"}
+        | {"epochs": epochs, "training, %": training}
         for name, group in groups.items()
-        for (system, dim), run in group.items()
+        for run in group
         if len(run.progress.epochs) > 1
         for epochs, training in zip(run.progress.epochs, run.progress.training)
     ]

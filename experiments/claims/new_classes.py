@@ -29,17 +29,18 @@ from experiments.claims.occupancy import (
     PAPERS_LOSS,
     Options,
     Placement,
-    averaged,
     placements,
     series,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged, grouped
 from experiments.settings import Settings
 from lsc_continual.bench.noise import miss_rate
 from lsc_continual.bench.plots import panels
 from lsc_continual.novelty import available_scores
 from lsc_continual.novelty.base import Placed
+
+TITLE = "New classes by decoding: an address that nobody owns"
+PAPER = "arXiv 2604.00779"
 
 _FALSE_ALARMS = 0.05
 _RIVALS = ("maxcos", "auto")
@@ -142,26 +143,23 @@ def _at_its_own_rate(found: Compared, classes: list[int]) -> Row:
 def _quality_tables(quality: list[Row]) -> list[Table]:
     """A table for each loss: a row a score, a column a system."""
     tables = []
-    for loss in dict.fromkeys(row["loss"] for row in quality):
+    for loss, own in grouped(quality, "loss").items():
         rows: dict[str, Row] = {}
-        for row in quality:
-            if row["loss"] == loss:
-                cell = f"{row['area']:.1f} / {row['detected']:.1f}"
-                rows.setdefault(row["score"], {"score": row["score"]})[row["system"]] = cell
+        for row in own:
+            cell = f"{row['area']:.1f} / {row['detected']:.1f}"
+            rows.setdefault(row["score"], {"score": row["score"]})[row["system"]] = cell
         title = f"AUROC, % / detected at 5 % false alarms, %; {loss} loss, fullest system first"
         tables.append(Table(title, list(rows.values())))
     return tables
 
 
 def _findings(alarms: list[Row], quality: list[Row]) -> list[Finding]:
-    own = [row for row in alarms if row["loss"] == PAPERS_LOSS]
+    own = grouped(alarms, "loss")[PAPERS_LOSS]
     best = max(own, key=lambda row: row["detected"] - row["false alarms"])
     told = [row["errors"] > _ERRORS for row in own]
     ahead = {name: [row["detected"] >= row[f"{name}, detected"] for row in own] for name in _RIVALS}
-    areas = {
-        name: [r["area"] for r in quality if r["loss"] == PAPERS_LOSS and r["score"] == name]
-        for name in ("unowned", *_RIVALS)
-    }
+    scores = grouped(grouped(quality, "loss")[PAPERS_LOSS], "score")
+    areas = {name: [row["area"] for row in scores[name]] for name in ("unowned", *_RIVALS)}
     return [
         Finding(
             "Decoding allows to predict the existence of new classes.",
@@ -205,13 +203,3 @@ def _draw(alarms: list[Row], drawn: dict[str, dict[str, Curve]]) -> Figure:
     right.set(title=f"{PAPERS_LOSS} loss, {name}", xlabel="false alarms, %", ylabel="detected, %")
     right.legend(fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="new-classes",
-    paper="arXiv 2604.00779",
-    title="New classes by decoding: an address that nobody owns",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -13,11 +13,14 @@ from rich.table import Table
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.storage import folders
 
+Row = dict[str, Any]
+"""What was measured, by the name of its column."""
+
 
 def show(
     console: Console,
     title: str,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     *,
     section: str = "",
     hidden: Container[str] = (),
@@ -39,7 +42,7 @@ def show(
     console.print(table)
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
+def markdown(rows: Sequence[Row]) -> list[str]:
     """The same table as lines of Markdown."""
     columns = _columns(rows)
     return [
@@ -49,7 +52,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _columns(rows: Sequence[Row]) -> list[str]:
     """Every key that occurs, in the order of the first; "remark" comes last."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return sorted(columns, key="remark".__eq__)

@@ -37,7 +37,8 @@ def test_whatever_is_imported_is_declared() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     project = project["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["baselines"], *extras["bench"]]
+    optional = [line for name in ("baselines", "bench", "heic") for line in extras[name]]
+    declared = [*project["dependencies"], *optional]
     names = {canonicalize_name(Requirement(line).name) for line in declared}
     distributions = packages_distributions()
     modules = imported_modules()

@@ -144,7 +144,7 @@ def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
 
 def _register_heif(path: Path) -> None:
     if path.suffix.lower() in (".heic", ".heif"):
-        import pillow_heif  # type: ignore[import-not-found]  # an extra
+        import pillow_heif
 
         pillow_heif.register_heif_opener()
 

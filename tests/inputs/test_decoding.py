@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -138,3 +140,17 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     for name in ("a.png", "b.png"):
         with pytest.raises(UnreadableImageError, match="not a regular file"):
             Decoding().read(tmp_path / name, 3)
+
+
+def test_photos_of_phones_are_read_where_their_library_is_and_named_otherwise(
+    tmp_path, monkeypatch
+):
+    heif = pytest.importorskip("pillow_heif")
+    image = Image.new("RGB", (64, 48), (200, 30, 60))
+    heif.from_pillow(image).save(tmp_path / "a.HEIC")
+    found = Decoding().read(tmp_path / "a.HEIC", 3)
+    assert found.shape == (3, 48, 64)
+    assert (found.float().mean((1, 2)) - torch.tensor([200.0, 30, 60])).abs().max() < 8
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UnreadableImageError, match=r"pip install 'lsc_continual\[heic\]'"):
+        Decoding().read(tmp_path / "a.HEIC", 3)

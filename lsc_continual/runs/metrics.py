@@ -40,7 +40,7 @@ class ExperienceMetrics:
     calibration_bytes: int | None = None
     """The size of held-out images for novelty detection; None likewise."""
     class_names: list[str] = field(default_factory=list)
-    """The names of the classes that arrived."""
+    """The names of the classes that arrived; empty likewise."""
     accuracy_old: float | None = None
     """Accuracy over the classes of earlier experiences; None after the first."""
     accuracy_new: float | None = None
@@ -64,11 +64,6 @@ class ExperienceMetrics:
     def false_alarms(self) -> float | None:
         """The share of known inputs that are called unknown; None without a calibration."""
         return self.flagged.get("known")
-
-    @property
-    def named_classes(self) -> Sequence[str]:
-        """The classes that arrived, by their names if these are known."""
-        return self.class_names or [str(label) for label in self.classes]
 
 
 def classes_seen(arriving: Iterable[Sequence[Any]]) -> list[int]:

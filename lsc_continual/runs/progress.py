@@ -60,7 +60,7 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
         return self.images / self.seconds if self.seconds else 0.0
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self.images, self.seconds, self._start = 0, 0.0, time.perf_counter()
+        self.images, self._start = 0, time.perf_counter()
         self._progress.start()
         self._task = self._progress.add_task(
             f"experience {strategy.clock.train_exp_counter + 1}/{self.experiences}",
@@ -76,21 +76,17 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
         now = time.perf_counter()
         if now - self._shown > _EVERY:  # asking a GPU for the loss makes it wait
             self._shown = now
-            rate = self.images / (self.seconds + now - self._start)
+            rate = self.images / (now - self._start)
             done = strategy.clock.train_exp_iterations + 1
             self._progress.update(self._task, completed=done, loss=strategy.loss.item(), rate=rate)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._count_time()
+        self.seconds = time.perf_counter() - self._start
         self.close()
-
-    def _count_time(self) -> None:
-        now = time.perf_counter()
-        self.seconds, self._start = self.seconds + now - self._start, now
 
     def state(self) -> State:
         if self._task is not None:
-            self._count_time()
+            self.seconds = time.perf_counter() - self._start
         return {"images": self.images, "seconds": self.seconds}
 
     def load_state(self, state: State, strategy: Any, stream: Any) -> None:
@@ -98,7 +94,7 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
 
     def take_up(self, state: State) -> None:
         self.images, self.seconds = state["images"], state["seconds"]
-        self._start = time.perf_counter()
+        self._start = time.perf_counter() - self.seconds  # as if it had gone on without a break
 
     def close(self) -> None:
         """Take the bar away."""
@@ -146,7 +142,7 @@ def result_table(metrics: RunMetrics) -> Table:
         quality = entry.quality(metrics.novelty_score)
         table.add_row(
             str(number),
-            escape(abbreviate(entry.named_classes, most=5)),
+            escape(abbreviate(entry.class_names or entry.classes, most=5)),
             f"{entry.accuracy_seen:.2%}",
             show(entry.accuracy_old, ".2%"),
             show(entry.accuracy_new, ".2%"),

@@ -67,9 +67,10 @@ def figures_of(metrics: RunMetrics) -> Figures:
     figures["train_seconds"] = sum(entry.train_seconds for entry in metrics.experiences)
     sizes = {key: getattr(latest, key) for key in ("parameters", "state_bytes", "stored_bytes")}
     figures |= {key: size for key, size in sizes.items() if size is not None}
-    measured = [entry.quality(metrics.novelty_score) for entry in metrics.experiences]
+    score = metrics.novelty_score
+    measured = [entry.novelty[score] for entry in metrics.experiences if score in entry.novelty]
     for key in ("auroc", "oscr"):
-        values = [quality[key] for quality in measured if quality]
+        values = [quality[key] for quality in measured]
         if values:
             figures[key] = mean(values)
     return figures

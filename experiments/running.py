@@ -95,8 +95,7 @@ def _unknown_images(names: Sequence[str], settings: Settings, prepared: Prepared
     asked = resolve([f"data.root={settings.root}"])
     others = [files.get(name, name) for name in names]
     asked = replace(asked, novelty=replace(asked.novelty, others=others))
-    data = prepared.assembly.data
-    loaded = load_unknown_sets(asked, data.input_shape, data.inverted)
+    loaded = load_unknown_sets(asked, prepared.assembly.data)
     return dict(zip(names, loaded.values(), strict=True))
 
 

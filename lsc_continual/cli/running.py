@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from lsc_continual.errors import inert
+from lsc_continual.machine.interruption import InterruptedRunError
 from lsc_continual.machine.terminal import console_for_progress, say
 
 _WIDE = 200
@@ -72,13 +73,8 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
             from lsc_continual.runs import run as runs
         try:
             folder = action(runs, console)
-        except runs.InterruptedRunError as error:
-            several = distributed.world_size() > 1
-            command = "torchrun … -m lsc_continual" if several else "lsc-cl"
-            line = f"interrupted; to go on: {command} resume {error.folder}"
-            if not error.resumable:
-                line = f"interrupted; what was measured is in {error.folder}"
-            say(console, line)
+        except InterruptedRunError as error:
+            say(console, str(error))
             raise typer.Exit(error.exit_code) from None
         finally:
             distributed.stop()

@@ -16,6 +16,7 @@ from lsc_continual.strategies.names import STRATEGIES, find_strategy
 
 DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
 _FILLED = ("scenario.class_order", "loss.unknown_prior")
+"""Settings that a run fills in where they are left open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,6 @@ class ComparedRun:
             return
         # Settings that an earlier version did not have are at their defaults.
         stored = reopen(read_stored(self.folder.path / CONFIG))
-        # What is left open is filled in by the run.
         filled = {key for key in _FILLED if attrgetter(key)(self.settings) is None}
         parts = {None, *find_strategy(self.strategy).parts}
         changed = {

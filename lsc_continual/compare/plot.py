@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from lsc_continual.compare.summary import label_of
 from lsc_continual.runs.charts import SERIES, STYLE
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -33,7 +34,7 @@ def draw(summary: Mapping[str, Any], path: Path) -> None:
             markersize=5,
             linestyle="--" if row["bound"] else "-",
             linewidth=2.5 if row["strategy"] == "lsc" else 1.4,
-            label=f"{row['strategy']} (bound)" if row["bound"] else row["strategy"],
+            label=label_of(row),
         )
         axes.fill_between(classes, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set_ylim(bottom=0, top=101)

@@ -34,10 +34,6 @@ def _seconds(value: float) -> str:
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def _count(value: float) -> str:
-    return f"{value:,.0f}"
-
-
 def _bytes(value: float) -> str:
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -53,7 +49,7 @@ COLUMNS = (
     Column("auroc", "AUROC %", _percent, max),
     Column("oscr", "OSCR %", _percent, max),
     Column("train_seconds", "training s", _seconds, min),
-    Column("parameters", "parameters", _count, min),
+    Column("parameters", "parameters", "{:,.0f}".format, min),
     Column("state_bytes", "state", _bytes, min),
     Column("stored_bytes", "stored", _bytes, min),
 )
@@ -71,9 +67,10 @@ def figures_of(metrics: RunMetrics) -> Figures:
     figures["train_seconds"] = sum(entry.train_seconds for entry in metrics.experiences)
     sizes = {key: getattr(latest, key) for key in ("parameters", "state_bytes", "stored_bytes")}
     figures |= {key: size for key, size in sizes.items() if size is not None}
-    measured = [entry.quality(metrics.novelty_score) for entry in metrics.experiences]
+    score = metrics.novelty_score
+    measured = [entry.novelty[score] for entry in metrics.experiences if score in entry.novelty]
     for key in ("auroc", "oscr"):
-        values = [quality[key] for quality in measured if quality]
+        values = [quality[key] for quality in measured]
         if values:
             figures[key] = mean(values)
     return figures
@@ -131,6 +128,11 @@ def _curve(runs: Sequence[RunMetrics]) -> list[dict[str, Any]]:
     return [{"classes": count, **_spread(values)} for count, values in sorted(points.items())]
 
 
+def label_of(row: Mapping[str, Any]) -> str:
+    """What a row is called where it is shown."""
+    return f"{row['strategy']} (bound)" if row["bound"] else str(row["strategy"])
+
+
 def table_of(summary: Mapping[str, Any]) -> Table:
     """The rows as a table: mean ± standard deviation, the best in bold."""
     seeds = ", ".join(map(str, summary["seeds"]))
@@ -147,10 +149,9 @@ def table_of(summary: Mapping[str, Any]) -> Table:
     best = {column.key: _best(summary["rows"], column) for column in COLUMNS}
     for row in summary["rows"]:
         cells = [_cell(row, column, best[column.key]) for column in COLUMNS]
-        name = f"{row['strategy']} (bound)" if row["bound"] else row["strategy"]
         problems = "\n".join(f"seed {n}: {text}" for n, text in row["problems"].items())
         last = [escape(problems)] if problems else []
-        table.add_row(name, *cells, row["novelty_score"] or "–", *last)
+        table.add_row(label_of(row), *cells, row["novelty_score"] or "–", *last)
     return table
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from lsc_continual.compare.compared import ComparedRun
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.machine.interruption import InterruptedRunError
 
 _PRELOADED = ["lsc_continual.runs.run", "lsc_continual.strategies.peers.builders"]
 _UNSAID = "its process ended without a word, exit code {}: out of memory, perhaps"
@@ -63,7 +64,11 @@ def carry_out(todo: Sequence[ComparedRun], jobs: int, gpus: int) -> Iterator[End
                 run = waiting.pop(0)
                 used = [worker.device for worker in running]
                 device = min(devices, key=used.count, default=None)
-                running.append(_start(context, run, threads, device))
+                answer, far_end = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(run, threads, device, far_end))
+                process.start()
+                far_end.close()
+                running.append(_Worker(run, process, answer, device))
                 yield run
             ready = wait([worker.process.sentinel for worker in running])
             for worker in [w for w in running if w.process.sentinel in ready]:
@@ -77,19 +82,6 @@ def carry_out(todo: Sequence[ComparedRun], jobs: int, gpus: int) -> Iterator[End
                 worker.process.join()
 
 
-def _start(
-    context: multiprocessing.context.ForkServerContext,
-    run: ComparedRun,
-    threads: int,
-    device: str | None,
-) -> _Worker:
-    answer, far_end = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(run, threads, device, far_end))
-    process.start()
-    far_end.close()
-    return _Worker(run, process, answer, device)
-
-
 def _ended(worker: _Worker) -> Ended:
     worker.process.join()
     problem, mendable = _UNSAID.format(worker.process.exitcode), False
@@ -99,41 +91,47 @@ def _ended(worker: _Worker) -> Ended:
 
 
 def _work(run: ComparedRun, threads: int, device: str | None, answer: Connection) -> None:
-    """What a process does: carry out or go on with a run, and answer what the problem was."""
+    """What a process does: answer how the run went, unless Ctrl-C came."""
     Thread(target=_end_with_the_caller, daemon=True).start()
+    # A filter would not do: Avalanche switches its deprecation warnings on again.
+    warnings.showwarning = lambda *_: None
     try:
-        # A filter would not do: Avalanche switches its deprecation warnings on again.
-        warnings.showwarning = lambda *_: None
-        import torch
-
-        from lsc_continual.runs import run as runs
-        from lsc_continual.strategies.names import find_strategy
-
-        torch.set_num_threads(threads)
-        console = Console(quiet=True)
-        settings, folder = run.settings, run.folder
-        changed = [f"data.root={settings.data.root}"]
-        if device and settings.train.device == "auto":
-            changed.append(f"train.device={device}")
-            settings = replace(settings, train=replace(settings.train, device=device))
-        try:
-            if folder.holds_run and find_strategy(run.strategy).resumable:
-                # Code that the user named for this comparison: the run has the same settings.
-                runs.resume(folder.path, changed, console, trust_code=True)
-            else:
-                if folder.holds_run:
-                    folder.discard()
-                runs.run(settings, console)
-            answer.send((None, False))
-        except LSCError as error:
-            answer.send((str(error), True))
-        except runs.InterruptedRunError:
-            with suppress(BrokenPipeError):  # nobody listens where the caller was killed
-                answer.send(("it was interrupted", False))
-        except Exception as error:
-            answer.send((f"{type(error).__name__}: {first_line(error)}", False))
+        with suppress(BrokenPipeError):  # nobody listens where the caller was killed
+            answer.send(_outcome(run, threads, device))
     except KeyboardInterrupt:  # the caller has it too, and speaks
         os._exit(130)
+
+
+def _outcome(run: ComparedRun, threads: int, device: str | None) -> tuple[str | None, bool]:
+    """Carry out or go on with a run; the problem there was, and whether the user can mend it."""
+    import torch
+
+    from lsc_continual.runs import run as runs
+    from lsc_continual.runs.folder import RunFolder
+    from lsc_continual.strategies.names import find_strategy
+
+    torch.set_num_threads(threads)
+    console, settings, folder = Console(quiet=True), run.settings, run.folder
+    changed = [f"data.root={settings.data.root}"]
+    if device and settings.train.device == "auto":
+        changed.append(f"train.device={device}")
+        settings = replace(settings, train=replace(settings.train, device=device))
+    try:
+        if folder.holds_run and find_strategy(run.strategy).resumable:
+            # Code that the user named for this comparison: the run has the same settings.
+            runs.resume(folder.path, changed, console, trust_code=True)
+        else:
+            if folder.holds_run:
+                with RunFolder.open(folder.path) as held:  # no other process is at work in it
+                    held.discard()
+            runs.run(settings, console)
+    except LSCError as error:
+        return str(error), True
+    except InterruptedRunError:
+        return "it was interrupted", False
+    except Exception as error:
+        return f"{type(error).__name__}: {first_line(error)}", False
+    return None, False
 
 
 def _end_with_the_caller() -> None:

@@ -29,7 +29,7 @@ def examine(root: Path) -> dict[str, list[Finding]]:
         "versions": lambda: _packages().check_versions(),
         "devices": look_at_devices,
         "processes": look_at_processes,
-        "folders": lambda: look_at_folders(Path("runs"), root),
+        "folders": lambda: look_at_folders(root),
         "data": lambda: find_data(root),
         "extras": lambda: _packages().check_extras(),
     }

@@ -12,9 +12,9 @@ from lsc_continual.doctor.finding import Finding, State, judged, shown, size
 _ROOM = 2**30  # bytes; a checkpoint of a large network and its replay images takes some 100 MB
 
 
-def look_at_folders(runs: Path, root: Path) -> Iterator[Finding]:
+def look_at_folders(root: Path) -> Iterator[Finding]:
     """Where run folders are made, and the folder of the data."""
-    yield _look(runs, "runs", "broken", "choose another folder for runs by run.dir=")
+    yield _look(Path("runs"), "runs", "broken", "choose another folder for runs by run.dir=")
     # Only downloads write here.
     yield _look(root, "data root", "note", "nothing can be downloaded there: data.root= names it")
 

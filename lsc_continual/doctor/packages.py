@@ -30,19 +30,14 @@ def check_versions() -> Iterator[Finding]:
     yield Finding(_PACKAGE, "ok", own)
     declared = requirements_of(_PACKAGE)
     # Others ask for versions as well: torchvision, for one, fits one torch only.
-    wishes = {_PACKAGE: declared}
+    wishes = [(_PACKAGE, wish) for wish in declared]
     for requirement in declared:
         with suppress(PackageNotFoundError):  # which has a line of its own
-            wishes[requirement.name] = requirements_of(requirement.name)
+            wishes += [(requirement.name, wish) for wish in requirements_of(requirement.name)]
     for requirement in declared:
         name = canonicalize_name(requirement.name)
-        asked = {
-            who: wish
-            for who, theirs in wishes.items()
-            for wish in theirs
-            if canonicalize_name(wish.name) == name
-        }
-        yield _check(requirement.name, asked)
+        asked = [(who, wish) for who, wish in wishes if canonicalize_name(wish.name) == name]
+        yield _check(requirement, asked)
 
 
 def check_extras() -> Iterator[Finding]:
@@ -85,14 +80,14 @@ def satisfied(requirement: Requirement) -> bool:
     return requirement.specifier.contains(installed, prereleases=True)
 
 
-def _check(name: str, asked: dict[str, Requirement]) -> Finding:
+def _check(requirement: Requirement, asked: list[tuple[str, Requirement]]) -> Finding:
     """One dependency against all who ask for it."""
+    name = requirement.name
     try:
         installed = version(name)
     except PackageNotFoundError:
-        cure = f"pip install '{asked[_PACKAGE]}'"
-        return Finding(name, "broken", "not installed", cure)
-    for who, wish in asked.items():
+        return Finding(name, "broken", "not installed", f"pip install '{requirement}'")
+    for who, wish in asked:
         if not satisfied(wish):
             found = f"{installed}, but {who} needs {wish.specifier}"
             cure = f"pip install '{name}{wish.specifier}'"

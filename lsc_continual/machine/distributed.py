@@ -5,7 +5,6 @@ Everything here works in a single process too, where it costs nothing.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -62,29 +61,29 @@ def one_first(load: Callable[[], T]) -> T:
 
 
 def everyone(value: Any) -> list[Any]:
-    """All processes' values (of JSON types), in the order of the processes."""
-    if world_size() == 1:
-        return [value]
-    text = json.dumps(value).encode()
-    lengths = joined(torch.tensor([len(text)])).tolist()
-    texts = joined(torch.frombuffer(bytearray(text), dtype=torch.uint8)).split(lengths)
-    return [json.loads(bytes(text.tolist())) for text in texts]
+    """All processes' values (as in `from_first`), in the order of the processes."""
+    return [_sent(value, sender) for sender in range(world_size())]
 
 
 def from_first(value: Any) -> Any:
     """The first process's value (nested, of tensors and JSON types), on all of them."""
+    return _sent(value, 0)
+
+
+def _sent(value: Any, sender: int) -> Any:
     if world_size() == 1:
         return value
-    return unpack(*map(_bytes_from_first, pack(value) if rank() == 0 else (b"", b"")))
+    packed = pack(value) if rank() == sender else (b"", b"")
+    return unpack(*(_bytes_sent(content, sender) for content in packed))
 
 
-def _bytes_from_first(content: bytes) -> bytes:
+def _bytes_sent(content: bytes, sender: int) -> bytes:
     length = torch.tensor([len(content)])
-    dist.broadcast(length, 0)
+    dist.broadcast(length, sender)
     buffer = torch.empty(int(length), dtype=torch.uint8)
-    if rank() == 0:
+    if rank() == sender:
         buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-    dist.broadcast(buffer, 0)
+    dist.broadcast(buffer, sender)
     return buffer.numpy().tobytes()
 
 

@@ -7,24 +7,17 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 
 class InterruptedRunError(Exception):
-    """A run stopped because a signal asked for it."""
+    """A run stopped because a signal asked for it; the message says how to go on."""
 
-    def __init__(self, number: int, folder: Path, resumable: bool = True) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-        self.folder = folder
-        self.resumable = resumable
-
-    @property
-    def exit_code(self) -> int:
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
         """The code that shells know such an end by: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + self.number
 
 
 class Interruption:

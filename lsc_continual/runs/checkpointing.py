@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
@@ -40,7 +41,7 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
         checkpoints: Checkpoints | None,
         minutes: float,
         interruption: Interruption,
-        run: Any,
+        run: Callable[[], State],
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -92,9 +93,14 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
 
     def _stop_at(self, number: float) -> None:
         """Stop if a signal came, of this number; 0 is none."""
-        if number:
-            resumable = self.checkpoints is not None
-            raise InterruptedRunError(int(number), self.folder.path, resumable)
+        if not number:
+            return
+        message = f"interrupted; what was measured is in {self.folder.path}"
+        if self.checkpoints is not None:
+            several = distributed.world_size() > 1
+            command = "torchrun … -m lsc_continual" if several else "lsc-cl"
+            message = f"interrupted; to go on: {command} resume {self.folder.path}"
+        raise InterruptedRunError(int(number), message)
 
     def write(self, strategy: Any) -> None:
         """Write a checkpoint now, if the strategy can be resumed from one."""

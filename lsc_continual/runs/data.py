@@ -92,14 +92,8 @@ def _by_experience(images: Images, benchmark: Any) -> list[AvalancheDataset]:
     return [whole.subset(part.tolist()) for part in rows]
 
 
-def load_unknown_sets(
-    settings: Settings, shape: tuple[int, int, int], inverted: bool = False
-) -> dict[str, AvalancheDataset]:
-    """The data sets of `novelty.others`, by name (for a path, its last part).
-
-    Args:
-        shape: channels, height and width that the network takes.
-        inverted: whether it takes the negatives of image files.
+def load_unknown_sets(settings: Settings, known: PreparedBenchmark) -> dict[str, AvalancheDataset]:
+    """The data sets of `novelty.others`, by name (for a path, its last part), in `known`'s shape.
 
     Raises:
         LSCError: there is no such data set, it holds no images, or two have one name.
@@ -112,7 +106,7 @@ def load_unknown_sets(
             raise LSCError(
                 f"novelty.others names {given!r}, and {name!r} is taken: rename the file or folder"
             )
-        images = load_unknown(given, source_of(settings), shape, inverted)
+        images = load_unknown(given, source_of(settings), known.input_shape, known.inverted)
         others[name] = as_classification_dataset(images)
     return others
 

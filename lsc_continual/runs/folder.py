@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from lsc_continual.errors import LSCError
 from lsc_continual.runs.metrics import RunMetrics
@@ -15,6 +17,17 @@ from lsc_continual.storage.folders import sweep, write_file, write_folder, write
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 REPORT = "report.html"
+_LOCK = ".lock"
+_LOCKS: WeakSet[IO[bytes]] = WeakSet()
+
+
+def _let_go() -> None:
+    """A lock ends with its process, though processes that read files for it live a little on."""
+    for lock in list(_LOCKS):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class RunFolder:
@@ -41,7 +54,7 @@ class RunFolder:
         """
         folder = cls(Path(path) if path else _free(Path("runs") / name))
         try:
-            if folder.path.is_dir() and any(folder.path.iterdir()):
+            if folder.path.is_dir() and not folder._is_blank():
                 hint = (
                     f", or go on with it: lsc-cl resume {folder.path}" if folder.holds_run else ""
                 )
@@ -49,7 +62,7 @@ class RunFolder:
                     f"{folder.path} is not empty: choose another run.dir, so that nothing is "
                     f"lost{hint}"
                 )
-            folder.checkpoints.mkdir(parents=True)
+            folder.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LSCError(
                 f"the run folder {folder.path} cannot be written ({error.strerror}): choose "
@@ -77,6 +90,11 @@ class RunFolder:
             sweep(folder.checkpoints)
         return folder
 
+    def _is_blank(self) -> bool:
+        """Whether nothing is in it, or what a process left that was killed as it began."""
+        found = {path.relative_to(self.path).as_posix() for path in self.path.rglob("*")}
+        return found <= {"checkpoints", f"checkpoints/{_LOCK}"}
+
     def __enter__(self) -> RunFolder:
         return self
 
@@ -102,6 +120,11 @@ class RunFolder:
         return RunMetrics.read(self.path / METRICS)
 
     @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return any(self.checkpoints.glob("step-*"))
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -109,7 +132,8 @@ class RunFolder:
         """Keep other processes out."""
         with self.writing("checkpoints"):
             self.checkpoints.mkdir(exist_ok=True)
-            self._lock = (self.checkpoints / ".lock").open("wb")
+            self._lock = (self.checkpoints / _LOCK).open("wb")
+            _LOCKS.add(self._lock)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -145,9 +169,11 @@ class RunFolder:
         try:
             yield
         except OSError as error:  # a full disk, for example
+            then = "run it again"
+            if self.has_checkpoint:
+                then = f"`lsc-cl resume {self.path}`; what was written before is kept"
             raise LSCError(
-                f"{self.path / name} cannot be written ({error.strerror}): make room, then "
-                f"`lsc-cl resume {self.path}`; what was written before is kept"
+                f"{self.path / name} cannot be written ({error.strerror}): make room, then {then}"
             ) from error
 
 

@@ -42,7 +42,7 @@ class ExperienceMetrics:
     calibration_bytes: int | None = None
     """The size of held-out images for novelty detection; None likewise."""
     class_names: list[str] = field(default_factory=list)
-    """The names of the classes that arrived."""
+    """The names of the classes that arrived; empty likewise."""
     accuracy_old: float | None = None
     """Accuracy over the classes of earlier experiences; None after the first."""
     accuracy_new: float | None = None
@@ -54,23 +54,10 @@ class ExperienceMetrics:
     novelty_forgotten: dict[str, Quality] = field(default_factory=dict)
     """Each score of inputs that were classified rightly once and are not now."""
     flagged: dict[str, float] = field(default_factory=dict)
-    """Share that the calibrated detector flags: of the "known", of those "to come", of others."""
+    """Share that the calibrated detector flags: of the "known" (false alarms), of those "to come",
+    of others; empty without a calibration."""
     neural_collapse: dict[str, Any] | None = None
     """After each epoch and on the test data of the classes seen; None where not asked for."""
-
-    def quality(self, score: str | None) -> Quality | None:
-        """The quality of a novelty score; None where it was not measured."""
-        return None if score is None else self.novelty.get(score)
-
-    @property
-    def false_alarms(self) -> float | None:
-        """The share of known inputs that are called unknown; None without a calibration."""
-        return self.flagged.get("known")
-
-    @property
-    def named_classes(self) -> Sequence[str]:
-        """The classes that arrived, by their names if these are known."""
-        return self.class_names or [str(label) for label in self.classes]
 
 
 def classes_seen(arriving: Iterable[Sequence[Any]]) -> list[int]:

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from lsc_continual.experiences.loader import batch_labels
+from lsc_continual.runs.charts import DASH
 from lsc_continual.runs.metrics import ExperienceMetrics, RunMetrics
 from lsc_continual.runs.report import abbreviate, show
 from lsc_continual.strategies.resumable import Resumable, State
@@ -60,7 +61,7 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
         return self.images / self.seconds if self.seconds else 0.0
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self.images, self.seconds, self._start = 0, 0.0, time.perf_counter()
+        self.images, self._start = 0, time.perf_counter()
         self._progress.start()
         self._task = self._progress.add_task(
             f"experience {strategy.clock.train_exp_counter + 1}/{self.experiences}",
@@ -76,21 +77,17 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
         now = time.perf_counter()
         if now - self._shown > _EVERY:  # asking a GPU for the loss makes it wait
             self._shown = now
-            rate = self.images / (self.seconds + now - self._start)
+            rate = self.images / (now - self._start)
             done = strategy.clock.train_exp_iterations + 1
             self._progress.update(self._task, completed=done, loss=strategy.loss.item(), rate=rate)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._count_time()
+        self.seconds = time.perf_counter() - self._start
         self.close()
-
-    def _count_time(self) -> None:
-        now = time.perf_counter()
-        self.seconds, self._start = self.seconds + now - self._start, now
 
     def state(self) -> State:
         if self._task is not None:
-            self._count_time()
+            self.seconds = time.perf_counter() - self._start
         return {"images": self.images, "seconds": self.seconds}
 
     def load_state(self, state: State, strategy: Any, stream: Any) -> None:
@@ -98,7 +95,7 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
 
     def take_up(self, state: State) -> None:
         self.images, self.seconds = state["images"], state["seconds"]
-        self._start = time.perf_counter()
+        self._start = time.perf_counter() - self.seconds  # as if it had gone on without a break
 
     def close(self) -> None:
         """Take the bar away."""
@@ -120,38 +117,38 @@ def forwarded(strategy: Any) -> int:
     return len(output) * views + len(getattr(strategy, "mb_buffer_out", ()))  # ER-ACE's second pass
 
 
+def _figures(entry: ExperienceMetrics, score: str | None) -> dict[str, str]:
+    """What was measured after an experience; a dash for what was not."""
+    quality = entry.novelty.get(score or "", {})
+    return {
+        "seen": show(entry.accuracy_seen, ".2%"),
+        "old": show(entry.accuracy_old, ".2%"),
+        "new": show(entry.accuracy_new, ".2%"),
+        "AUROC": show(quality.get("auroc"), ".3f"),
+        "alarms": show(entry.flagged.get("known"), ".1%"),
+        "images/s": show(entry.images_per_second, ",.0f"),
+    }
+
+
 def experience_line(
     number: int, experiences: int, entry: ExperienceMetrics, score: str | None
 ) -> str:
-    """One line on an experience that has ended."""
-    parts = [f"experience {number}/{experiences}", f"seen {entry.accuracy_seen:.2%}"]
-    if entry.accuracy_old is not None:
-        parts.append(f"old {entry.accuracy_old:.2%}")
-    parts.append(f"new {show(entry.accuracy_new, '.2%')}")
-    if quality := entry.quality(score):
-        parts.append(f"novelty AUROC {quality['auroc']:.3f}")
-    if entry.false_alarms is not None:
-        parts.append(f"false alarms {entry.false_alarms:.1%}")
-    parts.append(f"{entry.images_per_second:,.0f} images/s")
-    return "  ".join(parts)
+    """One line on an experience that has ended; what was not measured is left out."""
+    longer = {"AUROC": "novelty AUROC", "alarms": "false alarms"}
+    figures = _figures(entry, score)
+    speed = f"{figures.pop('images/s')} images/s"
+    told = [f"{longer.get(k, k)} {figure}" for k, figure in figures.items() if figure != DASH]
+    return "  ".join([f"experience {number}/{experiences}", *told, speed])
 
 
 def result_table(metrics: RunMetrics) -> Table:
     """The table at the end of a run: one row an experience."""
     title = "accuracy on seen, old, new classes; AUROC of those to come; false alarms"
     table = Table(title=title, title_justify="left")
-    for header in ("", "classes", "seen", "old", "new", "AUROC", "alarms", "images/s"):
+    rows = [_figures(entry, metrics.novelty_score) for entry in metrics.experiences]
+    for header in ("", "classes", *rows[0]):
         table.add_column(header, justify="left" if header == "classes" else "right")
-    for number, entry in enumerate(metrics.experiences, 1):
-        quality = entry.quality(metrics.novelty_score)
-        table.add_row(
-            str(number),
-            escape(abbreviate(entry.named_classes, most=5)),
-            f"{entry.accuracy_seen:.2%}",
-            show(entry.accuracy_old, ".2%"),
-            show(entry.accuracy_new, ".2%"),
-            show(quality and quality["auroc"], ".3f"),
-            show(entry.false_alarms, ".1%"),
-            f"{entry.images_per_second:,.0f}",
-        )
+    for number, (entry, row) in enumerate(zip(metrics.experiences, rows, strict=True), 1):
+        classes = abbreviate(entry.class_names or entry.classes, most=5)
+        table.add_row(str(number), escape(classes), *row.values())
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ from lsc_continual.strategies.resumable import State
 
 
 class Recorder:
-    """Writes a run folder and tells the user, experience by experience. A context manager."""
+    """Writes a run folder and tells the user, experience by experience."""
 
     def __init__(
         self,
@@ -49,22 +50,16 @@ class Recorder:
             novelty_score=assembly.score,
         )
         self._yaml = to_yaml(settings, comments=False)
-        self._events: SummaryWriter | None = None
         self._start = time.perf_counter()
-        self._seconds = 0.0  # of earlier sittings
         if distributed.rank() == 0:
             folder.write(CONFIG, self._yaml)
             folder.write_json(STREAM, assembly.data.describe())
+            self._events = SummaryWriter(str(folder.path))
         self._skipped = set(assembly.data.skipped)
 
-    def __enter__(self) -> Recorder:
+    def close(self) -> None:
+        """End the event file."""
         if distributed.rank() == 0:
-            self._events = SummaryWriter(str(self.folder.path))
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._events is not None:
             self._events.close()
 
     def record(self, classes: list[int], result: OpenWorldResult, skipped: set[str]) -> None:
@@ -125,31 +120,36 @@ class Recorder:
     @property
     def seconds(self) -> float:
         """Time spent on the run, over all sittings."""
-        return self._seconds + time.perf_counter() - self._start
+        return time.perf_counter() - self._start
 
     def state(self) -> State:
-        """What a resumed run takes over."""
+        """What a resumed run takes over, or compares itself with."""
         return {
-            "experiences": self.metrics.to_json()["experiences"],
-            "unreadable_files": self.metrics.unreadable_files,
-            "seconds": self.seconds,
+            "config": asdict(self.assembly.settings),
+            "fingerprint": self.assembly.data.fingerprint,
+            "environment": self.metrics.environment,
+            "recorder": {
+                "experiences": self.metrics.to_json()["experiences"],
+                "unreadable_files": self.metrics.unreadable_files,
+                "seconds": self.seconds,
+            },
         }
 
     def load_state(self, state: State) -> None:
         """Take over what was recorded before."""
-        entries = state["experiences"]
+        kept = state["recorder"]
+        entries = kept["experiences"]
         # Until checkpoint format 2, some figures were kept beside the experiences.
-        for entry, result in zip(entries, state.get("results", ())):
+        for entry, result in zip(entries, kept.get("results", ())):
             names = self.assembly.data.names_of(entry["classes"])
             entry |= {key: result[key] for key in ("accuracy_old", "accuracy_new")}
             entry["class_names"] = names
         self.metrics.experiences = msgspec.convert(entries, list[ExperienceMetrics])
-        self.metrics.unreadable_files = state["unreadable_files"]
-        self._seconds = state["seconds"]
+        self.metrics.unreadable_files = kept["unreadable_files"]
+        self._start -= kept["seconds"]
 
     def _log_events(self, experience: int, entry: ExperienceMetrics) -> None:
         """TensorBoard scalars, one point an experience."""
-        assert self._events is not None
         scalars = {
             "accuracy/seen": entry.accuracy_seen,
             "accuracy/new": entry.accuracy_new,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from lsc_continual.experiences import arriving_classes
 from lsc_continual.machine import distributed
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
-from lsc_continual.machine.interruption import InterruptedRunError, Interruption
+from lsc_continual.machine.interruption import Interruption
 from lsc_continual.machine.randomness import seed_everything
 from lsc_continual.machine.terminal import say
 from lsc_continual.registry import UntrustedCodeError, names_from_file
@@ -53,9 +54,7 @@ def prepare(settings: Settings, console: Console) -> Prepared:
     device = pick_device(settings.train.device)
     seed_everything(settings.seed)
     data = distributed.one_first(lambda: prepare_benchmark(settings))
-    unknown = distributed.one_first(
-        lambda: load_unknown_sets(settings, data.input_shape, data.inverted)
-    )
+    unknown = distributed.one_first(lambda: load_unknown_sets(settings, data))
     scenario = replace(settings.scenario, class_order=data.class_order)
     settings = replace(settings, scenario=scenario)
     progress = TrainingProgress(console)
@@ -107,8 +106,9 @@ def resume(
     with _on_all(lambda: RunFolder.open(path)) as folder:
         latest = Checkpoints(folder.checkpoints).latest
         state = latest() if distributed.rank() == 0 else None
+        stored = _stored_settings(folder, state) if distributed.rank() == 0 else None
         with names_from_file(folder.path / CONFIG, trust_code):
-            settings = reopen(_stored_settings(folder, state), overrides)
+            settings = reopen(distributed.from_first(stored), overrides)
             if not find_strategy(settings.strategy.name).resumable:
                 raise LSCError(
                     f"{folder.path} cannot be resumed: its strategy, {settings.strategy.name}, "
@@ -136,25 +136,17 @@ def _carry_out(
     assembly, evaluation, progress = prepared
     settings, strategy, rounds = assembly.settings, assembly.strategy, assembly.rounds
     main = distributed.rank() == 0
-    recorder = Recorder(folder, assembly, progress, console)
-    checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
-    resumable = find_strategy(settings.strategy.name).resumable
-
-    def kept() -> State:
-        return {
-            "config": asdict(settings),
-            "fingerprint": assembly.data.fingerprint,
-            "environment": recorder.metrics.environment,
-            "recorder": recorder.state(),
-        }
-
+    checkpoints = None
+    if find_strategy(settings.strategy.name).resumable:
+        checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
     say(console, assembly.summary)
     say(console, f"images: {assembly.data.summary()}")
-    with Interruption() as interruption, recorder:
+    with (
+        Interruption() as interruption,
+        closing(Recorder(folder, assembly, progress, console)) as recorder,
+    ):
         minutes = settings.checkpoint.minutes
-        checkpointing = Checkpointing(
-            folder, checkpoints if resumable else None, minutes, interruption, kept
-        )
+        checkpointing = Checkpointing(folder, checkpoints, minutes, interruption, recorder.state)
         strategy.plugins.append(checkpointing)
         if state is not None:
             with names_from_file(folder.checkpoints, trust_code):
@@ -177,7 +169,7 @@ def _carry_out(
             if checkpointing.experience:
                 message = f"{error}; what was learned before is in {folder.path}"
                 raise type(error)(message) from None
-            if main and not any(folder.checkpoints.glob("step-*")):
+            if main and not folder.has_checkpoint:
                 folder.discard()
             raise
         finally:
@@ -194,7 +186,7 @@ def _restore(
 ) -> None:
     try:
         assembly.strategy.load_state(state["strategy"], assembly.data.benchmark.train_stream)
-        recorder.load_state(state["recorder"])
+        recorder.load_state(state)
         checkpointing.experience, checkpointing.trained = state["experience"], state["trained"]
     except UntrustedCodeError:
         raise
@@ -220,17 +212,14 @@ def _where(checkpointing: Checkpointing, state: State, experiences: int) -> str:
 
 def _stored_settings(folder: RunFolder, state: State | None) -> dict[str, Any]:
     """The settings of a run that is to go on: those of the checkpoint, if there is one."""
-    stored = None
-    if distributed.rank() == 0:
-        stored = read_stored(folder.path / CONFIG)
-        if state is not None:
-            changed = differences(state["config"], stored) - CHANGEABLE
-            if changed:
-                raise LSCError(
-                    f"{folder.path / CONFIG} is not what the run was started with (it differs in "
-                    f"{', '.join(sorted(changed))}): change it back or start a new run"
-                )
-    return distributed.from_first(stored)  # type: ignore[no-any-return]
+    stored = read_stored(folder.path / CONFIG)
+    changed = set() if state is None else differences(state["config"], stored) - CHANGEABLE
+    if changed:
+        raise LSCError(
+            f"{folder.path / CONFIG} is not what the run was started with (it differs in "
+            f"{', '.join(sorted(changed))}): change it back or start a new run"
+        )
+    return stored
 
 
 def _check_same_data(assembly: Assembly, state: State) -> None:
@@ -256,6 +245,3 @@ def _on_all(make: Callable[[], RunFolder]) -> RunFolder:
     folder = make() if distributed.rank() == 0 else None
     path = distributed.from_first(folder and str(folder.path))
     return folder or RunFolder(Path(path))
-
-
-__all__ = ["InterruptedRunError", "Prepared", "prepare", "resume", "run"]

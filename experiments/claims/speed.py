@@ -62,6 +62,11 @@ class Progress:
         reached = self.epochs_to(level)
         return f"> {self.epochs[-1]:g}" if reached is None else reached
 
+    def rows(self) -> list[Row]:
+        """One for each epoch, for plots."""
+        columns = zip(self.epochs, self.training, self.test, strict=True)
+        return [dict(zip(("epochs", "training, %", "test, %"), each)) for each in columns]
+
     @staticmethod
     def mean(of: Sequence[Progress]) -> Progress:
         """Over seeds, epoch by epoch."""

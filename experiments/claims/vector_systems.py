@@ -254,12 +254,11 @@ def _permutohedra(groups: _Groups) -> Finding:
 def _draw(groups: _Groups) -> Figure:
     """Training accuracy over the epochs, where there are several."""
     points = [
-        {"classes": name, "system": f"{run.learner.system}, {run.learner.dim}"}
-        | {"epochs": epochs, "training, %": training}
+        {"classes": name, "system": f"{run.learner.system}, {run.learner.dim}"} | row
         for name, group in groups.items()
         for run in group
         if len(run.progress.epochs) > 1
-        for epochs, training in zip(run.progress.epochs, run.progress.training)
+        for row in run.progress.rows()
     ]
     return draw_lines(
         points,

@@ -112,8 +112,7 @@ class Options:
 @cache
 def images_of(scenario: str, settings: Settings, options: Options) -> Data:
     """The data of a scenario."""
-    data = load(scenario, settings)
-    return data.halved() if options.halved else data
+    return load(scenario, settings, halved=options.halved)
 
 
 def _sample(data: Data) -> Part:

@@ -8,6 +8,6 @@
 
 Figures are shown, and written to --results as JSON and to --figures as SVG. `claims` holds what
 the source papers say, `comparisons` what other pages of the documentation report. A module is one
-experiment, or a few that share their networks, or what they share; `registry` lists them, and
-`page` makes docs/papers.md of the claims' results.
+experiment, or what several share; `registry` lists them, and `page` makes docs/papers.md of the
+claims' results.
 """

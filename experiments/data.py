@@ -47,16 +47,15 @@ class Data(NamedTuple):
     def classes(self) -> int:
         return int(self.train.labels.max()) + 1
 
-    def halved(self) -> Data:
-        """With half the rows and columns."""
-        return Data(*(part._replace(images=F.avg_pool2d(part.images, 2)) for part in self))
 
-
-def load(scenario: str, settings: Settings, per_class: int | None = None) -> Data:
+def load(
+    scenario: str, settings: Settings, per_class: int | None = None, halved: bool = False
+) -> Data:
     """The data of a scenario, such as "split-fashion-mnist", in memory and on the device.
 
     Args:
         per_class: how many training images of each class, the first ones; by default all.
+        halved: whether images have half the rows and columns.
 
     Raises:
         LSCError: they are not there and cannot be fetched.
@@ -67,6 +66,7 @@ def load(scenario: str, settings: Settings, per_class: int | None = None) -> Dat
     parts = []
     for images in (loaded.train, loaded.test):
         assert isinstance(images, StoredImages), f"{scenario} is read from files"
-        labels = torch.as_tensor(images.targets)
-        parts.append(Part(as_unit_range(images.images), labels).to(settings.device))
+        part = Part(as_unit_range(images.images), torch.as_tensor(images.targets))
+        some, labels = part.to(settings.device)
+        parts.append(Part(F.avg_pool2d(some, 2) if halved else some, labels))
     return Data(*parts)

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-Row = dict[str, Any]
+from lsc_continual.bench.tables import Row as Row
 
 
 class Verdict(StrEnum):

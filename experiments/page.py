@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +29,18 @@ def write_page(path: Path, results: Path) -> None:
     Raises:
         LSCError: a claim has no results there.
     """
-    parts = [_HEAD]
-    missing = [name for name in claims() if not (results / f"{name}.json").is_file()]
+    files = {name: results / f"{name}.json" for name in claims()}
+    missing = [name for name, file in files.items() if not file.is_file()]
     if missing:
         raise LSCError(
             f"there are no results of {', '.join(missing)} in {results}: run "
             f"python -m experiments {' '.join(missing)}"
         )
-    contents = {
-        name: json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
-        for name in claims()
-    }
-    parts.append(_overview(contents))
-    paper: str | None = None
-    for claim in claims().values():
-        if claim.paper != paper:
-            parts.append(f"## {claim.paper}\n")
-            paper = claim.paper
-        parts.append(_section(claim, contents[claim.name]))
+    contents = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    parts = [_HEAD, _overview(contents)]
+    for paper, its_claims in groupby(claims().values(), attrgetter("paper")):
+        parts.append(f"## {paper}\n")
+        parts += [_section(claim, contents[claim.name]) for claim in its_claims]
     path.write_text("\n".join(parts), encoding="utf-8")
 
 

@@ -11,6 +11,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from experiments.data import Part
 
+_BATCH = 1000  # images that a network looks at together when it does not learn
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(The model's output, labels) -> a number."""
 
@@ -73,11 +75,11 @@ def train(
 
 
 @torch.no_grad()
-def outputs(model: Callable[[Tensor], Tensor], images: Tensor, batch: int = 1000) -> Tensor:
+def outputs(model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """What a model in evaluation mode makes of many images, batch by batch."""
     if isinstance(model, nn.Module):
         model.eval()
-    return torch.cat([model(some) for some in images.split(batch)])
+    return torch.cat([model(some) for some in images.split(_BATCH)])
 
 
 def predictions(model: nn.Module, images: Tensor) -> Tensor:

@@ -56,13 +56,8 @@ def measure(settings: Settings, options: Options) -> Outcome:
         _closed(_STRUCTURED, best),
         _closed(_OWNED, best),
     ]
-    points = [
-        {"loss": name, "epochs": epochs, "training, %": training, "test, %": test}
-        for name, one in best.items()
-        for epochs, training, test in zip(one.epochs, one.training, one.test)
-    ]
     figure = draw_lines(
-        points,
+        [{"loss": name} | row for name, one in best.items() for row in one.rows()],
         title=f"{options.classes} characters",
         x="epochs",
         y=["training, %", "test, %"],

@@ -31,16 +31,8 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from experiments.claims.numbers_of_classes import (
-    LARGE,
-    NETWORKS,
-    PERTURBED,
-    ROOTS,
-    Options,
-    every_image,
-    pairs,
-)
-from experiments.claims.target_networks import Trained, Training
+from experiments.claims.numbers_of_classes import NETWORKS, Options, every_image, pairs
+from experiments.claims.target_networks import LARGE, PERTURBED, ROOTS, Trained, Training
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings
 from lsc_continual.bench.memory import peak_resident_bytes

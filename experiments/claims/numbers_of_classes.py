@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.claims.target_networks import Sizes, Training
+from experiments.claims.target_networks import LARGE, PERTURBED, ROOTS, Sizes, Training
 from experiments.data import load
 from experiments.endless import Pairs, Shuffled, Views
 from experiments.settings import Settings, option
 from lsc_continual.inputs.geometry import RandomGeometry
 
-ROOTS, LARGE, PERTURBED = "A_n, shuffled", "V21", "A_n, perturbed"
 NETWORKS = "CNN", "ViT"
 
 

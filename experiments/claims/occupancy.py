@@ -121,9 +121,7 @@ class _Projections(nn.Module):
 @cache
 def placements(settings: Settings, options: Options) -> list[Placement]:
     """Omniglot characters in all `systems`, by both losses and every seed; trained once."""
-    data = load("split-omniglot", settings)
-    if options.halved:
-        data = data.halved()
+    data = load("split-omniglot", settings, halved=options.halved)
     several = systems(options.classes)
     groups = [several] if options.shared else [[system] for system in several]
     found: list[Placement] = []

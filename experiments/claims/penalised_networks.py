@@ -112,8 +112,7 @@ class Options:
 @cache
 def images_of(scenario: str, settings: Settings, options: Options) -> Data:
     """The data of a scenario."""
-    data = load(scenario, settings)
-    return data.halved() if options.halved else data
+    return load(scenario, settings, halved=options.halved)
 
 
 def _sample(data: Data) -> Part:
@@ -242,23 +241,24 @@ def figures_of(network: Network, data: Data) -> Row:
     The spread "by answer" takes what the network says for the class, as the authors' code does: a
     training image that it gets wrong then counts where it lies.
     """
-    row: Row = {}
-    seen = _sample(data)
-    for part, name in ((data.train, "training"), (data.test, "test")):
-        row[f"{name} accuracy"] = accuracy_on(part, network)
-    z = outputs(network.latent, seen.images)
-    for part, latent, name in (
-        (seen, z, ""),
-        (data.test, outputs(network.latent, data.test.images), "test: "),
-    ):
-        by_label = Spread.of(latent, part.labels)
-        by_answer = Spread.of(latent, network.classifier(latent).argmax(1))
-        if not name:
-            row["within"] = by_label.within
-        row[f"{name}within / between"] = by_label.relative
-        row[f"{name}by answer"] = by_answer.relative
-    row["variation of ‖z‖"] = variation(z)
-    row["vertices"] = sign_patterns(z, seen.labels)
+    seen, tested = _sample(data), data.test
+    z, z_tested = (outputs(network.latent, part.images) for part in (seen, tested))
+    spread = Spread.of(z, seen.labels)
+
+    def by_answer(z: Tensor) -> float:
+        return Spread.of(z, network.classifier(z).argmax(1)).relative
+
+    row: Row = {
+        "training accuracy": accuracy_on(data.train, network),
+        "test accuracy": accuracy_on(tested, network),
+        "within": spread.within,
+        "within / between": spread.relative,
+        "by answer": by_answer(z),
+        "test: within / between": Spread.of(z_tested, tested.labels).relative,
+        "test: by answer": by_answer(z_tested),
+        "variation of ‖z‖": variation(z),
+        "vertices": sign_patterns(z, seen.labels),
+    }
     if isinstance(network.latent[-1], nn.Linear):  # others have a mode at 0 anyway
         row["in two modes, %"] = binarity(z)
     return row

@@ -23,6 +23,8 @@ what the network says for the class, as in the authors' code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -89,103 +91,88 @@ def measure(settings: Settings, options: Options) -> Outcome:
 
 
 def _findings(results: dict[str, dict[str, Row]]) -> list[Finding]:
-    def having(*names: str) -> list[list[Row]]:
-        """The figures of these variants, of each data set."""
-        return [[rows[name] for name in names] for rows in results.values()]
-
-    def each(text: str, *names: str) -> str:
-        """`text` for each data set, filled in."""
-        return "; ".join(
-            f"{title}: {text.format(*rows)}" for title, rows in zip(results, having(*names))
+    def judged(
+        statement: str,
+        measured: str,
+        parts: Callable[..., list[bool]],
+        *names: str,
+        about: str = "",
+    ) -> Finding:
+        """`measured` and `parts` take the figures of these variants, of a data set at a time."""
+        rows = {title: [each[name] for name in names or _PAIR] for title, each in results.items()}
+        return Finding(
+            statement,
+            about + "; ".join(f"{title}: {measured.format(*some)}" for title, some in rows.items()),
+            Verdict.of(*(part for some in rows.values() for part in parts(*some))),
         )
 
-    pairs = having(*_PAIR)
-    gains = [lpc["test accuracy"] - linear["test accuracy"] for lpc, linear in pairs]
-
-    def collapse(*keys: str) -> Verdict:
-        return Verdict.of(*(10 * lpc[key] <= linear[key] for key in keys for lpc, linear in pairs))
-
-    absolute = "{0[within]:.1e} against {1[within]:.1e}"
-    relative = (
-        "{0[within / between]:.1e} against {1[within / between]:.1e} by label, {0[by answer]:.1e} "
-        "against {1[by answer]:.1e} by answer, {0[test: by answer]:.1e} against "
-        "{1[test: by answer]:.1e} on test images"
-    )
     accuracies = "{0[test accuracy]:.2f} % against {1[test accuracy]:.2f} %"
-    training = "{0[training accuracy]:.1f} % against {1[training accuracy]:.1f} %"
-    modes = (
-        "{0[in two modes, %]:.0f} % against {1[in two modes, %]:.0f} %, "
-        "class means at {0[vertices]:g} vertices"
-    )
+    relative = ("within / between", "by answer", "test: by answer")
     return [
-        Finding(
+        judged(
             "The penalty collapses the variance within a class: 3.2e-12 against 0.671 "
             "(CIFAR-100), 1.2e-12 against 6.9 (CIFAR-10).",
-            each(absolute, "LPC", "linear"),
-            collapse("within"),
+            "{0[within]:.1e} against {1[within]:.1e}",
+            lambda lpc, linear: [10 * lpc["within"] <= linear["within"]],
         ),
-        Finding(
+        judged(
             "It is not only that everything shrinks: divided by the variance between classes, the "
             "variance within falls, too (our test: at least tenfold).",
-            each(relative, "LPC", "linear"),
-            collapse("within / between", "by answer", "test: by answer"),
+            "{0[within / between]:.1e} against {1[within / between]:.1e} by label, "
+            "{0[by answer]:.1e} against {1[by answer]:.1e} by answer, {0[test: by answer]:.1e} "
+            "against {1[test: by answer]:.1e} on test images",
+            lambda lpc, linear: [10 * lpc[key] <= linear[key] for key in relative],
         ),
-        Finding(
+        judged(
             "That costs no accuracy (ours: no more than half a point).",
-            each(accuracies, "LPC", "linear"),
-            Verdict.of(*(gain >= -_ALLOWED for gain in gains)),
+            accuracies,
+            lambda lpc, linear: [lpc["test accuracy"] - linear["test accuracy"] >= -_ALLOWED],
         ),
-        Finding(
+        judged(
             "It improves accuracy: 77.90 against 76.51 % (CIFAR-100), 94.86 against 94.53 % "
             "(CIFAR-10).",
-            each(accuracies, "LPC", "linear"),
-            Verdict.of(*(gain > 0 for gain in gains)),
+            accuracies,
+            lambda lpc, linear: [lpc["test accuracy"] > linear["test accuracy"]],
         ),
-        Finding(
+        judged(
             "The latent becomes binary: every coordinate takes one of two values, so that classes "
             "sit on vertices of a hypercube.",
-            "coordinates in two modes " + each(modes, "LPC", "linear"),
-            Verdict.of(*(lpc["in two modes, %"] >= 90 for lpc, _ in pairs)),
+            "{0[in two modes, %]:.0f} % against {1[in two modes, %]:.0f} %, "
+            "class means at {0[vertices]:g} vertices",
+            lambda lpc, _: [lpc["in two modes, %"] >= 90],
+            about="coordinates in two modes ",
         ),
-        Finding(
+        judged(
             "All latents have nearly the same norm: coefficient of variation 0.085 against 0.10 "
             "to 0.21.",
-            each("{0[variation of ‖z‖]:.3f} against {1[variation of ‖z‖]:.3f}", "LPC", "linear"),
-            Verdict.of(
-                *(
-                    lpc["variation of ‖z‖"] < min(row["variation of ‖z‖"] for row in others)
-                    for lpc, *others in having("LPC", *_WITHOUT)
-                )
-            ),
+            "{0[variation of ‖z‖]:.3f} against {1[variation of ‖z‖]:.3f}",
+            lambda lpc, *others: [
+                lpc["variation of ‖z‖"] < min(row["variation of ‖z‖"] for row in others)
+            ],
+            "LPC",
+            *_WITHOUT,
         ),
-        Finding(
+        judged(
             "After a non-linear penultimate layer the strong penalty stops training from "
             "converging.",
-            "training accuracy after a SiLU against that after a linear layer, "
-            + each(training, "LPC, not linear", "LPC"),
-            Verdict.of(
-                *(
-                    curved["training accuracy"] < linear["training accuracy"] - _ALLOWED
-                    for curved, linear in having("LPC, not linear", "LPC")
-                )
-            ),
+            "{0[training accuracy]:.1f} % against {1[training accuracy]:.1f} %",
+            lambda curved, linear: [
+                curved["training accuracy"] < linear["training accuracy"] - _ALLOWED
+            ],
+            "LPC, not linear",
+            "LPC",
+            about="training accuracy after a SiLU against that after a linear layer, ",
         ),
-        Finding(
+        judged(
             "A wide or a narrow penultimate layer is less good: 75.87 % and 74.90 % against 77.90 "
             "(CIFAR-100).",
-            each(
-                "{0[test accuracy]:.2f} %, {1[test accuracy]:.2f} % against {2[test accuracy]:.2f}",
-                "LPC, wide",
-                "LPC, narrow",
-                "LPC",
-            ),
-            Verdict.of(
-                *(
-                    lpc["test accuracy"] > row["test accuracy"]
-                    for lpc, *others in having("LPC", "LPC, wide", "LPC, narrow")
-                    for row in others
-                )
-            ),
+            "{0[test accuracy]:.2f} %, {1[test accuracy]:.2f} % against {2[test accuracy]:.2f}",
+            lambda wide, narrow, lpc: [
+                lpc["test accuracy"] > row["test accuracy"] for row in (wide, narrow)
+            ],
+            "LPC, wide",
+            "LPC, narrow",
+            "LPC",
         ),
     ]
 

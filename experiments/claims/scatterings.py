@@ -213,10 +213,12 @@ def _density_findings(rows: list[Row]) -> list[Finding]:
         if "widest to a neighbour, °" in row:
             spread = row["widest to a neighbour, °"] / row["smallest angle, °"]
             spreads[row["level"]] = max(spread, spreads.get(row["level"], 0.0))
-    rivals = []
+    compared, more = [], []
     for system in _several([_SHOWN])[1:]:  # level 0 is itself a permutation system
         m, k, size = largest_permutation_system(_SHOWN, system.max_cosine + EXACT)
-        rivals.append((system.level, system.size, f"{size:.1e} of V^({m},{k})", system.size > size))
+        rival = f"{size:.1e} of V^({m},{k})"
+        compared.append(f"level {system.level} {system.size:.1e} against {rival}")
+        more.append(system.size > size)
     return [
         Finding(
             "Scatterings are quasi-uniform.",
@@ -227,11 +229,8 @@ def _density_findings(rows: list[Row]) -> list[Finding]:
         ),
         Finding(
             "They hold more vectors than one permutation system with as wide an angle (our test).",
-            f"in {_SHOWN} dimensions: "
-            + ", ".join(
-                f"level {level} {size:.1e} against {rival}" for level, size, rival, _ in rivals
-            ),
-            Verdict.of(*(more for *_, more in rivals)),
+            f"in {_SHOWN} dimensions: {', '.join(compared)}",
+            Verdict.of(*more),
         ),
     ]
 

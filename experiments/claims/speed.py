@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 import torch
@@ -61,6 +61,11 @@ class Progress:
         """`epochs_to` for a table."""
         reached = self.epochs_to(level)
         return f"> {self.epochs[-1]:g}" if reached is None else reached
+
+    def rows(self) -> list[Row]:
+        """One for each epoch, for plots."""
+        columns = zip(self.epochs, self.training, self.test, strict=True)
+        return [dict(zip(("epochs", "training, %", "test, %"), each)) for each in columns]
 
     @staticmethod
     def mean(of: Sequence[Progress]) -> Progress:
@@ -179,10 +184,7 @@ def _learned(
         f"{learner.lr:g}"
     )
     data = characters(settings, classes)
-
-    def make() -> nn.Module:
-        return make_encoder(encoder, data.shape)
-
+    make = partial(make_encoder, encoder, data.shape)
     recipe = Recipe(epochs, batch_size=100, cosine=False)
     seeds = range(settings.seeds)
     return Progress.mean([learn(learner, make, data, recipe, classes, seed) for seed in seeds])

@@ -29,6 +29,8 @@ from lsc_continual.network.heads import origin_of
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.systems import PermutationSystem, VectorSystem
 
+ROOTS, LARGE, PERTURBED = "A_n, shuffled", "V21", "A_n, perturbed"
+"""What targets are chosen from."""
 _DIM = 384  # the width of a small vision transformer
 _L2 = 1e-3
 _PERTURBATION = 0.25
@@ -45,10 +47,10 @@ class PerturbedRoots(PermutationSystem):
         scale: length of the noise, in the mean square.
     """
 
-    def __init__(self, dim: int, scale: float, seed: int = 0) -> None:
+    def __init__(self, dim: int, scale: float) -> None:
         super().__init__("v11", dim)
         self._scale = scale
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(0)
         draws = torch.rand(2, dim, generator=generator, dtype=torch.float64)
         self._frequency, self._phase = 2 * pi * draws
 
@@ -108,16 +110,16 @@ class Training:
     epochs: int
     images: int
     network: str = "CNN"
-    targets: str = "A_n, shuffled"
+    targets: str = ROOTS
     loss: str = "cosine"
     fresh: bool = False
 
     @property
     def system(self) -> VectorSystem:
         """Where targets come from; interpolated A_n where A_n has fewer vectors than classes."""
-        if self.targets == "V21":
+        if self.targets == LARGE:
             return make_system("v21", _DIM)
-        if self.targets == "A_n, perturbed":
+        if self.targets == PERTURBED:
             return PerturbedRoots(_DIM, _PERTURBATION)
         roots = make_system("a", _DIM)
         return roots if roots.size >= self.classes else make_system("a-interpolated", _DIM)
@@ -126,13 +128,16 @@ class Training:
         """The network before training; its classes own their targets."""
         head = TargetHead(
             self.system,
-            allocation="affine" if self.targets == "V21" else "random",
+            allocation="affine" if self.targets == LARGE else "random",
             unknown_prior=1.0,  # the structured softmax then never looks at single classes
             dense_classes=0,  # no column for any class, and so the same steps for any number
         )
         head.add_classes(range(self.classes))
+        channels, side, _ = self.data.shape
         if self.network == "ViT":
-            encoder = _vision_transformer(self.data.shape, sizes)
+            patch, width = sizes.patch, sizes.tokens
+            encoder = vision_transformer(side, patch, sizes.layers, sizes.heads, width, 2 * width)
+            encoder.conv_proj = nn.Conv2d(channels, width, patch, patch)  # of three before
         else:
             options = {"width": sizes.width, "pool": 7}
             encoder = make_encoder("resnet-small", self.data.shape, options=options)
@@ -200,12 +205,3 @@ class Trained(Training):
     parameters: float
     state_bytes: float
     features: float
-
-
-def _vision_transformer(shape: tuple[int, int, int], sizes: Sizes) -> nn.Module:
-    """torchvision's, small; its features are those of the class token."""
-    channels, side, _ = shape
-    patch, width = sizes.patch, sizes.tokens
-    encoder = vision_transformer(side, patch, sizes.layers, sizes.heads, width, 2 * width)
-    encoder.conv_proj = nn.Conv2d(channels, width, patch, patch)  # it is made for three channels
-    return encoder

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import sqrt
 
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from experiments.claims import speed
 from experiments.data import Data, Part, load
@@ -176,14 +176,10 @@ def _learn(
     some = seen[: scale.measured]
     numbers = torch.arange(len(some), device=some.device) % _SHOWN
     measured = Data(*(Part(views(some, n), some) for n in (numbers, -1 - numbers)))
-
-    def encoder() -> nn.Module:
-        own = {"side": options.side} if ":" in options.many_encoder else {"width": 64}
-        return make_encoder(options.many_encoder, views.shape, options=own)
-
+    own = {"side": options.side} if ":" in options.many_encoder else {"width": 64}
     return speed.learn(
         learner,
-        encoder,
+        partial(make_encoder, options.many_encoder, views.shape, options=own),
         Data(shown, shown),
         Recipe(scale.epochs, batch_size=options.batch_size, cosine=False),
         scale.classes,
@@ -254,12 +250,11 @@ def _permutohedra(groups: _Groups) -> Finding:
 def _draw(groups: _Groups) -> Figure:
     """Training accuracy over the epochs, where there are several."""
     points = [
-        {"classes": name, "system": f"{run.learner.system}, {run.learner.dim}"}
-        | {"epochs": epochs, "training, %": training}
+        {"classes": name, "system": f"{run.learner.system}, {run.learner.dim}"} | row
         for name, group in groups.items()
         for run in group
         if len(run.progress.epochs) > 1
-        for epochs, training in zip(run.progress.epochs, run.progress.training)
+        for row in run.progress.rows()
     ]
     return draw_lines(
         points,

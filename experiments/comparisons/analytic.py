@@ -111,12 +111,8 @@ def measure(settings: Settings, options: Options) -> Outcome:
     finally:
         torch.set_num_threads(before)
     updates: Row = {"features": options.features, "images/s": speed}
-    return Outcome(
-        tables=[
-            Table("accuracy, %", rows),
-            Table("updates, encoder aside; the best of five", [updates]),
-        ],
-    )
+    title = "updates, encoder aside; the best of five"
+    return Outcome(tables=[Table("accuracy, %", rows), Table(title, [updates])])
 
 
 def _of_data(name: str, settings: Settings, options: Options) -> list[Row]:

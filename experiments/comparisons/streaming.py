@@ -81,18 +81,12 @@ class Options:
 
 def measure(settings: Settings, options: Options) -> Outcome:
     """The parts asked for, each a table."""
-    size, device = options.batch_size, settings.device
-    tables = []
-    for part in (part for part in PARTS if part in options.parts):
-        if part == "memory":
-            tables.append(Table("memory", _memory(options, device)))
-        elif part == "classes":
-            title = f"decoding and scoring {_EMBEDDINGS} embeddings, n = {_DIM}"
-            tables.append(Table(title, _costs_by_classes(options)))
-        else:
-            rows = [_speed(name, options, device) for name in options.encoders]
-            tables.append(Table(f"images/s on {device}, batches of {size}", rows))
-    return Outcome(tables=tables)
+    measurements = {
+        "memory": partial(_memory, options, settings.device),
+        "classes": partial(_costs_by_classes, options),
+        "speed": partial(_speeds, options, settings.device),
+    }
+    return Outcome(tables=[measurements[part]() for part in PARTS if part in options.parts])
 
 
 def _serving(
@@ -120,6 +114,11 @@ def _make_photos(folder: Path, count: int, side: int) -> None:
         coarse = generator.randint(256, size=(side // 8, side // 6, 3)).astype(np.uint8)
         photo = Image.fromarray(coarse).resize((2 * side, 3 * side // 2), Image.Resampling.BICUBIC)
         photo.save(folder / f"{number:06d}.jpg", quality=90)
+
+
+def _speeds(options: Options, device: torch.device) -> Table:
+    rows = [_speed(name, options, device) for name in options.encoders]
+    return Table(f"images/s on {device}, batches of {options.batch_size}", rows)
 
 
 def _speed(title: str, options: Options, device: torch.device) -> Row:
@@ -153,8 +152,8 @@ def _speed(title: str, options: Options, device: torch.device) -> Row:
     return row | {f"{way}/bare": ratio(times["bare"], times[way]) for way in ("files", "npz")}
 
 
-def _costs_by_classes(options: Options) -> list[Row]:
-    """Milliseconds a batch for everything after the network, by the number of classes."""
+def _costs_by_classes(options: Options) -> Table:
+    """Milliseconds a batch for everything after the network, on the CPU."""
     rows: list[Row] = []
     for score, near, top in itertools.product(options.scores, (True, False), (0, 3)):
         row: Row = {"score": score, "embeddings": "near" if near else "anywhere"}
@@ -171,10 +170,10 @@ def _costs_by_classes(options: Options) -> list[Row]:
             times = take_turns(ways, options.turns, serving.device, patience=inf)[""]
             row[f"{classes:,} classes, ms"] = 1000 * median(times)
         rows.append(row)
-    return rows
+    return Table(f"decoding and scoring {_EMBEDDINGS} embeddings, n = {_DIM}", rows)
 
 
-def _memory(options: Options, device: torch.device) -> list[Row]:
+def _memory(options: Options, device: torch.device) -> Table:
     """Resident memory as paths come in through a pipe."""
     serving, inputs = _serving(_TINY, device), options.inputs
     rows: list[Row] = []
@@ -198,4 +197,4 @@ def _memory(options: Options, device: torch.device) -> list[Row]:
                 rows.append({"inputs": done, "MiB": now, "peak MiB": most})
                 mark = next(marks, inputs + 1)
         os.close(read)
-    return rows
+    return Table("memory", rows)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lsc_continual.bench.memory import Peak
 from lsc_continual.errors import unknown_name
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.systems import VectorSystem, make_system
 
 BATCH = 256
@@ -36,9 +37,9 @@ class Head(ABC):
     parameters = 0
     """How many numbers the head learns."""
 
+    @abstractmethod
     def __init__(self, system: VectorSystem, classes: int, device: torch.device) -> None:
-        self.classes = classes
-        self.device = device
+        pass
 
     @staticmethod
     def bytes_needed(classes: int, dim: int) -> int:
@@ -64,9 +65,6 @@ class StructuredSoftmax(Head):
     name = "structured softmax"
 
     def __init__(self, system: VectorSystem, classes: int, device: torch.device) -> None:
-        super().__init__(system, classes, device)
-        from lsc_continual.network.heads import TargetHead
-
         self._head = TargetHead(system, unknown_prior=1.0)
         self._head.add_classes(range(classes))
 
@@ -80,7 +78,6 @@ class LinearHead(Head):
     name = "linear head"
 
     def __init__(self, system: VectorSystem, classes: int, device: torch.device) -> None:
-        super().__init__(system, classes, device)
         weight = torch.empty(classes, system.dim, device=device)
         self.weight = weight.normal_(std=system.dim**-0.5).requires_grad_()
         self.parameters = weight.numel()
@@ -134,9 +131,9 @@ class SampledSoftmax(LinearHead):
         return 4 * classes * dim + int(0.1 * 4 * classes * (2 * dim + 3 * BATCH)) + 16 * classes
 
     def loss(self, z: Tensor, labels: Tensor) -> Tensor:
-        lottery = torch.rand(self.classes, device=self.device)
+        lottery = torch.rand(len(self.weight), device=z.device)
         lottery[labels] = 2.0  # is always drawn
-        count = max(int(self.share * self.classes), len(labels.unique()))
+        count = max(int(self.share * len(lottery)), len(labels.unique()))
         self._drawn = lottery.topk(count).indices.sort().values
         self._rows = self.weight.detach()[self._drawn].requires_grad_()
         return F.cross_entropy(z @ self._rows.T, torch.searchsorted(self._drawn, labels))

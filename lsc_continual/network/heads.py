@@ -207,16 +207,21 @@ class TargetHead(nn.Module):
 
     def log_owned(self, z: Tensor) -> Tensor:
         """log O over the owned targets: [batch, dim] -> [batch]."""
-        return self._log_owned(self.logits_per_coordinate(z))
+        return self.log_sum(self.logits_per_coordinate(z))
 
-    def _log_owned(self, x: Tensor) -> Tensor:
-        if self.is_dense:
-            return self._logits(x).logsumexp(-1)
-        return self.targets.log_sum(x)
+    def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
+        """log Σ e^{⟨x, t⟩} over targets: [batch, dim] -> [batch].
 
-    def _logits(self, x: Tensor) -> Tensor:
-        """ℓ of all classes in order of arrival: [batch, dim] -> [batch, classes]."""
-        return x @ self.targets.matrix(x).T
+        Args:
+            x: logits per coordinate.
+            ordinals: of the targets, LongTensor[count]; by default of all owned ones.
+        """
+        if not self.is_dense:
+            return self.targets.log_sum(x, ordinals)
+        vectors = self.targets.matrix(x)
+        if ordinals is not None:
+            vectors = vectors[ordinals.to(x.device)]
+        return (x @ vectors.T).logsumexp(-1)
 
     def _log_normalizer(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
         """log(O + ω (Z − O) + (ρ − 1) F), without subtraction: (1 − ω) O + ω Z + (ρ − 1) F.
@@ -227,7 +232,7 @@ class TargetHead(nn.Module):
         """
         terms = []
         if self.unknown_prior < 1:
-            log_owned = self._log_owned(x) if logits is None else logits.logsumexp(-1)
+            log_owned = self.log_sum(x) if logits is None else logits.logsumexp(-1)
             terms.append(log_owned + log1p(-self.unknown_prior))
         if self.unknown_prior > 0:
             log_total = self.system.log_partition(x, normalize=False)
@@ -235,7 +240,7 @@ class TargetHead(nn.Module):
         if self.training and self.training_prior is not None:
             ordinals, ratio = self.training_prior
             if logits is None:
-                log_frequent = self.targets.log_sum(x, ordinals)
+                log_frequent = self.log_sum(x, ordinals)
             else:
                 log_frequent = logits[:, ordinals.to(x.device)].logsumexp(-1)
             terms.append(log_frequent + log(ratio - 1))
@@ -253,12 +258,12 @@ class TargetHead(nn.Module):
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
         x = self.logits_per_coordinate(z)
         columns = self.capacity or self._columns
+        least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
         if not len(self.targets):  # Avalanche may evaluate before the first experience
-            return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
-        logits = self._logits(x)
+            return least.clone()
+        logits = x @ self.targets.matrix(x).T  # in order of arrival
         normalizer = self._log_normalizer(x, logits).unsqueeze(-1)
         labels = self.targets.label_tensor(z)
-        least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
         logits = logits + self._log_ratios(labels, x)
         return least.index_copy(-1, labels, logits) - normalizer
 

@@ -210,12 +210,7 @@ class TargetHead(nn.Module):
         return self.log_sum(self.logits_per_coordinate(z))
 
     def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
-        """log Σ e^{⟨x, t⟩} over targets: [batch, dim] -> [batch].
-
-        Args:
-            x: logits per coordinate.
-            ordinals: of the targets, LongTensor[count]; by default of all owned ones.
-        """
+        """log Σ e^{⟨x, t⟩} over all owned targets, or those of some: [batch, dim] -> [batch]."""
         if not self.is_dense:
             return self.targets.log_sum(x, ordinals)
         vectors = self.targets.matrix(x)

@@ -162,8 +162,7 @@ def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[
 
 def _names(values: NDArray[Any], names: NDArray[Any] | None) -> list[str]:
     """The names given, if labels count them from 0; else the labels themselves."""
-    counted = names is not None and values.dtype.kind == "i"
-    if names is not None and counted and values[0] >= 0 and values[-1] < len(names):
+    if names is not None and values.dtype.kind == "i" and 0 <= values[0] <= values[-1] < len(names):
         return [str(name) for name in names[values]]
     return [str(value) for value in values]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import mean, stdev
@@ -23,7 +23,9 @@ class Verdict(StrEnum):
 
     @classmethod
     def of(cls, *parts: bool) -> Verdict:
-        """HOLDS if all parts do, FAILS if none does."""
+        """HOLDS if all parts do, FAILS if none does; OPEN without any, as nothing was measured."""
+        if not parts:
+            return cls.OPEN
         return cls.HOLDS if all(parts) else cls.IN_PART if any(parts) else cls.FAILS
 
 
@@ -35,6 +37,38 @@ def spread(values: Sequence[float]) -> str:
     """
     deviation = stdev(values) if len(values) > 1 else 0.0
     return f"{mean(values):.1f} ± {deviation:.1f}"
+
+
+def spreads(runs: Sequence[Mapping[str, float]]) -> Row:
+    """Columns for figures of several runs that are shares of 1: in percent, as `spread` does."""
+    return {
+        f"{name.replace('_', ' ')}, %": spread([100 * run[name] for run in runs])
+        for name in runs[0]
+    }
+
+
+def grouped(rows: Sequence[Row], column: str) -> dict[Any, list[Row]]:
+    """Rows by what they have in a column."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups
+
+
+def averaged(rows: Sequence[Row], by: Sequence[str]) -> list[Row]:
+    """One row for each combination of the columns `by`, with the means of all other numbers."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in by), []).append(row)
+    return [
+        {
+            column: sum(row[column] for row in group) / len(group)
+            if isinstance(value, int | float) and column not in by
+            else value
+            for column, value in group[0].items()
+        }
+        for group in groups.values()
+    ]
 
 
 @dataclass
@@ -72,6 +106,6 @@ class Outcome:
         figures: by a short name, which becomes part of the file's name.
     """
 
-    findings: list[Finding]
+    findings: list[Finding] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     figures: dict[str, Figure] = field(default_factory=dict)

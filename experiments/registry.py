@@ -1,4 +1,8 @@
-"""Every experiment, by the name that the command line takes."""
+"""Every experiment, by the name that the command line takes.
+
+One is a module that has a `TITLE`, a `PAPER` (claims) or a `PAGE` (comparisons), its `Options`, and
+`measure`; its name is the experiment's, and its docstring says what is done.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from importlib import import_module
 from typing import Any
 
 from experiments.outcome import Outcome
-from experiments.settings import NoOptions, Settings
+from experiments.settings import Settings
 from lsc_continual.errors import unknown_name
 
 _MODULES = (
     "claims.any_number_of_classes",
     "claims.vector_systems",
     "claims.dimensions",
-    "claims.cross_entropy",
+    "claims.against_cross_entropy",
     "claims.largest_cosine",
     "claims.decoding",
     "claims.prediction_time",
@@ -52,7 +56,7 @@ class Experiment:
     """What several experiments say before."""
     measure: Callable[[Settings, Any], Outcome]
     """Takes the settings of all experiments, and `options`."""
-    options: type = NoOptions
+    options: type
     """A frozen dataclass of fields made by `option`."""
     paper: str | None = None
     """Whose claims are judged, such as "arXiv 2510.04090"."""
@@ -62,8 +66,21 @@ class Experiment:
 
 def experiments() -> dict[str, Experiment]:
     """All of them, by name."""
-    modules = (import_module(f"experiments.{module}") for module in _MODULES)
-    return {module.EXPERIMENT.name: module.EXPERIMENT for module in modules}
+    return {each.name: each for each in map(_of_module, _MODULES)}
+
+
+def _of_module(path: str) -> Experiment:
+    module = import_module(f"experiments.{path}")
+    return Experiment(
+        name=path.partition(".")[2].replace("_", "-"),
+        title=module.TITLE,
+        about=module.__doc__,
+        preface=getattr(module, "PREFACE", ""),
+        measure=module.measure,
+        options=module.Options,
+        paper=getattr(module, "PAPER", None),
+        page=getattr(module, "PAGE", PAPERS),
+    )
 
 
 def claims() -> dict[str, Experiment]:

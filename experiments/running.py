@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,13 @@ from experiments.settings import Settings
 from lsc_continual.bench.tables import write_json
 from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.data import load_unknown_sets
-from lsc_continual.runs.metrics import Final, RunMetrics
+from lsc_continual.runs.metrics import RunMetrics
 from lsc_continual.runs.run import Prepared, prepare, run
 from lsc_continual.settings import Settings as RunSettings
 from lsc_continual.strategies.evaluation import OpenWorldResult
 
 FINISHED = "finished pieces are read from this JSON file, and written to it"
 """What an option that names the file of `Finished` is for."""
-FIGURES = tuple(field.name for field in fields(Final))
-"""What the metrics of a run say about it as a whole, as shares of 1."""
 
 
 def run_and_read(
@@ -49,7 +47,7 @@ def run_and_read(
 
 
 def final_figures(metrics: RunMetrics) -> dict[str, float]:
-    """`FIGURES` of a run that has ended."""
+    """What the metrics of a run that has ended say about it as a whole, as shares of 1."""
     assert metrics.final is not None
     return asdict(metrics.final)
 

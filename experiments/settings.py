@@ -47,11 +47,6 @@ def option(
     return made
 
 
-@dataclass(frozen=True)
-class NoOptions:
-    """Of experiments that are the same in both settings."""
-
-
 def chosen(kind: type[T], full: bool, given: Mapping[str, Any]) -> T:
     """The options in one setting or the other, but for those given.
 
@@ -62,9 +57,10 @@ def chosen(kind: type[T], full: bool, given: Mapping[str, Any]) -> T:
     >>> chosen(Options, True, {"turns": 1})
     Options(epochs=9, turns=1)
     """
-    values = {one.name: one.metadata["full"] for one in fields(kind) if full}  # type: ignore[arg-type]
-    return kind(**values | {name: given[name] for name in given if name in _names(kind)})
-
-
-def _names(kind: type) -> set[str]:
-    return {one.name for one in fields(kind)}
+    values = {}
+    for one in fields(kind):  # type: ignore[arg-type]
+        if one.name in given:
+            values[one.name] = given[one.name]
+        elif full:
+            values[one.name] = one.metadata["full"]
+    return kind(**values)

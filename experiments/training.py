@@ -80,9 +80,23 @@ def outputs(model: Callable[[Tensor], Tensor], images: Tensor, batch: int = 1000
     return torch.cat([model(some) for some in images.split(batch)])
 
 
+def predictions(model: nn.Module, images: Tensor) -> Tensor:
+    """Labels: the arg-max of outputs, which beyond the dense classes of a head are labels already.
+
+    FloatTensor[count, …] -> LongTensor[count].
+    """
+    output = outputs(model, images)
+    return output if output.ndim == 1 else output.argmax(1)
+
+
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
     """In percent."""
     return 100 * (predicted == labels).double().mean().item()
+
+
+def accuracy_on(part: Part, model: nn.Module) -> float:
+    """Of a model's predictions, in percent."""
+    return accuracy(predictions(model, part.images), part.labels)
 
 
 class Identity(nn.Flatten):

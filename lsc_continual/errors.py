@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _NAMED = 100  # choices that an error lists
+_LONGEST = 300  # characters of a sentence of somebody else's
 
 
 class LSCError(ValueError):
@@ -39,7 +40,21 @@ class UnknownLabelError(LSCError):
 def first_line(error: BaseException) -> str:
     """What an exception of somebody else's says, short enough for a sentence of ours."""
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(":") if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    line = lines[0].rstrip(":")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
+
+
+def inert(text: str) -> str:
+    r"""Text of somebody else's, such as a file name, as it may be shown on a terminal.
+
+    Control characters would do what they say there, and surrogates cannot be written.
+
+    >>> inert("cat\x1b[2J\n.png")
+    'cat\\x1b[2J\\n.png'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> LSCError:

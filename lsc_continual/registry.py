@@ -2,7 +2,8 @@
 
 A room has the table of its kind in its module `names`, one line for each name; this module knows
 none of them. An entry names its code as "module:attribute" and imports it on use: looking a name up
-costs nothing. Wherever a name is taken, "module:attribute" of the user's own is taken too.
+costs nothing. Wherever a name is taken, "module:attribute" of the user's own is taken too, but not
+from a file (see `names_from_file`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 import symtable
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -185,12 +188,52 @@ def is_own(name: str) -> bool:
     return ":" in name
 
 
+_FILE: ContextVar[Path | None] = ContextVar("file", default=None)
+
+
+class UntrustedCodeError(LSCError):
+    """A file names code that is not of this package."""
+
+
+@contextmanager
+def names_from_file(path: Path, trust_code: bool) -> Iterator[None]:
+    """Inside, names come from a file, and a file does not choose what code runs.
+
+    A "module:attribute" is refused, and the working folder is not on the search path.
+
+    Args:
+        path: of the file, for the error.
+        trust_code: whether the user says for this call that it may.
+    """
+    if trust_code:
+        yield
+        return
+    here, before = {"", str(Path.cwd())}, list(sys.path)
+    sys.path[:] = [place for place in before if place not in here]
+    token = _FILE.set(path)
+    try:
+        yield
+    finally:
+        _FILE.reset(token)
+        sys.path[:] = before
+
+
+def _refuse_untrusted(name: str, kind: str) -> None:
+    if (path := _FILE.get()) is not None:
+        raise UntrustedCodeError(
+            f"{path} asks for the {kind} {name!r}, which is code from elsewhere: if you know whose "
+            "it is, and trust it, allow it for this call by --trust-code (trust_code=True)"
+        )
+
+
 def import_own(name: str, kind: str) -> Any:
     """What "module:attribute" stands for; modules in the working folder count.
 
     Raises:
+        UntrustedCodeError: the name is from a file that is not trusted.
         LSCError: it cannot be imported; `kind` says in the message what it is for.
     """
+    _refuse_untrusted(name, kind)
     module_name, _, attribute = name.partition(":")
     _look_here()
     try:
@@ -221,6 +264,7 @@ def _look_here() -> None:
 
 
 def _check_own(name: str, kind: str) -> None:
+    _refuse_untrusted(name, kind)
     module, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
         raise LSCError(f"{kind} {name!r} is not of the form module:attribute: correct it")

@@ -59,7 +59,7 @@ def test_it_runs_and_its_model_loads(name, command, here):
     if name == "my_scenario":
         assert metrics["experiences"][0]["class_names"][0].startswith("stripes ")
     classes = {label for entry in metrics["experiences"] for label in entry["class_names"]}
-    classifier = StreamClassifier.load(folder, device="cpu")
+    classifier = StreamClassifier.load(folder, device="cpu", trust_code=True)
     images = torch.rand(5, *classifier.spec.input_shape)
     assert {p.label for p in classifier.predict(images)} <= classes
 
@@ -72,6 +72,6 @@ def test_a_strategy_of_ones_own_goes_on_to_the_bit(here):
     steps = sorted((here / "cut" / "checkpoints").glob("step-*"))
     for later in steps[len(steps) // 2 :]:
         shutil.rmtree(later)
-    resume(here / "cut", [], Console(quiet=True))
+    resume(here / "cut", [], Console(quiet=True), trust_code=True)
     first, second = (load_file(f / "model" / "weights.safetensors") for f in (whole, here / "cut"))
     assert all(bool((first[name] == second[name]).all()) for name in first)

@@ -42,10 +42,12 @@ from experiments.claims.numbers_of_classes import (
 )
 from experiments.claims.target_networks import Trained, Training
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual.bench.memory import peak_resident_bytes
 from lsc_continual.bench.plots import panels
+
+TITLE = "One network for ten or 1.28 million classes"
+PAPER = "arXiv 2510.04090"
 
 _PAPER = 87, 99
 """Training accuracies, in percent: from the least to the best one that the paper reports."""
@@ -59,7 +61,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
     own = _measured(every_image(settings, options), settings, options)
     written = _measured(pairs(settings, options), settings, options)
     _, few, _, most = options.numbers
-    large = [result for result in own if result.training.classes == most]
+    large = [result for result in own if result.classes == most]
     return Outcome(
         [
             _size_finding(own),
@@ -93,21 +95,19 @@ def _measured(trainings: Iterable[Training], settings: Settings, options: Option
 
 def _chosen(results: list[Trained], loss: str = "cosine", network: str = "CNN") -> list[Trained]:
     """A line of the figure: targets of A_n as far as they go, or the only ones there are."""
-    own = [r for r in results if r.training.loss == loss and r.training.network == network]
-    plain = [r for r in own if r.training.targets == ROOTS]
-    reached = {r.training.classes for r in plain}
-    return plain + [
-        r for r in own if r.training.targets == LARGE and r.training.classes not in reached
-    ]
+    own = [r for r in results if r.loss == loss and r.network == network]
+    plain = [r for r in own if r.targets == ROOTS]
+    reached = {r.classes for r in plain}
+    return plain + [r for r in own if r.targets == LARGE and r.classes not in reached]
 
 
 def _complete(results: list[Trained]) -> list[Trained]:
     """Those where every class was trained on."""
-    return [r for r in results if r.training.shown == r.training.classes]
+    return [r for r in results if r.shown == r.classes]
 
 
 def _listed(results: list[Trained]) -> str:
-    return ", ".join(f"{r.accuracy:.1f} % ({r.training.classes:,})" for r in results)
+    return ", ".join(f"{r.accuracy:.1f} % ({r.classes:,})" for r in results)
 
 
 def _reach(results: list[Trained]) -> list[bool]:
@@ -119,7 +119,7 @@ def _size_finding(results: list[Trained]) -> Finding:
     for network in NETWORKS:
         own = _chosen(results, network=network)
         sizes = sorted({(int(r.parameters), int(r.state_bytes)) for r in own})
-        numbers = [r.training.classes for r in own]
+        numbers = [r.classes for r in own]
         described = " or ".join(f"{count:,} parameters, {size:,} bytes" for count, size in sizes)
         measured.append(f"{network}, {min(numbers):,} to {max(numbers):,} classes: {described}")
         same.append(len(sizes) == 1)
@@ -146,8 +146,8 @@ def _accuracy_findings(results: list[Trained], large: list[Trained]) -> list[Fin
             f"The same with 1.28 million classes, every image its own (ViT; at least {_PAPER[0]} "
             "%).",
             "; ".join(
-                f"{r.training.network}, {_targets(r)}: {r.accuracy:.1f} % on "
-                f"{r.training.shown:,} of the classes that were shown, all being possible answers"
+                f"{r.network}, {_targets(r)}: {r.accuracy:.1f} % on "
+                f"{r.shown:,} of the classes that were shown, all being possible answers"
                 for r in large
             ),
             Verdict.OPEN if partial else Verdict.of(*_reach(large)),
@@ -156,7 +156,7 @@ def _accuracy_findings(results: list[Trained], large: list[Trained]) -> list[Fin
 
 
 def _memory_finding(large: list[Trained]) -> Finding:
-    one, peak = large[0].training, peak_resident_bytes()
+    one, peak = large[0], peak_resident_bytes()
     return Finding(
         "So many classes need no large machine (judged: 1.28 million train and predict within 4 "
         "GiB of resident memory).",
@@ -172,12 +172,13 @@ def _variant_findings(results: list[Trained], few: int) -> list[Finding]:
     variants = [
         r
         for r in results
-        if r.training.classes == few
-        and (r.training.loss == "cosine + L2" or r.training.targets in (PERTURBED, LARGE))
-        and r.training.loss != "structured softmax"
+        if r.classes == few
+        and (r.loss == "cosine + L2" or r.targets in (PERTURBED, LARGE))
+        and r.loss != "structured softmax"
     ]
+    papers = {r.classes: r for r in _complete(_chosen(results))}
     ours = _complete(_chosen(results, "structured softmax"))
-    papers = {r.training.classes: r for r in _complete(_chosen(results))}
+    compared = [(own, papers[own.classes]) for own in ours]
     return [
         Finding(
             f"Embeddings are matched by either cosine or Euclidean distance (judged: Euclidean "
@@ -189,21 +190,18 @@ def _variant_findings(results: list[Trained], few: int) -> list[Finding]:
         Finding(
             f"An L2 term on the embeddings, perturbed vectors, another system (judged: each trains "
             f"{few:,} classes to at least {_PAPER[0]} %).",
-            "; ".join(
-                f"{r.training.loss}, {r.training.targets}: {r.accuracy:.1f} %" for r in variants
-            ),
+            "; ".join(f"{r.loss}, {r.targets}: {r.accuracy:.1f} %" for r in variants),
             Verdict.of(*_reach(variants)),
         ),
         Finding(
             "Ours, for comparison: the structured softmax trains at least as well as the cosine "
             "loss.",
             "; ".join(
-                f"{r.training.classes:,} classes: {r.accuracy:.1f} % against "
-                f"{papers[r.training.classes].accuracy:.1f} %, tested {r.test:.1f} % against "
-                f"{papers[r.training.classes].test:.1f} %"
-                for r in ours
+                f"{own.classes:,} classes: {own.accuracy:.1f} % against {cosine.accuracy:.1f} %, "
+                f"tested {own.test:.1f} % against {cosine.test:.1f} %"
+                for own, cosine in compared
             ),
-            Verdict.of(*(r.accuracy >= papers[r.training.classes].accuracy for r in ours)),
+            Verdict.of(*(own.accuracy >= cosine.accuracy for own, cosine in compared)),
         ),
     ]
 
@@ -215,9 +213,7 @@ def _test_finding(own: list[Trained], written: list[Trained]) -> Finding:
         f"like those of training (judged: within {_CLOSE} points)?",
         "; ".join(
             f"{name}: "
-            + ", ".join(
-                f"{r.test:.1f} after {r.accuracy:.1f} % ({r.training.classes:,})" for r in results
-            )
+            + ", ".join(f"{r.test:.1f} after {r.accuracy:.1f} % ({r.classes:,})" for r in results)
             for name, results in sets.items()
         ),
         Verdict.of(*(r.test >= r.accuracy - _CLOSE for rs in sets.values() for r in rs)),
@@ -225,19 +221,19 @@ def _test_finding(own: list[Trained], written: list[Trained]) -> Finding:
 
 
 def _targets(result: Trained) -> str:
-    name = result.training.targets
-    return f"interpolated {name}" if result.training.system.name == "a-interpolated" else name
+    name = result.targets
+    return f"interpolated {name}" if result.system.name == "a-interpolated" else name
 
 
 def _sizes(results: list[Trained]) -> list[Row]:
     return [
         {
-            "network": r.training.network,
-            "classes": r.training.classes,
+            "network": r.network,
+            "classes": r.classes,
             "targets": _targets(r),
             "parameters": int(r.parameters),
             "bytes of its state": int(r.state_bytes),
-            "parameters of a linear layer instead": int(r.features + 1) * r.training.classes,
+            "parameters of a linear layer instead": int(r.features + 1) * r.classes,
             "images/s in training": r.rate,
         }
         for network in NETWORKS
@@ -248,12 +244,12 @@ def _sizes(results: list[Trained]) -> list[Row]:
 def _accuracies(results: list[Trained], images: int) -> list[Row]:
     return [
         {
-            "network": r.training.network,
+            "network": r.network,
             "targets": _targets(r),
-            "loss": r.training.loss,
-            "classes": r.training.classes,
-            "shown in training": r.training.shown,
-            "epochs": r.training.epochs * -(-images // r.training.shown),
+            "loss": r.loss,
+            "classes": r.classes,
+            "shown in training": r.shown,
+            "epochs": r.epochs * -(-images // r.shown),
             "training, %": r.accuracy,
             "test, %": r.test,
         }
@@ -276,7 +272,7 @@ def _draw(own: list[Trained], written: list[Trained]) -> Figure:
                 (complete, "o-", "o:"),
                 ([r for r in results if r not in complete], "*", "*"),
             ):
-                places = [r.training.classes for r in some]
+                places = [r.classes for r in some]
                 colour, label = f"C{number}", name if some is complete else None
                 axes.plot(places, [r.accuracy for r in some], colour + line, label=label)
                 axes.plot(places, [r.test for r in some], colour + dotted, fillstyle="none")
@@ -287,13 +283,3 @@ def _draw(own: list[Trained], written: list[Trained]) -> Figure:
     labels = left.get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=5, fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="any-number-of-classes",
-    paper="arXiv 2510.04090",
-    title="One network for ten or 1.28 million classes",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -22,12 +22,14 @@ from torch import Tensor
 
 from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, grouped
 from experiments.settings import Settings, option
-from experiments.training import Recipe, accuracy, outputs, train
+from experiments.training import Recipe, accuracy_on, outputs, train
 from lsc_continual import make_encoder, make_system
 from lsc_continual.bench.plots import panels
+
+TITLE = "Simplex or orthogonal frame: the bias decides"
+PAPER = "arXiv 2606.00344"
 
 _CLASSES = 5
 _SHRINKAGE = 0.2  # c = K √(λ_W λ_H) of the formula
@@ -188,14 +190,13 @@ def _network(data: Data, settings: Settings, options: Options) -> list[Row]:
         h, y = outputs(network.latent, data.train.images), data.train.labels
         means = torch.stack([h[y == label].mean(0) for label in range(classes)], 1)
         within = torch.stack([h[y == c].var(0).sum() for c in range(classes)]).mean()
-        answers = outputs(network, data.test.images).argmax(1)
         rows.append(
             {
                 "λ_b": bias_penalty,
                 "cosine": mean_cosine(means),
                 "formula": formula(classes, _SHRINKAGE, bias_penalty),
                 "within-class variance / norm²": (within / means.square().sum(0).mean()).item(),
-                "test accuracy, %": accuracy(answers, data.test.labels),
+                "test accuracy, %": accuracy_on(data.test, network),
             }
         )
     return rows
@@ -213,13 +214,15 @@ def _loss(network: Network, bias_penalty: float, output: Tensor, labels: Tensor)
 
 
 def _findings(rows: list[Row]) -> list[Finding]:
-    one_hot = [row for row in rows if row["encoding"] == "one-hot"]
+    by_encoding = grouped(rows, "encoding")
+    one_hot = by_encoding.pop("one-hot")
     worst = max(abs(row["cosine"] - row["formula"]) for row in one_hot)
-    others = [row for row in rows if row["encoding"] != "one-hot"]
-    worst_other = max(abs(row["cosine"] - row["convex problem"]) for row in others)
+    worst_other = max(
+        abs(row["cosine"] - row["convex problem"]) for own in by_encoding.values() for row in own
+    )
     opens = all(a["cosine"] <= b["cosine"] + 1e-6 for a, b in pairwise(one_hot))
     ends = one_hot[0]["cosine"], one_hot[-1]["cosine"]
-    v21 = [row["bias / mean of the labels"] for row in rows if row["encoding"] == "V21"]
+    v21 = [row["bias / mean of the labels"] for row in by_encoding["V21"]]
     return [
         Finding(
             "One-hot labels: uncentred class means go from a simplex to an orthogonal frame as the "
@@ -260,8 +263,7 @@ def _rounded(row: Row) -> Row:
 
 def _draw(rows: list[Row], network: list[Row]) -> Figure:
     figure, (left, right) = panels(2)
-    for number, name in enumerate(dict.fromkeys(row["encoding"] for row in rows)):
-        own = [row for row in rows if row["encoding"] == name]
+    for number, (name, own) in enumerate(grouped(rows, "encoding").items()):
         places = [row["λ_b"] for row in own]
         left.plot(places, [row["cosine"] for row in own], f"C{number}o", markersize=4, label=name)
         left.plot(places, [row["convex problem"] for row in own], f"C{number}-", linewidth=1)
@@ -275,13 +277,3 @@ def _draw(rows: list[Row], network: list[Row]) -> Figure:
     for axes in (left, right):
         axes.set(xscale="log", xlabel="regularisation of the bias, λ_b")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="class-encoding",
-    paper="arXiv 2606.00344",
-    title="Simplex or orthogonal frame: the bias decides",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

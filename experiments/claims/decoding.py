@@ -21,18 +21,18 @@ from torch import Tensor
 
 from experiments.claims.occupancy import (
     PAPERS_LOSS,
-    Embedded,
     Options,
-    averaged,
     placements,
     series,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged, grouped
 from experiments.settings import Settings
 from experiments.training import accuracy
 from lsc_continual.bench.plots import panels
 from lsc_continual.targets import Targets
+
+TITLE = "Labels by decoding: what it does to accuracy"
+PAPER = "arXiv 2604.00779"
 
 _UNCHANGED = 0.5
 """Points of accuracy, far less than from one training to the next."""
@@ -64,8 +64,9 @@ def measure(settings: Settings, options: Options) -> Outcome:
         targets = placement.head.targets
         row = placement.describe() | {"share": placement.occupancy}
         for part, embedded in (("training", placement.train), ("test", placement.test)):
-            found = answers(targets, embedded.z)
-            row |= _accuracies(part, found, targets, embedded)
+            found, owners = answers(targets, embedded.z), targets.ordinals(embedded.labels)
+            row[f"{part}, decoded"] = accuracy(found.decoded, owners)
+            row[f"{part}, nearest"] = accuracy(found.nearest, owners)
             different += int((found.nearest != found.exhaustive).sum())
             compared += len(embedded.z)
         row["nobody's, test, %"] = accuracy(found.decoded, found.decoded.new_tensor(-1))
@@ -89,14 +90,6 @@ def measure(settings: Settings, options: Options) -> Outcome:
     return Outcome(findings, [Table(title, shown)], {"accuracy": _draw(rows)})
 
 
-def _accuracies(part: str, found: Answers, targets: Targets, embedded: Embedded) -> Row:
-    owners = targets.ordinals(embedded.labels)
-    return {
-        f"{part}, decoded": accuracy(found.decoded, owners),
-        f"{part}, nearest": accuracy(found.nearest, owners),
-    }
-
-
 def _lost(row: Row, part: str) -> float:
     """Points of accuracy by which decoding falls behind the nearest owned target."""
     return float(row[f"{part}, nearest"] - row[f"{part}, decoded"])
@@ -104,9 +97,7 @@ def _lost(row: Row, part: str) -> float:
 
 def _finding(rows: list[Row], part: str, statement: str) -> Finding:
     """What decoding loses, judged on the papers' loss; a verdict part for each system."""
-    lost: dict[str, list[float]] = {}
-    for row in rows:
-        lost.setdefault(row["loss"], []).append(_lost(row, part))
+    lost = {loss: [_lost(row, part) for row in own] for loss, own in grouped(rows, "loss").items()}
     listed = "; ".join(f"{_listed(points)} ({loss} loss)" for loss, points in lost.items())
     return Finding(
         statement,
@@ -145,13 +136,3 @@ def _draw(rows: list[Row]) -> Figure:
     places[0].set_ylabel(f"accuracy, %, {PAPERS_LOSS} loss")
     places[0].legend(fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="decoding",
-    paper="arXiv 2604.00779",
-    title="Labels by decoding: what it does to accuracy",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -14,16 +14,20 @@ from matplotlib.figure import Figure
 
 from experiments.claims import speed
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings
 from lsc_continual import make_system, min_dim
 from lsc_continual.bench.plots import panels
+
+TITLE = "The smallest dimension: speed of training and what it costs"
+PAPER = "arXiv 2512.07509"
+PREFACE = speed.ABOUT
+Options = speed.CharacterOptions
 
 _WIDE = 384
 _SGD_RATE = 0.5
 
 
-def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: Options) -> Outcome:
     """Cosine loss to V21 targets in few and many dimensions; two checks at the ends."""
     by = partial(speed.learned, settings, options)
     least = min_dim("v21", options.classes)
@@ -59,17 +63,17 @@ def _of_speed(
         Finding(
             "The smallest dimension that holds all classes trains clearly faster than 384.",
             f"{_compared(cosine, least)}; fastest over the whole run: {by_end} dimensions",
-            speed.judged(sooner[0]),
+            Verdict.of(*sooner[0]),
         ),
         Finding(
             "The same with another optimiser (our check).",
             f"SGD with momentum 0.9 at {_SGD_RATE:g}: {_compared(sgd, least)}",
-            speed.judged(sooner[1]),
+            Verdict.of(*sooner[1]),
         ),
         Finding(
             "An ordinary classifier with cross-entropy gains no speed by few dimensions.",
             _compared(usual, least),
-            speed.judged([not each for each in sooner[2]]),
+            Verdict.of(*(not each for each in sooner[2])),
         ),
     ]
 
@@ -107,14 +111,3 @@ def _draw(cosine: dict[int, speed.Progress], classes: int) -> Figure:
     lines = [*right.get_lines(), *epochs.get_lines()]
     right.legend(handles=lines, fontsize="x-small", loc="upper center")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="dimensions",
-    paper="arXiv 2512.07509",
-    title="The smallest dimension: speed of training and what it costs",
-    about=__doc__,
-    preface=speed.ABOUT,
-    measure=measure,
-    options=speed.CharacterOptions,
-)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import comb
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch import Tensor
 from lsc_continual import Targets, VectorSystem, make_system
 from lsc_continual.errors import CapacityError
 from lsc_continual.systems import DyadicScattering
+from lsc_continual.systems.counting import permutations
 
 EXACT = 1e-6
 """In cosine or coordinate: rounding of float32, and a little more."""
@@ -87,7 +86,7 @@ def largest_permutation_system(dim: int, cosine: float) -> tuple[int, int, int]:
     (2, 1, 168)
     """
     fitting = (
-        (comb(dim, m) * comb(dim - m, k), m, k)
+        (permutations(m, k)(dim), m, k)
         for m in range(1, dim)
         for k in range(m + 1)
         if m + k < dim and 1 - 1 / (m + k) <= cosine

@@ -16,11 +16,13 @@ from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict, spread
-from experiments.registry import Experiment
-from experiments.running import FIGURES, final_figures, run_and_read
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, spreads
+from experiments.running import final_figures, run_and_read
 from experiments.settings import Settings, option
 from lsc_continual.bench.plots import panels
+
+TITLE = "Vertices of the hypercube as targets of arriving classes"
+PAPER = "arXiv 2310.08224"
 
 _DIMS = (8, 32)
 _LEVEL = 1.0
@@ -55,26 +57,12 @@ def measure(settings: Settings, options: Options) -> Outcome:
     """Ten classes in five experiences, with vertices and with V21 as targets."""
     seeds = range(max(2, settings.seeds))  # one class order says little
     found: dict[str, list[dict[str, float]]] = {}
-    for name, overrides in _VARIANTS.items():
+    for name, variant in _VARIANTS.items():
         settings.say(name)
-        found[name] = [
-            final_figures(
-                run_and_read(
-                    "split-fashion-mnist",
-                    [*options.size, *overrides, "novelty.holdout=0"],
-                    settings,
-                    seed,
-                )
-            )
-            for seed in seeds
-        ]
-    rows: list[Row] = []
-    for name, runs in found.items():
-        row: Row = {"targets": name}
-        for figure in FIGURES:
-            values = [100 * each[figure] for each in runs]
-            row[f"{figure.replace('_', ' ')}, %"] = spread(values)
-        rows.append(row)
+        overrides = [*options.size, *variant, "novelty.holdout=0"]
+        runs = (run_and_read("split-fashion-mnist", overrides, settings, seed) for seed in seeds)
+        found[name] = [final_figures(run) for run in runs]
+    rows: list[Row] = [{"targets": name} | spreads(runs) for name, runs in found.items()]
     return Outcome(
         _findings(found),
         [Table(f"Fashion-MNIST, ten classes in five experiences, {len(seeds)} seeds", rows)],
@@ -124,13 +112,3 @@ def _draw(found: dict[str, list[dict[str, float]]]) -> Figure:
     axes.set(yticks=range(len(found)), yticklabels=list(found), xlabel="last accuracy, %")
     axes.invert_yaxis()
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="hypercube-classes",
-    paper="arXiv 2310.08224",
-    title="Vertices of the hypercube as targets of arriving classes",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

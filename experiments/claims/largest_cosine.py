@@ -12,18 +12,22 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from experiments.claims import speed
-from experiments.outcome import Finding, Outcome, Row, Table
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings
 from lsc_continual import make_system
 from lsc_continual.bench.plots import panels
 from lsc_continual.targets import Targets
 
+TITLE = "Whether the largest cosine decides the speed"
+PAPER = "arXiv 2512.07509"
+PREFACE = speed.ABOUT
+Options = speed.CharacterOptions
+
 _SYSTEMS = ("v11", "v21", "v22", "v32", "v33", "v43", "v44", "v55")
 _DIM = 64
 
 
-def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: Options) -> Outcome:
     """Cosine loss to targets of V^{mk} with growing m and k, in the same dimension."""
     by = partial(speed.learned, settings, options)
     progress = {name: by(speed.Learner("cosine", name, _DIM)) for name in _SYSTEMS}
@@ -63,7 +67,7 @@ def _findings(progress: dict[str, speed.Progress]) -> list[Finding]:
         Finding(
             "V22 differs from V21 only marginally.",
             f"epochs of V22 beside those of V21: {text or 'levels not reached'}",
-            speed.judged(marginal),
+            Verdict.of(*marginal),
         ),
         _faster("Near 0.9 training is slower than at 0.67.", "v21", highest, progress),
     ]
@@ -74,7 +78,7 @@ def _faster(statement: str, one: str, other: str, progress: dict[str, speed.Prog
         statement,
         f"epochs of {one.upper()} against {other.upper()} in {_DIM} dimensions, to "
         + speed.compared(progress[one], progress[other], digits=2),
-        speed.judged(speed.faster(progress[one], progress[other])),
+        Verdict.of(*speed.faster(progress[one], progress[other])),
     )
 
 
@@ -94,14 +98,3 @@ def _draw(progress: dict[str, speed.Progress]) -> Figure:
     for axes in (left, right):
         axes.set(xlabel="largest cosine of the system", ylim=(0, 1.05 * axes.get_ylim()[1]))
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="largest-cosine",
-    paper="arXiv 2512.07509",
-    title="Whether the largest cosine decides the speed",
-    about=__doc__,
-    preface=speed.ABOUT,
-    measure=measure,
-    options=speed.CharacterOptions,
-)

@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from experiments.claims.penalised_networks import Network, Variant
 from experiments.data import Data, load
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, grouped
 from experiments.settings import Settings, option
-from experiments.training import Recipe, accuracy, outputs, train
+from experiments.training import Recipe, accuracy, accuracy_on, outputs, predictions, train
 from lsc_continual import (
     CosineLoss,
     StructuredSoftmaxLoss,
@@ -34,15 +33,22 @@ from lsc_continual import (
     make_system,
 )
 from lsc_continual.bench.plots import draw_lines
-from lsc_continual.network.collapse import NeuralCollapse, neural_collapse
+from lsc_continual.network.collapse import neural_collapse
+
+TITLE = "Neural collapse, with learned and with fixed classifiers"
+PAPER = "arXiv 2008.08186"
 
 _CLASSES = 10
 _MEASURES = {
-    "within_class_variability": "NC1 variability",
-    "equinorm": "NC2 equinorm",
-    "equiangularity": "NC2 equiangularity",
-    "self_duality": "NC3 self-duality",
+    "NC1 variability": (
+        "within_class_variability",
+        "Features of a class gather at one point (NC1).",
+    ),
+    "NC2 equinorm": ("equinorm", "Class means come to be equally long (NC2)."),
+    "NC2 equiangularity": ("equiangularity", "Class means come to be equally far apart (NC2)."),
+    "NC3 self-duality": ("self_duality", "Classifier and class means come to agree (NC3)."),
 }
+"""By name: the field of `NeuralCollapse`, and what is said of it."""
 
 
 class Compared(NamedTuple):
@@ -98,77 +104,42 @@ def measure(settings: Settings, options: Options) -> Outcome:
     data = load("split-fashion-mnist", settings, options.images)
     part = data.train
     recipe = Recipe(epochs=options.epochs, batch_size=100, decay=5e-4)
-    curves: dict[str, list[NeuralCollapse]] = {}
+    points: list[Row] = []
     rows: list[Row] = []
     for name, make in _networks(data, settings).items():
         settings.say(name)
         torch.manual_seed(0)
         network = make()
-        curves[name] = []
-        for _ in train(network.model, network.loss, part, recipe, seed=0):
-            predicted = outputs(network.model, part.images).argmax(1)
+        for epoch in train(network.model, network.loss, part, recipe, seed=0):
+            predicted = predictions(network.model, part.images)
             z = outputs(network.embed, part.images)
-            curves[name].append(neural_collapse(z, part.labels, predicted, network.vectors()))
-        tested = outputs(network.model, data.test.images).argmax(1)
+            found = neural_collapse(z, part.labels, predicted, network.vectors())
+            values = {short: getattr(found, field) for short, (field, _) in _MEASURES.items()}
+            points.append({"network": name, "epoch": epoch} | values)
         rows.append(
             {"network": name}
+            | {short: f"{value:.3g}" for short, value in values.items()}
             | {
-                short: f"{getattr(curves[name][-1], field):.3g}"
-                for field, short in _MEASURES.items()
-            }
-            | {
-                "NC4 nearest centre, %": 100 * curves[name][-1].nearest_centre_agreement,
+                "NC4 nearest centre, %": 100 * found.nearest_centre_agreement,
                 "training, %": accuracy(predicted, part.labels),
-                "test, %": accuracy(tested, data.test.labels),
+                "test, %": accuracy_on(data.test, network.model),
             }
         )
-    points = [
-        {"network": name, "epoch": epoch}
-        | {short: getattr(point, field) for field, short in _MEASURES.items()}
-        for name, curve in curves.items()
-        for epoch, point in enumerate(curve, 1)
-    ]
+    figure = draw_lines(points, x="epoch", y=list(_MEASURES), line="network", log="y", marked=False)
     return Outcome(
-        [_finding(curves, field) for field in _MEASURES],
+        [_finding(points, short, said) for short, (_, said) in _MEASURES.items()],
         [Table("After the last epoch, on the training images", rows)],
-        {
-            "epochs": draw_lines(
-                points,
-                title="",
-                x="epoch",
-                y=list(_MEASURES.values()),
-                line="network",
-                log="y",
-                marked=False,
-            )
-        },
+        {"epochs": figure},
     )
 
 
-def _finding(curves: dict[str, list[NeuralCollapse]], field: str) -> Finding:
+def _finding(points: list[Row], short: str, said: str) -> Finding:
     """Whether a measure falls to less than half between the first and the last epoch."""
     ends = {
-        name: (getattr(curve[0], field), getattr(curve[-1], field))
-        for name, curve in curves.items()
-    }
-    said = {
-        "within_class_variability": "Features of a class gather at one point (NC1).",
-        "equinorm": "Class means come to be equally long (NC2).",
-        "equiangularity": "Class means come to be equally far apart (NC2).",
-        "self_duality": "Classifier and class means come to agree (NC3).",
+        name: (own[0][short], own[-1][short]) for name, own in grouped(points, "network").items()
     }
     return Finding(
-        f"{said[field]} Judged: less than half of what it was after the first epoch.",
+        f"{said} Judged: less than half of what it was after the first epoch.",
         "; ".join(f"{name}: {first:.3g} → {last:.3g}" for name, (first, last) in ends.items()),
         Verdict.of(*(last < first / 2 for first, last in ends.values())),
     )
-
-
-EXPERIMENT = Experiment(
-    name="neural-collapse",
-    paper="arXiv 2008.08186",
-    title="Neural collapse, with learned and with fixed classifiers",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

@@ -29,17 +29,18 @@ from experiments.claims.occupancy import (
     PAPERS_LOSS,
     Options,
     Placement,
-    averaged,
     placements,
     series,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged, grouped
 from experiments.settings import Settings
 from lsc_continual.bench.noise import miss_rate
 from lsc_continual.bench.plots import panels
 from lsc_continual.novelty import available_scores
 from lsc_continual.novelty.base import Placed
+
+TITLE = "New classes by decoding: an address that nobody owns"
+PAPER = "arXiv 2604.00779"
 
 _FALSE_ALARMS = 0.05
 _RIVALS = ("maxcos", "auto")
@@ -47,8 +48,6 @@ _RIVALS = ("maxcos", "auto")
 _DRAWN = ("unowned", "gap", "doubt", *_RIVALS)
 _ERRORS = 3
 """Standard errors that tell a difference from chance."""
-_HELD_OUT = 5
-"""One in so many test images of known classes is for fitting scores."""
 
 
 class Curve(NamedTuple):
@@ -91,16 +90,15 @@ class Compared(NamedTuple):
 
 
 def compare(placement: Placement) -> Compared:
-    """Every score of the package; those that need it are fitted on images left out elsewhere."""
-    head, test = placement.head, placement.test.z
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0)).to(test.device)
-    held_out = len(order) // _HELD_OUT
-    fitting, known = Placed(head, test[order[:held_out]]), Placed(head, test[order[held_out:]])
-    reference, unknown = Placed(head, placement.train.z), Placed(head, placement.unknown.z)
+    """Every score of the package; those that need it are fitted on the training images."""
+    head = placement.head
+    reference, known, unknown = (
+        Placed(head, part.z) for part in (placement.train, placement.test, placement.unknown)
+    )
     curves = {}
     for name, score in available_scores(head).items():
         if score.needs_fit:
-            score.fit(reference, fitting)
+            score.fit(reference)
         curves[name] = Curve.of(score.of(known), score.of(unknown))
     return Compared(curves, miss_rate(head.targets, known.z), miss_rate(head.targets, unknown.z))
 
@@ -145,26 +143,23 @@ def _at_its_own_rate(found: Compared, classes: list[int]) -> Row:
 def _quality_tables(quality: list[Row]) -> list[Table]:
     """A table for each loss: a row a score, a column a system."""
     tables = []
-    for loss in dict.fromkeys(row["loss"] for row in quality):
+    for loss, own in grouped(quality, "loss").items():
         rows: dict[str, Row] = {}
-        for row in quality:
-            if row["loss"] == loss:
-                cell = f"{row['area']:.1f} / {row['detected']:.1f}"
-                rows.setdefault(row["score"], {"score": row["score"]})[row["system"]] = cell
+        for row in own:
+            cell = f"{row['area']:.1f} / {row['detected']:.1f}"
+            rows.setdefault(row["score"], {"score": row["score"]})[row["system"]] = cell
         title = f"AUROC, % / detected at 5 % false alarms, %; {loss} loss, fullest system first"
         tables.append(Table(title, list(rows.values())))
     return tables
 
 
 def _findings(alarms: list[Row], quality: list[Row]) -> list[Finding]:
-    own = [row for row in alarms if row["loss"] == PAPERS_LOSS]
+    own = grouped(alarms, "loss")[PAPERS_LOSS]
     best = max(own, key=lambda row: row["detected"] - row["false alarms"])
     told = [row["errors"] > _ERRORS for row in own]
     ahead = {name: [row["detected"] >= row[f"{name}, detected"] for row in own] for name in _RIVALS}
-    areas = {
-        name: [r["area"] for r in quality if r["loss"] == PAPERS_LOSS and r["score"] == name]
-        for name in ("unowned", *_RIVALS)
-    }
+    scores = grouped(grouped(quality, "loss")[PAPERS_LOSS], "score")
+    areas = {name: [row["area"] for row in scores[name]] for name in ("unowned", *_RIVALS)}
     return [
         Finding(
             "Decoding allows to predict the existence of new classes.",
@@ -208,13 +203,3 @@ def _draw(alarms: list[Row], drawn: dict[str, dict[str, Curve]]) -> Figure:
     right.set(title=f"{PAPERS_LOSS} loss, {name}", xlabel="false alarms, %", ylabel="detected, %")
     right.legend(fontsize="small")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="new-classes",
-    paper="arXiv 2604.00779",
-    title="New classes by decoding: an address that nobody owns",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

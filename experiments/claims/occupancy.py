@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.data import Data, load
-from experiments.outcome import Row
+from experiments.outcome import Row, grouped
 from experiments.settings import Settings, option
 from experiments.training import Recipe, outputs, train
 from lsc_continual import TargetHead, VectorSystem, make_encoder, make_system, min_dim
@@ -173,24 +173,8 @@ def trained(
 
 def series(rows: list[Row]) -> dict[str, list[Row]]:
     """Rows of the papers' loss in two orders of falling occupancy, by what changes in them."""
-    own = [row for row in rows if row["loss"] == PAPERS_LOSS]
+    own = grouped(rows, "loss")[PAPERS_LOSS]
     return {
         "V21 in more dimensions": [row for row in own if row["system"].startswith("v21,")],
         "64 dimensions, V11 to V33": [row for row in own if row["system"].endswith("n = 64")],
     }
-
-
-def averaged(rows: list[Row], by: Sequence[str]) -> list[Row]:
-    """One row for each combination of the columns `by`, with the means of its floats."""
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[column] for column in by), []).append(row)
-    return [
-        {
-            column: sum(row[column] for row in group) / len(group)
-            if isinstance(value, float)
-            else value
-            for column, value in group[0].items()
-        }
-        for group in groups.values()
-    ]

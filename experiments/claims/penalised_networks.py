@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from experiments.data import Data, Part, load
 from experiments.outcome import Row
 from experiments.settings import Settings, option
-from experiments.training import Recipe, accuracy, outputs, train
+from experiments.training import Recipe, accuracy_on, outputs, train
 from lsc_continual import make_encoder
 from lsc_continual.strategies.point_collapse import ICLR_2025
 
@@ -245,7 +245,7 @@ def figures_of(network: Network, data: Data) -> Row:
     row: Row = {}
     seen = _sample(data)
     for part, name in ((data.train, "training"), (data.test, "test")):
-        row[f"{name} accuracy"] = accuracy(outputs(network, part.images).argmax(1), part.labels)
+        row[f"{name} accuracy"] = accuracy_on(part, network)
     z = outputs(network.latent, seen.images)
     for part, latent, name in (
         (seen, z, ""),

@@ -34,11 +34,13 @@ from experiments.claims.penalised_networks import (
     network_of,
     variants,
 )
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, averaged
 from experiments.settings import Settings
 from experiments.training import outputs
 from lsc_continual.bench.plots import draw_lines, panels
+
+TITLE = "Latent Point Collapse: each class at one point"
+PAPER = "arXiv 2310.08224"
 
 _ALLOWED = 0.5
 """Points of accuracy by which two networks may differ and be called level."""
@@ -64,7 +66,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
                     f"{title}, {name}, seed {seed}: {row['test accuracy']:.2f} %, "
                     f"within / between {row['within / between']:.1e}"
                 )
-            results[title][name] = {key: sum(r[key] for r in rows) / len(rows) for key in rows[0]}
+            (results[title][name],) = averaged(rows, by=())
             if name in _PAIR:
                 courses += [{"network": f"{title}, {name}"} | row for row in result.course]
                 if title == "Fashion-MNIST":
@@ -76,7 +78,6 @@ def measure(settings: Settings, options: Options) -> Outcome:
             "latent": _draw_latent(latents),
             "spread": draw_lines(
                 courses,
-                title="",
                 x="training, %",
                 y=["variance within a class", "within / between"],
                 line="network",
@@ -220,13 +221,3 @@ def _draw_latent(latents: dict[str, Tensor]) -> Figure:
         axes.set(title=name, xlabel="coordinate by its root mean square")
     figure.supylabel("density, test images", fontsize="medium")
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="point-collapse",
-    paper="arXiv 2310.08224",
-    title="Latent Point Collapse: each class at one point",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

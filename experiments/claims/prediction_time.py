@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict, grouped
 from experiments.settings import Settings, option
 from lsc_continual.bench import train
 from lsc_continual.bench.settings import resolve
+
+TITLE = "Labels by decoding: what it saves"
+PAPER = "arXiv 2604.00779"
 
 _INDEPENDENT = 2.0
 """Times as long, at most, however many times as many classes there are."""
@@ -65,14 +67,9 @@ def side_by_side(measured: list[Row]) -> list[Row]:
 
 
 def _findings(rows: list[Row]) -> list[Finding]:
-    best: dict[str, Row] = {}
-    growth: dict[str, float] = {}
-    for row in rows:
-        name = row["encoder"]
-        if _acceleration(row) >= _acceleration(best.get(name, {})):
-            best[name] = row
-        own = [r for r in rows if r["encoder"] == name]
-        growth[name] = own[-1][_SHARE] / own[0][_SHARE]
+    by_encoder = grouped(rows, "encoder")
+    best = {name: max(own, key=_acceleration) for name, own in by_encoder.items()}
+    growth = {name: own[-1][_SHARE] / own[0][_SHARE] for name, own in by_encoder.items()}
     reached = ", ".join(
         f"{_acceleration(row):.1f}× with {name} at {row['classes']:,} classes"
         for name, row in best.items()
@@ -104,13 +101,3 @@ def _acceleration(row: Row) -> float:
     return max(
         (value for key, value in row.items() if key.startswith("time, ") and value), default=0.0
     )
-
-
-EXPERIMENT = Experiment(
-    name="prediction-time",
-    paper="arXiv 2604.00779",
-    title="Labels by decoding: what it saves",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

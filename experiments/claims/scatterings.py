@@ -17,7 +17,7 @@ compiled loop in one pass, unions of orbits in plain torch, so ratios to it spea
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -38,13 +38,15 @@ from experiments.claims.extension import (
     scattering,
 )
 from experiments.outcome import Finding, Outcome, Row, Table, Verdict
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from lsc_continual import VectorSystem, make_system
 from lsc_continual.bench.plots import panels
-from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.bench.timing import Ways, ratio, take_turns
 from lsc_continual.systems import DyadicScattering
 from lsc_continual.systems.counting import MAX_LEVEL
+
+TITLE = "Dyadic scatterings: sizes, angles, extension"
+PAPER = "arXiv 2512.04865"
 
 _LEVELS = range(MAX_LEVEL + 1)
 _SMALL, _LARGER = 8, 12  # dimensions between which collections are moved
@@ -131,7 +133,7 @@ def _cost(dim: int, options: Options, settings: Settings) -> list[Row]:
     draw = torch.Generator().manual_seed(0)
     z = F.normalize(torch.randn(batch, dim, generator=draw), dim=1).to(settings.device)
     systems: list[VectorSystem] = [make_system("v21", dim), *_several([dim])]
-    ways: dict[str, Callable[[], object]] = {}
+    ways: Ways = {}
     worse: dict[str, int] = {}
     for system in systems:
         ways[system.name] = partial(system.decode, z)
@@ -253,13 +255,3 @@ def _draw() -> Figure:
     right.set(xscale="log", xlabel=f"vectors in {_SHOWN} dimensions", ylabel="smallest angle, °")
     right.margins(x=0.2, y=0.12)
     return figure
-
-
-EXPERIMENT = Experiment(
-    name="scatterings",
-    paper="arXiv 2512.04865",
-    title="Dyadic scatterings: sizes, angles, extension",
-    about=__doc__,
-    measure=measure,
-    options=Options,
-)

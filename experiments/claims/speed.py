@@ -10,10 +10,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from experiments.data import Data, Part, load
-from experiments.outcome import Row, Verdict
+from experiments.data import Data, load
+from experiments.outcome import Row
 from experiments.settings import Settings, option
-from experiments.training import Loss, Recipe, accuracy, outputs, train
+from experiments.training import Loss, Recipe, accuracy_on, train
 from lsc_continual import TargetHead, make_encoder, make_system
 from lsc_continual.network.losses import CosineLoss, StructuredSoftmaxLoss
 from lsc_continual.network.target_classifier import Standardization, TargetClassifier
@@ -146,14 +146,8 @@ def learn(
     ):
         epochs.append(done)
         for curve, part in zip(curves, measured or data, strict=True):
-            curve.append(_accuracy(model, part))
+            curve.append(accuracy_on(part, model))
     return Progress(epochs, *curves)
-
-
-def _accuracy(model: nn.Module, part: Part) -> float:
-    output = outputs(model, part.images)
-    # Beyond its dense classes a head answers with labels.
-    return accuracy(output if output.ndim == 1 else output.argmax(1), part.labels)
 
 
 @dataclass(frozen=True)
@@ -237,8 +231,3 @@ def faster(one: Progress, other: Progress) -> list[bool]:
         for a, b in pairs
         if (a, b) != (None, None)
     ]
-
-
-def judged(parts: Sequence[bool]) -> Verdict:
-    """OPEN where no level was reached, so that there is nothing to judge by."""
-    return Verdict.of(*parts) if parts else Verdict.OPEN

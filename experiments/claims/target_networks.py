@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
-from torchvision.models import VisionTransformer
 
 from experiments.data import Part
 from experiments.endless import ManyClasses
 from experiments.settings import Settings, option
-from experiments.training import Loss, Recipe, accuracy, outputs, train
+from experiments.training import Loss, Recipe, accuracy_on, train
 from lsc_continual import (
     CosineLoss,
     EuclideanLoss,
@@ -25,6 +24,7 @@ from lsc_continual import (
     make_encoder,
     make_system,
 )
+from lsc_continual.bench.train import vision_transformer
 from lsc_continual.network.heads import origin_of
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.systems import PermutationSystem, VectorSystem
@@ -59,24 +59,18 @@ class PerturbedRoots(PermutationSystem):
         return F.normalize(exact + self._scale * noise.to(exact), dim=-1)
 
 
-class EmbeddingPenalty(nn.Module):
-    """A loss plus the weighted mean of ‖z‖² over the embeddings z of the batch."""
-
-    def __init__(self, loss: Loss, weight: float) -> None:
-        super().__init__()
-        self.loss = loss
-        self.weight = weight
-
-    def forward(self, output: Tensor, labels: Tensor) -> Tensor:
-        norms = origin_of(output).embedding.square().sum(-1)
-        return self.loss(output, labels) + self.weight * norms.mean()
+def _short_cosine(output: Tensor, labels: Tensor) -> Tensor:
+    """The cosine loss plus a weighted mean of ‖z‖² over the embeddings z of the batch."""
+    norms = origin_of(output).embedding.square().sum(-1)
+    loss: Tensor = CosineLoss()(output, labels)
+    return loss + _L2 * norms.mean()
 
 
 _LOSSES: dict[str, Loss] = {
     "cosine": CosineLoss(),
     "Euclidean": EuclideanLoss(),
     "Euclidean, long start": EuclideanLoss(),
-    "cosine + L2": EmbeddingPenalty(CosineLoss(), _L2),
+    "cosine + L2": _short_cosine,
     "structured softmax": StructuredSoftmaxLoss(),
 }
 
@@ -153,9 +147,10 @@ class Training:
     def measure(self, settings: Settings, sizes: Sizes) -> Trained:
         """Train and test, as often as there are seeds."""
         runs = [self._once(settings.device, sizes, seed) for seed in range(settings.seeds)]
-        return Trained(self, *map(mean, zip(*runs)))
+        return Trained(**vars(self) | {name: mean(run[name] for run in runs) for name in runs[0]})
 
-    def _once(self, device: torch.device, sizes: Sizes, seed: int) -> tuple[float, ...]:
+    def _once(self, device: torch.device, sizes: Sizes, seed: int) -> dict[str, float]:
+        """What `Trained` says beyond this."""
         torch.manual_seed(seed)
         model = self.model(sizes).to(device)
         shown = torch.arange(self.shown, device=device) * self.classes // self.shown
@@ -175,22 +170,21 @@ class Training:
         sample = shown[order[: sizes.tested].to(shown.device)]
 
         def tested(number: int) -> float:
-            images = self.data(sample, number)
-            return accuracy(outputs(model, images), sample)
+            return accuracy_on(Part(self.data(sample, number), sample), model)
 
-        return (
-            tested(seed if self.fresh else 0),
-            tested(-1 - seed),
-            self.epochs * len(repeated) / seconds,
-            sum(parameter.numel() for parameter in model.parameters()),
-            len(save(model.state_dict())),
-            model.projection.in_features,
-        )
+        return {
+            "accuracy": tested(seed if self.fresh else 0),
+            "test": tested(-1 - seed),
+            "rate": self.epochs * len(repeated) / seconds,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "state_bytes": len(save(model.state_dict())),
+            "features": model.projection.in_features,
+        }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What became of a training, averaged over seeds.
+@dataclass(frozen=True, kw_only=True)
+class Trained(Training):
+    """A training, and what became of it, averaged over seeds.
 
     Args:
         accuracy, test: in percent on a sample of the classes shown, on images of training and on
@@ -200,7 +194,6 @@ class Trained:
         features: from which the embedding is computed.
     """
 
-    training: Training
     accuracy: float
     test: float
     rate: float
@@ -213,8 +206,6 @@ def _vision_transformer(shape: tuple[int, int, int], sizes: Sizes) -> nn.Module:
     """torchvision's, small; its features are those of the class token."""
     channels, side, _ = shape
     patch, width = sizes.patch, sizes.tokens
-    encoder = VisionTransformer(side, patch, sizes.layers, sizes.heads, width, 2 * width)
+    encoder = vision_transformer(side, patch, sizes.layers, sizes.heads, width, 2 * width)
     encoder.conv_proj = nn.Conv2d(channels, width, patch, patch)  # it is made for three channels
-    encoder.heads = nn.Identity()
-    encoder.num_features = width
-    return encoder  # type: ignore[no-any-return]
+    return encoder

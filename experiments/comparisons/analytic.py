@@ -24,15 +24,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from experiments.data import load
+from experiments.data import Part, load
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.running import experience_by_experience, final_figures, run_and_read
 from experiments.settings import Settings, option
 from experiments.training import Identity, outputs
 from lsc_continual import TargetHead, make_system
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.network.ridge import RecursiveRidge
+
+TITLE = "LSC-analytic beside streaming LDA and its one-hot twin, on one frozen encoder"
+PAGE = "docs/analytic.md"
 
 
 class DataSet(NamedTuple):
@@ -74,9 +76,9 @@ class Options:
 class FrozenFeatures(NamedTuple):
     """Features of a data set by its frozen encoder, and how its classes arrive."""
 
-    train: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-    """Features and labels: FloatTensor[N, F], LongTensor[N]."""
+    train: Part
+    test: Part
+    """Of FloatTensor[N, F] instead of images."""
     arriving: list[Tensor]
     """Classes of each experience."""
 
@@ -86,18 +88,17 @@ class FrozenFeatures(NamedTuple):
 
     @property
     def width(self) -> int:
-        return self.train[0].shape[1]
+        return self.train.images.shape[1]
 
-    def parts(self, data: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    def parts(self, data: Part) -> list[Part]:
         """Features and labels of each experience."""
-        rows = [torch.isin(data[1], classes) for classes in self.arriving]
-        return [(data[0][part], data[1][part]) for part in rows]
+        return [data.rows(torch.isin(data.labels, classes)) for classes in self.arriving]
 
     def with_few(self) -> FrozenFeatures:
         """With a fifth of the training samples of all classes but the base's."""
-        kept = torch.isin(self.train[1], self.arriving[0])
+        kept = torch.isin(self.train.labels, self.arriving[0])
         kept[(~kept).nonzero()[::5, 0]] = True
-        return self._replace(train=(self.train[0][kept], self.train[1][kept]))
+        return self._replace(train=self.train.rows(kept))
 
 
 def measure(settings: Settings, options: Options) -> Outcome:
@@ -106,13 +107,15 @@ def measure(settings: Settings, options: Options) -> Outcome:
     torch.set_num_threads(options.threads)
     try:
         rows = [row for name in options.rows for row in _of_data(name, settings, options)]
-        speed = updates_per_second(options.features, count=options.updates)
+        speed = updates_per_second(options.features, options.updates)
     finally:
         torch.set_num_threads(before)
     updates: Row = {"features": options.features, "images/s": speed}
     return Outcome(
-        [],
-        [Table("accuracy, %", rows), Table("updates, encoder aside; the best of five", [updates])],
+        tables=[
+            Table("accuracy, %", rows),
+            Table("updates, encoder aside; the best of five", [updates]),
+        ],
     )
 
 
@@ -141,7 +144,7 @@ def frozen_features(name: str, seed: int, settings: Settings, options: Options) 
             save_file(tensors, file)
     else:
         tensors = load_file(file)
-    train, test = ((tensors[f"{part}.x"], tensors[f"{part}.y"]) for part in ("train", "test"))
+    train, test = (Part(tensors[f"{part}.x"], tensors[f"{part}.y"]) for part in ("train", "test"))
     return FrozenFeatures(train, test, list(tensors["order"].split(tensors["sizes"].tolist())))
 
 
@@ -245,25 +248,15 @@ def plain_ridge(
     return figures | {"numbers kept": ridge.moments.numel()}
 
 
-def updates_per_second(size: int, dim: int = 256, count: int = 20_000) -> float:
+def updates_per_second(size: int, count: int) -> float:
     """Images/s of the moments, the encoder aside; the best of five."""
-    x, y = torch.randn(256, size).relu(), torch.randn(256, dim)
+    x, y = torch.randn(256, size).relu(), torch.randn(256, 256)
     seconds = []
     for _ in range(5):
-        ridge = RecursiveRidge(size, dim)
+        ridge = RecursiveRidge(size, y.shape[1])
         start = time.perf_counter()
         for _ in range(0, count, len(x)):
             ridge.update(x, y)
         ridge.add_waiting()
         seconds.append((time.perf_counter() - start) / ridge.count)
     return 1 / min(seconds)
-
-
-EXPERIMENT = Experiment(
-    name="analytic",
-    title="LSC-analytic beside streaming LDA and its one-hot twin, on one frozen encoder",
-    about=__doc__,
-    page="docs/analytic.md",
-    measure=measure,
-    options=Options,
-)

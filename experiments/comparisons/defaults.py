@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from experiments.outcome import Outcome, Row, Table, spread
-from experiments.registry import Experiment
+from experiments.outcome import Outcome, Row, Table, spreads
 from experiments.running import FINISHED, Finished, final_figures, run_and_read
 from experiments.settings import Settings, option
+
+TITLE = "What each default is worth"
+PAGE = "docs/defaults.md"
 
 _CENTRE = (
     "data.train_per_class=500",
@@ -79,26 +81,11 @@ def measure(settings: Settings, options: Options) -> Outcome:
             if name not in finished:
                 settings.say(name)
                 finished[name] = _figures([*options.size, *VARIANTS[variant]], settings, seed)
-        runs = [finished[name] for name in names]
-        cells = {
-            f"{key.replace('_', ' ')}, %": spread([100 * run[key] for run in runs])
-            for key in runs[0]
-        }
-        rows.append({"variant": variant} | cells)
-    return Outcome([], [Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
+        rows.append({"variant": variant} | spreads([finished[name] for name in names]))
+    return Outcome(tables=[Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
 
 
 def _figures(overrides: Sequence[str], settings: Settings, seed: int) -> dict[str, float]:
     metrics = run_and_read("split-fashion-mnist", overrides, settings, seed)
     auroc = [each.novelty["mass"]["auroc"] for each in metrics.experiences[:-1]]
     return final_figures(metrics) | {"novelty AUROC": mean(auroc)}
-
-
-EXPERIMENT = Experiment(
-    name="defaults",
-    title="What each default is worth",
-    about=__doc__,
-    page="docs/defaults.md",
-    measure=measure,
-    options=Options,
-)

@@ -20,7 +20,6 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from torch.nn.parallel import DistributedDataParallel
 
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from lsc_continual import (
     StructuredSoftmaxLoss,
@@ -31,6 +30,9 @@ from lsc_continual import (
 )
 from lsc_continual.machine import distributed
 from lsc_continual.strategies.parallel import replicate
+
+TITLE = "What processes send each other, as classes grow"
+PAGE = "docs/training.md"
 
 _SHAPE, _BATCH = (3, 32, 32), 16
 
@@ -53,7 +55,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         title = f"gradients a step, {options.encoder}, {distributed.world_size()} processes"
     finally:
         distributed.stop()
-    return Outcome([], [Table(title, rows)])
+    return Outcome(tables=[Table(title, rows)])
 
 
 def _row(classes: int, encoder: str) -> Row:
@@ -85,13 +87,3 @@ def gradient_bytes(
     labels = torch.randint(classes, (_BATCH,))
     loss(replica(torch.rand(_BATCH, *_SHAPE)), labels).backward()
     return sum(sent)
-
-
-EXPERIMENT = Experiment(
-    name="distributed",
-    title="What processes send each other, as classes grow",
-    about=__doc__,
-    page="docs/training.md",
-    measure=measure,
-    options=Options,
-)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -24,13 +24,14 @@ from typing import Any, NamedTuple
 import torch
 
 from experiments.outcome import Outcome, Row, Table, spread
-from experiments.registry import Experiment
 from experiments.running import FINISHED, Finished, experience_by_experience
 from experiments.settings import Settings, option
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.run import Prepared
 from lsc_continual.strategies.calibration import embeddings
-from lsc_continual.strategies.evaluation import OpenWorldResult
+
+TITLE = "Novelty scores beside other people's on a linear head"
+PAGE = "docs/novelty.md"
 
 _EXPERIENCES = 5  # of the incremental mode
 
@@ -122,7 +123,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         settings.say(name)
         finished[name] = figures
     measured = [(training, finished[name]) for name, training in wanted.items()]
-    return Outcome([], [_scores(measured), _alarms(measured)])
+    return Outcome(tables=[_scores(measured), _alarms(measured)])
 
 
 def _carried_out(
@@ -151,22 +152,18 @@ def train(training: Training, settings: Settings, options: Options) -> dict[str,
         results.append(result)
         if training.strategy == "lsc":
             alarms.append(_false_alarms(prepared, number) | result.flagged)
-    return {"accuracy": results[-1].accuracy_seen, "unknown": _averages(results), "flagged": alarms}
+    # Kind of unknown -> score -> metric.
+    unknown = [{"near": one.novelty, **one.others, "forgotten": one.forgotten} for one in results]
+    accuracy = results[-1].accuracy_seen
+    return {"accuracy": accuracy, "unknown": _averages(unknown), "flagged": alarms}
 
 
-def _averages(results: Iterable[OpenWorldResult]) -> dict[str, dict[str, dict[str, float]]]:
-    """Kind of unknown -> score -> metric, as means over the experiences."""
-    lists: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for result in results:
-        kinds = {"near": result.novelty, **result.others, "forgotten": result.forgotten}
-        for kind, scores in kinds.items():
-            for score, metrics in scores.items():
-                for metric, value in metrics.items():
-                    lists[kind][score][metric].append(value)
-    return {
-        kind: {s: {m: mean(v) for m, v in ms.items()} for s, ms in scores.items()}
-        for kind, scores in lists.items()
-    }
+def _averages(figures: Sequence[Any]) -> Any:
+    """Means of numbers, or of dictionaries of them, entry by entry where there is one."""
+    if not isinstance(figures[0], dict):
+        return mean(figures)
+    names = dict.fromkeys(name for some in figures for name in some)
+    return {name: _averages([some[name] for some in figures if name in some]) for name in names}
 
 
 def _false_alarms(prepared: Prepared, latest: int) -> dict[str, float]:
@@ -230,13 +227,3 @@ def _alarms(measured: _Measured) -> Table:
             row[column] = f"{min(means):.1f} – {max(means):.1f}"
         rows.append(row)
     return Table("known test inputs flagged: mean over seeds, least – most experience", rows)
-
-
-EXPERIMENT = Experiment(
-    name="novelty",
-    title="Novelty scores beside other people's on a linear head",
-    about=__doc__,
-    page="docs/novelty.md",
-    measure=measure,
-    options=Options,
-)

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.running import run_and_read
 from experiments.settings import Settings, option
+
+TITLE = "The size of networks as classes arrive"
+PAGE = "docs/results.md"
 
 _SIDE = 8  # pixels; networks are as large whatever the images
 
@@ -46,7 +48,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
             rows.append(_row(strategy, options.encoder, images, settings))
     for row in rows:
         row["ratio"] = row["parameters at the end"] / rows[0]["parameters at the end"]
-    return Outcome([], [Table(f"{options.encoder}, {options.classes:,} classes", rows)])
+    return Outcome(tables=[Table(f"{options.encoder}, {options.classes:,} classes", rows)])
 
 
 def _write_images(path: Path, classes: int) -> None:
@@ -81,13 +83,3 @@ def _row(strategy: str, encoder: str, images: Path, settings: Settings) -> Row:
         "parameters at the end": last.parameters,
         "state bytes at the end": last.state_bytes,
     }
-
-
-EXPERIMENT = Experiment(
-    name="parameters",
-    title="The size of networks as classes arrive",
-    about=__doc__,
-    page="docs/results.md",
-    measure=measure,
-    options=Options,
-)

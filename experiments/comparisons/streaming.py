@@ -15,7 +15,6 @@ import itertools
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -30,21 +29,17 @@ from rich.console import Console
 from torch import nn
 
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from experiments.training import Identity
-from lsc_continual import (
-    NoveltyDetector,
-    StreamClassifier,
-    TargetClassifier,
-    TargetHead,
-    make_system,
-)
+from lsc_continual import NoveltyDetector, StreamClassifier
 from lsc_continual.bench.memory import peak_resident_bytes, resident_bytes
-from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.bench.timing import Ways, ratio, take_turns
 from lsc_continual.classifier import ModelSpec
 from lsc_continual.streaming.command import StreamOptions, answer_all
 from lsc_continual.streaming.lines import read_inputs
+
+TITLE = "Streaming inference: speed, cost by classes, memory"
+PAGE = "docs/streaming.md"
 
 _CLASSES, _CALIBRATION, _DIM, _EMBEDDINGS = 100, 2000, 384, 256
 PARTS = ("memory", "classes", "speed")
@@ -66,6 +61,8 @@ ENCODERS = {
     "resnet-small, 28×28": Encoder("resnet-small", (1, 28, 28), {"width": 16}, 16),
 }
 _TINY = Encoder("resnet-small", (1, 8, 8), {"width": 8}, 1)
+_NONE = Encoder(f"{Identity.__module__}:{Identity.__name__}", (_DIM, 1, 1), {"width": _DIM}, 1)
+"""Its inputs are embeddings."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +92,24 @@ def measure(settings: Settings, options: Options) -> Outcome:
         else:
             rows = [_speed(name, options, device) for name in options.encoders]
             tables.append(Table(f"images/s on {device}, batches of {size}", rows))
-    return Outcome([], tables)
+    return Outcome(tables=tables)
 
 
-def _serving(encoder: Encoder, device: torch.device) -> StreamClassifier:
+def _serving(
+    encoder: Encoder,
+    device: torch.device,
+    classes: int = _CLASSES,
+    score: str = "auto",
+    top: int = 3,
+) -> StreamClassifier:
     """A calibrated classifier that has learned nothing, because speed does not depend on it."""
     torch.manual_seed(0)
-    names = [str(label) for label in range(_CLASSES)]
+    names = [str(label) for label in range(classes)]
     spec = ModelSpec(encoder.name, encoder.shape, names, encoder_options=encoder.options, dim=_DIM)
     model = spec.build().eval()
-    model.head.add_classes(range(_CLASSES))
-    detector = NoveltyDetector(model.head).calibrate(torch.randn(_CALIBRATION, _DIM))
-    return StreamClassifier(model, spec, detector, device=str(device))
+    model.head.add_classes(range(classes))
+    detector = NoveltyDetector(model.head, score).calibrate(torch.randn(_CALIBRATION, _DIM))
+    return StreamClassifier(model, spec, detector, device=str(device), top=top)
 
 
 def _make_photos(folder: Path, count: int, side: int) -> None:
@@ -142,7 +145,7 @@ def _speed(title: str, options: Options, device: torch.device) -> Row:
             written = StreamOptions(folder / "out", batch_size=options.batch_size)
             answer_all(serving, [str(folder / source)], written, Console(quiet=True))
 
-        ways: dict[str, Callable[[], object]]
+        ways: Ways
         ways = {"bare": bare, "files": partial(stream, "photos"), "npz": partial(stream, "x.npz")}
         times = take_turns(ways, options.turns, device, patience=inf)
     row: Row = {"encoder": title, "images": count}
@@ -157,7 +160,9 @@ def _costs_by_classes(options: Options) -> list[Row]:
         row: Row = {"score": score, "embeddings": "near" if near else "anywhere"}
         row["alternatives"] = top
         for classes in options.owned:
-            serving = _of_embeddings(classes, score, top)
+            serving = _serving(_NONE, torch.device("cpu"), classes, score, top)
+            nn.init.eye_(serving.model.projection.weight)
+            nn.init.zeros_(serving.model.projection.bias)
             z = torch.randn(_EMBEDDINGS, _DIM) / _DIM**0.5
             if near:
                 chosen = torch.randint(classes, (len(z),))
@@ -167,20 +172,6 @@ def _costs_by_classes(options: Options) -> list[Row]:
             row[f"{classes:,} classes, ms"] = 1000 * median(times)
         rows.append(row)
     return rows
-
-
-def _of_embeddings(classes: int, score: str, top: int) -> StreamClassifier:
-    """A classifier on the CPU whose inputs are embeddings."""
-    torch.manual_seed(0)
-    head = TargetHead(make_system("v21", dim=_DIM))
-    head.add_classes(range(classes))
-    model = TargetClassifier(Identity(_DIM), head, standardize=False)
-    nn.init.eye_(model.projection.weight)
-    nn.init.zeros_(model.projection.bias)
-    spec = ModelSpec("none", (_DIM, 1, 1), [str(label) for label in range(classes)])
-    with torch.no_grad():
-        detector = NoveltyDetector(head, score).calibrate(torch.randn(400, _DIM))
-    return StreamClassifier(model, spec, detector, device="cpu", top=top)
 
 
 def _memory(options: Options, device: torch.device) -> list[Row]:
@@ -203,18 +194,8 @@ def _memory(options: Options, device: torch.device) -> list[Row]:
         for _, answers in answered:
             done += len(answers)
             if done >= mark:
-                mib = (size / 2**20 for size in (resident_bytes(), peak_resident_bytes()))
-                rows.append({"inputs": done} | dict(zip(("MiB", "peak MiB"), mib)))
+                now, most = resident_bytes() / 2**20, peak_resident_bytes() / 2**20
+                rows.append({"inputs": done, "MiB": now, "peak MiB": most})
                 mark = next(marks, inputs + 1)
         os.close(read)
     return rows
-
-
-EXPERIMENT = Experiment(
-    name="streaming",
-    title="Streaming inference: speed, cost by classes, memory",
-    about=__doc__,
-    page="docs/streaming.md",
-    measure=measure,
-    options=Options,
-)

@@ -27,7 +27,6 @@ from torch import nn
 from torchvision.transforms import v2
 
 from experiments.outcome import Outcome, Row, Table
-from experiments.registry import Experiment
 from experiments.settings import Settings, option
 from lsc_continual import (
     LSC,
@@ -43,6 +42,9 @@ from lsc_continual.bench.timing import ratio, take_turns
 from lsc_continual.inputs import StoredImages
 from lsc_continual.inputs.geometry import RandomGeometry
 from lsc_continual.strategies import BatchAugmentation
+
+TITLE = "Training speed beside Avalanche's own loop and one by hand"
+PAGE = "docs/training.md"
 
 _BATCH, _CLASSES, _SHAPE, _EPOCHS = 128, 10, (1, 28, 28), 4
 _MEAN, _STD = [0.5], [0.29]
@@ -93,8 +95,7 @@ def measure(settings: Settings, options: Options) -> Outcome:
         classes = _seconds_by_classes(settings, options)
     title = f"images/s, batch {_BATCH}: a this package, b Avalanche (Naive, Replay), c by hand"
     return Outcome(
-        [],
-        [
+        tables=[
             Table(title, speed),
             Table(f"one experience of {_images(options):,} images, 10 new classes", classes),
             Table("memory after experiences of two classes", memory),
@@ -245,16 +246,6 @@ def _memory_by_experiences(experiences: int, device: torch.device) -> list[Row]:
     for number, arriving in enumerate(benchmark.train_stream, 1):
         strategy.train(arriving)
         if number in (experiences // 10, experiences // 2, experiences):
-            mib = (size / 2**20 for size in (resident_bytes(), peak_resident_bytes()))
-            rows.append({"experience": number} | dict(zip(("MiB", "peak MiB"), mib)))
+            now, most = resident_bytes() / 2**20, peak_resident_bytes() / 2**20
+            rows.append({"experience": number, "MiB": now, "peak MiB": most})
     return rows
-
-
-EXPERIMENT = Experiment(
-    name="training",
-    title="Training speed beside Avalanche's own loop and one by hand",
-    about=__doc__,
-    page="docs/training.md",
-    measure=measure,
-    options=Options,
-)

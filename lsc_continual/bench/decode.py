@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from lsc_continual.bench.settings import Settings
-from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.bench.tables import Row
+from lsc_continual.bench.timing import Ways, ratio, take_turns
 from lsc_continual.systems import PermutationSystem, make_system
 from lsc_continual.targets import make_allocation
 
@@ -18,7 +19,7 @@ _OTHER_DIMS = (64, 128, 1024)
 _FORMATS = {"cpu": (torch.float32,), "cuda": (torch.float32, torch.bfloat16, torch.float16)}
 
 
-def rows(settings: Settings) -> Iterator[dict[str, object]]:
+def rows(settings: Settings) -> Iterator[Row]:
     """A row for each system and dimension, and on GPUs for each number format."""
     for system in _systems(settings.system):
         for dtype in _FORMATS[settings.device.type]:
@@ -36,9 +37,7 @@ def _systems(asked: PermutationSystem) -> list[PermutationSystem]:
     return [s for s in dict.fromkeys([asked, *systems]) if isinstance(s, PermutationSystem)]
 
 
-def _measure(
-    system: PermutationSystem, dtype: torch.dtype, settings: Settings
-) -> dict[str, object]:
+def _measure(system: PermutationSystem, dtype: torch.dtype, settings: Settings) -> Row:
     device = settings.device
     count = _BYTES[device.type] // (system.dim * dtype.itemsize * (4 if settings.quick else 1))
     torch.manual_seed(0)
@@ -52,7 +51,7 @@ def _measure(
         else:
             z.topk(system.k, dim=-1, largest=False)
 
-    ways: dict[str, Callable[[], object]] = {"ours": lambda: system.decode(z), "naive": naive}
+    ways: Ways = {"ours": lambda: system.decode(z), "naive": naive}
     if device.type == "cuda":
         copy, owners = torch.empty_like(z), make_allocation("affine", system)
         owners.extend(system.size // 2)
@@ -63,7 +62,7 @@ def _measure(
     with torch.inference_mode():
         times = take_turns(ways, settings.turns, device)
     millions = {name: count / statistics.median(took) / 1e6 for name, took in times.items()}
-    row: dict[str, object] = {
+    row: Row = {
         "decode, M/s": millions["ours"],
         "topk + argmin, M/s": millions["naive"],
         "time/ours": ratio(times["naive"], times["ours"]),

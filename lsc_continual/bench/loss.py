@@ -11,18 +11,19 @@ import torch
 from lsc_continual.bench.heads import HEADS, LinearHead, StructuredSoftmax, make_batch, make_head
 from lsc_continual.bench.memory import peak_of_process
 from lsc_continual.bench.settings import Settings
-from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.bench.tables import Row
+from lsc_continual.bench.timing import Ways, ratio, take_turns
 from lsc_continual.kernels.compiler import plain_torch
 
 _OURS = StructuredSoftmax.name
 _DENSE = 10_000  # classes of the linear head that the cost by classes is compared with
 
 
-def rows(settings: Settings) -> Iterator[dict[str, object]]:
+def rows(settings: Settings) -> Iterator[Row]:
     """A row for each number of classes and head."""
     for classes in settings.class_counts(fewest=1_000):
         for name, kind in HEADS.items():
-            row: dict[str, object] = {"classes": classes, "head": name}
+            row: Row = {"classes": classes, "head": name}
             needed = kind.bytes_needed(classes, settings.system.dim)
             if reason := settings.too_large(needed):
                 yield row | {"remark": reason}
@@ -31,11 +32,11 @@ def rows(settings: Settings) -> Iterator[dict[str, object]]:
             yield row | _time(settings, name, classes) | _memory(settings, name, classes)
 
 
-def _time(settings: Settings, name: str, classes: int) -> dict[str, object]:
+def _time(settings: Settings, name: str, classes: int) -> Row:
     system, device = settings.system, settings.device
     batch = make_batch(system, classes, device)
     ours, theirs = (make_head(each, system, classes, device) for each in (_OURS, name))
-    ways = {"theirs": lambda: theirs.step(*batch), "ours": lambda: ours.step(*batch)}
+    ways: Ways = {"theirs": lambda: theirs.step(*batch), "ours": lambda: ours.step(*batch)}
     if theirs.parameters:
         ways["update"] = theirs.update
     times = take_turns(ways, settings.turns, device)
@@ -47,7 +48,7 @@ def _time(settings: Settings, name: str, classes: int) -> dict[str, object]:
     }
 
 
-def _memory(settings: Settings, name: str, classes: int) -> dict[str, object]:
+def _memory(settings: Settings, name: str, classes: int) -> Row:
     system, device = settings.system, settings.device
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -63,7 +64,7 @@ def _memory(settings: Settings, name: str, classes: int) -> dict[str, object]:
     return {"memory, MiB": None if peak is None else peak / 2**20}
 
 
-def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
+def rows_by_classes(settings: Settings) -> Iterator[Row]:
     """A row for each number of classes: the structured softmax, in turns with what shows its worth.
 
     That is itself in plain torch, itself with few classes, and a linear head.
@@ -76,7 +77,7 @@ def rows_by_classes(settings: Settings) -> Iterator[dict[str, object]]:
     for classes in counts:
         settings.say(f"loss: {classes:,} classes, cost by classes")
         many, batch = make_head(_OURS, system, classes, device), make_batch(system, classes, device)
-        ways = {
+        ways: Ways = {
             "many": partial(many.step, *batch),
             "plain": plain_torch()(partial(many.step, *batch)),
             "few": partial(few.step, *few_batch),

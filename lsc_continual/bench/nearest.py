@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 
@@ -14,7 +14,8 @@ from lsc_continual.bench.indexes import INDEXES, Index
 from lsc_continual.bench.memory import held_bytes
 from lsc_continual.bench.noise import Queries, make_queries
 from lsc_continual.bench.settings import Settings
-from lsc_continual.bench.timing import ratio, seconds, take_turns
+from lsc_continual.bench.tables import Row
+from lsc_continual.bench.timing import Ways, ratio, seconds, take_turns
 from lsc_continual.systems import PermutationSystem
 from lsc_continual.targets import Targets
 
@@ -30,7 +31,7 @@ _CHECKED_CLASSES = 1_000_000  # up to so many, and beyond where they were asked 
 _CHUNK = 2**14  # targets that this search compares at a time
 
 
-def rows(settings: Settings) -> Iterator[dict[str, object]]:
+def rows(settings: Settings) -> Iterator[Row]:
     """A row for each number of classes, way and share of misses."""
     for classes in settings.class_counts(fewest=10_000):
         settings.say(f"nearest: {classes:,} classes, {OURS}")
@@ -46,7 +47,7 @@ def rows(settings: Settings) -> Iterator[dict[str, object]]:
 
 def _ours(
     settings: Settings, targets: Targets, queries: list[Queries], built: float
-) -> Iterator[dict[str, object]]:
+) -> Iterator[Row]:
     for near in queries:
         times = take_turns(
             {OURS: partial(targets.nearest, near.z)}, settings.turns, settings.device
@@ -62,7 +63,7 @@ def _ours(
         } | _check(settings, targets, near.z[:_CHECKED])
 
 
-def _check(settings: Settings, targets: Targets, z: Tensor) -> dict[str, object]:
+def _check(settings: Settings, targets: Targets, z: Tensor) -> Row:
     """How many of our answers differ from those of an exhaustive search."""
     if len(targets) > _CHECKED_CLASSES and not settings.classes:
         return {"remark": "not compared"}
@@ -79,9 +80,9 @@ def _check(settings: Settings, targets: Targets, z: Tensor) -> dict[str, object]
 
 def _theirs(
     settings: Settings, targets: Targets, queries: list[Queries], kind: type[Index]
-) -> Iterator[dict[str, object]]:
+) -> Iterator[Row]:
     classes = len(targets)
-    row: dict[str, object] = {"classes": classes, "way": kind.name}
+    row: Row = {"classes": classes, "way": kind.name}
     if reason := why_not(settings, kind, classes):
         yield row | {"remark": reason}
         return
@@ -110,7 +111,7 @@ def why_not(settings: Settings, kind: type[Index], classes: int) -> str | None:
     return f"about {estimate:,.0f} s to build (--build-seconds {limit:g})"
 
 
-def _search(settings: Settings, targets: Targets, z: Tensor, index: Index) -> dict[str, object]:
+def _search(settings: Settings, targets: Targets, z: Tensor, index: Index) -> Row:
     """Speed and recall of an index at the least effort that reaches `RECALL`, or at its best."""
     best, effort, some = -1.0, 0, z
     for trial in index.efforts(len(targets)):
@@ -121,7 +122,7 @@ def _search(settings: Settings, targets: Targets, z: Tensor, index: Index) -> di
             best, effort, some = found, trial, batch
         if found >= RECALL or few > _CALL:
             break
-    ways: dict[str, Callable[[], object]] = {
+    ways: Ways = {
         OURS: partial(targets.nearest, some),
         index.name: partial(index.search, some, effort),
     }

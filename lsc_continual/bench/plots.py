@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Rows = Sequence[dict[str, Any]]
+from lsc_continual.bench.tables import Row
 
 _PANEL = (4.2, 3.4)  # inches
 _LEGEND = 0.8  # inches below the panels
@@ -30,13 +29,13 @@ def panels(
 
 
 def draw_lines(
-    rows: Rows,
+    rows: Sequence[Row],
     *,
-    title: str,
+    title: str = "",
     x: str,
     y: Sequence[str],
     line: str,
-    panel: str | None = None,
+    panel: str = "",
     mark: tuple[float, str] | None = None,
     log: str = "xy",
     marked: bool = True,
@@ -52,8 +51,7 @@ def draw_lines(
         log: which axes are logarithmic.
         marked: whether points are.
     """
-    found = [row[panel] for row in rows if panel is not None and row.get(panel) is not None]
-    parts = list(dict.fromkeys(found)) or [None]
+    parts = list(dict.fromkeys(row[panel] for row in rows if panel in row)) or [None]
     places = [(key, part) for key in y for part in parts]
     columns = 3 if len(places) == 3 else min(len(places), 2)
     size = (_PANEL[0] * columns, _PANEL[1] * -(-len(places) // columns) + _LEGEND)
@@ -65,13 +63,13 @@ def draw_lines(
             points = [
                 (row[x], row[key])
                 for row in rows
-                if row[line] == name and row.get(key) and (panel is None or row.get(panel) == part)
+                if row[line] == name and row.get(key) and row.get(panel) == part
             ]
             if points:
                 marker = _MARKERS[number % len(_MARKERS)] if marked else ""
                 place.plot(*zip(*points), f"C{number}{marker}-", label=name, markersize=4)
         place.set(xlabel=x, ylabel=key, **{f"{axis}scale": "log" for axis in log})
-        if panel is not None:
+        if panel:
             name = part if isinstance(part, str) else f"{panel}: {part}"
             place.set_title(name, fontsize="medium")
         if mark is not None:
@@ -79,7 +77,7 @@ def draw_lines(
     return _with_legend(figure, axes)
 
 
-def draw_bars(rows: Rows, *, title: str, label: Sequence[str], y: Sequence[str]) -> Figure:
+def draw_bars(rows: Sequence[Row], *, title: str, label: Sequence[str], y: Sequence[str]) -> Figure:
     """A group of bars for each row, over a logarithmic axis.
 
     Args:

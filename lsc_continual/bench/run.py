@@ -18,10 +18,8 @@ from threadpoolctl import threadpool_limits
 from lsc_continual.bench import decode, loss, nearest, train
 from lsc_continual.bench.plots import draw_bars, draw_lines, save
 from lsc_continual.bench.settings import Settings, resolve
-from lsc_continual.bench.tables import check_writable, show, write_json
+from lsc_continual.bench.tables import Row, check_writable, show, write_json
 from lsc_continual.machine.environment import describe_environment
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

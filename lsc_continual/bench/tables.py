@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -12,13 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.storage.folders import write_file
+from lsc_continual.storage import folders
+
+Row = dict[str, Any]
+"""What was measured, by the name of its column."""
 
 
 def show(
     console: Console,
     title: str,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     *,
     section: str = "",
     hidden: Container[str] = (),
@@ -40,7 +42,7 @@ def show(
     console.print(table)
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
+def markdown(rows: Sequence[Row]) -> list[str]:
     """The same table as lines of Markdown."""
     columns = _columns(rows)
     return [
@@ -50,7 +52,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _columns(rows: Sequence[Row]) -> list[str]:
     """Every key that occurs, in the order of the first; "remark" comes last."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return sorted(columns, key="remark".__eq__)
@@ -73,9 +75,8 @@ def write_json(path: Path, figures: Any) -> None:
     Raises:
         LSCError: it cannot be written.
     """
-    text = json.dumps(figures, indent=1, ensure_ascii=False, default=str) + "\n"
     try:
-        write_file(path, text.encode())
+        folders.write_json(path, figures, default=str)
     except OSError as error:
         raise LSCError(f"{path} cannot be written ({error.strerror})") from error
 

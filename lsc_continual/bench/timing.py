@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 
 import torch
+
+Ways = dict[str, Callable[[], object]]
+"""Competitors: calls by name."""
 
 _SHORTEST = 0.02  # seconds that one reading of the clock should span at least
 _LONG = 1.0  # a call of so many seconds is its own warm-up
@@ -25,10 +28,7 @@ def seconds(call: Callable[[], object], device: torch.device, repeats: int = 1) 
 
 
 def take_turns(
-    ways: Mapping[str, Callable[[], object]],
-    turns: int,
-    device: torch.device,
-    patience: float = 30.0,
+    ways: Ways, turns: int, device: torch.device, patience: float = 30.0
 ) -> dict[str, list[float]]:
     """Seconds of a call of each way in each turn, after a warm-up.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 from lsc_continual.bench.noise import make_queries
 from lsc_continual.bench.plots import draw_lines
 from lsc_continual.bench.settings import Settings
-from lsc_continual.bench.timing import ratio, take_turns
+from lsc_continual.bench.tables import Row
+from lsc_continual.bench.timing import Ways, ratio, take_turns
 from lsc_continual.encoders import make_encoder
 from lsc_continual.targets import Targets
 
@@ -30,28 +30,26 @@ _BATCH_QUICK = 8
 _PATIENCE = 20.0
 
 
-def vit_s16() -> nn.Module:
-    """ViT-S/16, which torchvision has under no name, without its last layer."""
+def vision_transformer(
+    side: int, patch: int, layers: int, heads: int, width: int, mlp: int
+) -> nn.Module:
+    """torchvision's, of any size, without its last layer."""
     from torchvision.models import VisionTransformer
 
-    model: nn.Module = VisionTransformer(
-        image_size=224, patch_size=16, num_layers=12, num_heads=6, hidden_dim=384, mlp_dim=1536
-    )
+    model: nn.Module = VisionTransformer(side, patch, layers, heads, width, mlp)
     model.heads = nn.Identity()
-    model.num_features = 384  # type: ignore[assignment]
+    model.num_features = width  # type: ignore[assignment]
     return model
 
 
 ENCODERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "resnet-small, 32×32": (partial(make_encoder, "resnet-small", (3, 32, 32)), (3, 32, 32)),
     "ResNet-50, 224×224": (partial(make_encoder, "resnet50", (3, 224, 224)), (3, 224, 224)),
-    "ViT-S/16, 224×224": (vit_s16, (3, 224, 224)),
+    "ViT-S/16, 224×224": (partial(vision_transformer, 224, 16, 12, 6, 384, 1536), (3, 224, 224)),
 }
 
 
-def rows(
-    settings: Settings, encoders: Collection[str] | None = None
-) -> Iterator[dict[str, object]]:
+def rows(settings: Settings, encoders: Collection[str] | None = None) -> Iterator[Row]:
     """A row for each encoder, number of classes and way to predict.
 
     Args:
@@ -71,7 +69,7 @@ def rows(
                 yield {"encoder": name} | row
 
 
-def draw(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
+def draw(rows: Sequence[Row], *, title: str = "") -> Figure:
     """How much longer the other ways take than ours."""
     return draw_lines(
         [row for row in rows if row["prediction"] != OURS],
@@ -85,9 +83,7 @@ def draw(rows: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
 
 
 @torch.inference_mode()
-def _measure(
-    settings: Settings, encoder: nn.Module, images: Tensor, classes: int
-) -> list[dict[str, object]]:
+def _measure(settings: Settings, encoder: nn.Module, images: Tensor, classes: int) -> list[Row]:
     system, device = settings.system, settings.device
     targets = Targets(system)
     targets.add(range(classes))
@@ -98,7 +94,7 @@ def _measure(
     )
     assert queries is not None
     z = queries.z
-    ways: dict[str, Callable[[], object]] = {
+    ways: Ways = {
         "encoder": lambda: encoder(images),
         OURS: lambda: targets.label_tensor(z)[targets.nearest(z).ordinal],
     }
@@ -109,9 +105,9 @@ def _measure(
         ways[COSINE] = lambda: (F.normalize(z, dim=-1) @ weight.T).argmax(-1)
     times = take_turns(ways, settings.turns, device, _PATIENCE)
     whole = {way: [sum(pair) for pair in zip(times["encoder"], times[way])] for way in times}
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for way in (OURS, LINEAR, COSINE):
-        row: dict[str, object] = {"classes": classes, "prediction": way}
+        row: Row = {"classes": classes, "prediction": way}
         if way in times:
             row |= {
                 "images/s": len(images) / statistics.median(whole[way]),

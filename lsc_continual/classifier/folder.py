@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lsc_continual.classifier.blueprint import ClaimError, check_claims
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
-from lsc_continual.storage.folders import read_folder
+from lsc_continual.registry import names_from_file
+from lsc_continual.storage.folders import DamagedError, read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
@@ -27,6 +30,7 @@ _READABLE = (3, 4, 5, 6, 7)
 # 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
 # hidden layer; the first models of 7 do not say how wide theirs is.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
+_CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
 
@@ -39,6 +43,8 @@ def model_files(
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     targets, tables = _without_tables(model.head.targets.to_dict())
     built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
+    if spec.depth is None:  # versions that do not know it can read the others
+        del built["depth"]
     description = {"format": _FORMAT, "spec": built, "targets": targets}
     calibration = {}
     if detector is not None and detector.known is not None and detector.reference is not None:
@@ -47,7 +53,11 @@ def model_files(
             "fpr": detector.fpr,
             "per_class": detector.per_class,
         }
-        calibration = {"known": detector.known.cpu(), "reference": detector.reference.cpu()}
+        calibration = {
+            "known": detector.known.cpu(),
+            "reference": detector.reference.cpu(),
+            "scale": torch.tensor(detector.scale, dtype=torch.float64),
+        }
     text = json.dumps(description, ensure_ascii=False)
     files = {
         _DESCRIPTION: text.encode(),
@@ -82,23 +92,36 @@ class SavedModel(NamedTuple):
     description: dict[str, Any]
     files: dict[str, Any]
     """Bytes, the tables of targets as a map of the file."""
+    trust_code: bool = False
+    """Whether code of somebody else's that the description names may be run."""
 
     @classmethod
-    def read(cls, folder: str | Path) -> SavedModel:
+    def read(cls, given: str | Path, *, trust_code: bool = False) -> SavedModel:
         """Read and verify a `model/` folder, or that of a run folder.
+
+        The checksums find damage, not strangers: whoever changes a file can change them too.
+
+        Args:
+            given: either folder.
+            trust_code: whether code of somebody else's that the files name may be run.
 
         Raises:
             LSCError: no model is there, it is damaged, or another version wrote it.
         """
-        folder = Path(folder)
-        if (folder / "model").is_dir():
+        folder = Path(given)
+        if (folder / _CONFIG).is_file() or (folder / "model").is_dir():
             folder = folder / "model"
-        if not (folder / _DESCRIPTION).is_file():
-            raise LSCError(
-                f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc leave "
-                "one after their first experience, others none"
-            )
-        files = read_folder(folder, mapped=[_TABLES])
+        try:
+            files = read_folder(folder, mapped=[_TABLES])
+        except DamagedError:
+            if not Path(given).is_dir():
+                raise LSCError(f"there is no folder {given}: pass that of a run or model") from None
+            if not (folder / _DESCRIPTION).is_file():
+                raise LSCError(
+                    f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc "
+                    "leave one after their first experience, others none"
+                ) from None
+            raise
         with _damage_named(folder):
             description = json.loads(files[_DESCRIPTION])
             if description["format"] not in _READABLE:
@@ -106,21 +129,24 @@ class SavedModel(NamedTuple):
                     f"the model in {folder} has format {description['format']}, this version "
                     f"reads {_READABLE[0]} to {_FORMAT}: use the version that wrote it"
                 )
-        return cls(folder, description, files)
+        return cls(folder, description, files, trust_code)
 
     def model(self) -> tuple[TargetClassifier, ModelSpec]:
         """The classifier and its specification, as `load_model` gives them."""
-        with _damage_named(self.folder):
+        with _damage_named(self.folder), self._names():
             stored = self.description["spec"]
             spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
             weights = load(self.files[_WEIGHTS])
             if spec.hidden is None:  # the default of its time, whatever that was
                 spec.hidden = len(weights.get("hidden.1.bias", ()))
+            if not self.trust_code:
+                check_claims(spec, weights)
             model = spec.build()
             model.load_state_dict(weights)
             tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
             targets = _with_tables(self.description["targets"], tables)
             model.head.restore(Targets.from_dict(targets))
+            _check_labels(model.head.targets, spec.class_names)
         return model.eval(), spec
 
     def detector(
@@ -134,27 +160,51 @@ class SavedModel(NamedTuple):
             )
         with _damage_named(self.folder):
             settings = dict(self.description["detector"])
-            settings["score"] = score or settings["score"]
             settings["fpr"] = settings["fpr"] if fpr is None else fpr
             tensors = load(self.files[_CALIBRATION])
-            detector = NoveltyDetector(head, **settings)
-            return detector.calibrate(tensors["known"], tensors["reference"])
+            scale = tensors["scale"].item() if "scale" in tensors else None  # as the head has it
+            if score is not None:  # the user's choice
+                detector = NoveltyDetector(head, **settings | {"score": score})
+            else:
+                with self._names():
+                    detector = NoveltyDetector(head, **settings)
+            return detector.calibrate(tensors["known"], tensors["reference"], scale)
+
+    def _names(self) -> AbstractContextManager[None]:
+        return names_from_file(self.folder / _DESCRIPTION, self.trust_code)
 
 
-def load_model(folder: str | Path) -> tuple[TargetClassifier, ModelSpec]:
+def _check_labels(targets: Targets, class_names: list[str]) -> None:
+    """Every class has to have a name, where there are any."""
+    if not class_names or not len(targets):
+        return
+    lowest, highest = targets.labels.extremes
+    if lowest < 0 or highest >= len(class_names):
+        raise ValueError(f"class {highest} of {len(class_names)} has no name")
+
+
+def load_model(
+    folder: str | Path, *, trust_code: bool = False
+) -> tuple[TargetClassifier, ModelSpec]:
     """The classifier that a run left in its `model/` folder, in evaluation mode, and its data.
 
     Args:
         folder: a `model/` folder or a run folder.
+        trust_code: whether code of somebody else's that the files name may be run.
 
     Raises:
         LSCError: no model is there, it is damaged, or another version wrote it.
     """
-    return SavedModel.read(folder).model()
+    return SavedModel.read(folder, trust_code=trust_code).model()
 
 
 def load_detector(
-    folder: str | Path, head: TargetHead, *, score: str | None = None, fpr: float | None = None
+    folder: str | Path,
+    head: TargetHead,
+    *,
+    score: str | None = None,
+    fpr: float | None = None,
+    trust_code: bool = False,
 ) -> NoveltyDetector:
     """The detector that a run calibrated for the model it left, ready to judge embeddings.
 
@@ -165,12 +215,13 @@ def load_detector(
         head: of the model that `load_model` returned.
         score: instead of the run's.
         fpr: instead of the run's.
+        trust_code: as in `load_model`.
 
     Raises:
         NotCalibratedError: the run calibrated none.
         LSCError: the files are damaged or another version's, or a wrong score or rate.
     """
-    return SavedModel.read(folder).detector(head, score, fpr)
+    return SavedModel.read(folder, trust_code=trust_code).detector(head, score, fpr)
 
 
 @contextmanager
@@ -186,6 +237,6 @@ def _damage_named(folder: Path) -> Iterator[None]:
         RuntimeError,
         SafetensorError,
     ) as error:
-        if isinstance(error, LSCError):
+        if isinstance(error, LSCError) and not isinstance(error, ClaimError):
             raise
         raise LSCError(f"the model in {folder} is damaged: {first_line(error)}") from error

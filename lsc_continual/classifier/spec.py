@@ -31,6 +31,8 @@ class ModelSpec:
     """Options of the `TargetHead`."""
     inverted: bool = False
     """Whether the network was trained on the negatives of image files."""
+    depth: int | None = None
+    """Bits of a grey value in image files that do not say it."""
     random_features: dict[str, Any] = field(default_factory=dict)
     """Options of the `RandomFeatures` between encoder and projection; empty for none."""
     standardize: bool | None = False  # models before format 6 do not say
@@ -38,8 +40,19 @@ class ModelSpec:
     hidden: int | None = 0  # models before format 7 do not say
     """Units between features and projection, as in `TargetClassifier`."""
 
-    def build(self, weights: str | None = None) -> TargetClassifier:
-        """The untrained classifier."""
+    def make_head(self) -> TargetHead:
+        """Its target head, which has no weights."""
+        return TargetHead(make_system(self.system, self.dim), **self.head)
+
+    def build(
+        self, weights: str | None = None, *, head: TargetHead | None = None
+    ) -> TargetClassifier:
+        """The untrained classifier.
+
+        Args:
+            weights: of the encoder, as `make_encoder` takes them.
+            head: by default a new one.
+        """
         encoder = make_encoder(
             self.encoder,
             self.input_shape,
@@ -52,8 +65,7 @@ class ModelSpec:
             with torch.no_grad():
                 width = encoder(torch.zeros(1, *self.input_shape)).flatten(1).shape[1]
             encoder = RandomFeatures(encoder, width=width, **self.random_features)
-        head = TargetHead(make_system(self.system, self.dim), **self.head)
-        classes = len(self.class_names)
+        head, classes = head or self.make_head(), len(self.class_names)
         model = TargetClassifier(encoder, head, self.standardize, self.hidden, classes)
         if not model.is_settled:
             model.settle(torch.zeros(1, *self.input_shape))

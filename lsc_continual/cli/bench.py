@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lsc_continual.cli.options import Device
-from lsc_continual.cli.running import console_for_tables, loading
+from lsc_continual.cli.running import console_for_tables, interruptible, loading
 from lsc_continual.errors import unknown_name
 
 _PARTS = ("decode", "loss", "train")
@@ -69,15 +68,15 @@ def bench(
     if part not in (*_PARTS, "all"):
         raise unknown_name("part of the bench", part, [*_PARTS, "all"])
     parts = _PARTS if part == "all" else (part,)
-    progress = Console(stderr=True, emoji=False)
-    try:
-        with loading(progress):
+
+    def interrupted() -> str:
+        kept = f"; the finished rows are in {json}" if json and json.exists() else ""
+        return f"interrupted{kept}"
+
+    with interruptible(interrupted):
+        with loading() as progress:
             from lsc_continual.bench import run
         # All but these go to `bench.settings.resolve`.
         taken = ("part", "json", "plots")
         options = {name: given for name, given in context.params.items() if name not in taken}
         run.bench(parts, options, json, plots, console_for_tables(), progress)
-    except KeyboardInterrupt:
-        kept = f"; the finished rows are in {json}" if json and json.exists() else ""
-        typer.echo(f"interrupted{kept}", err=True)
-        raise typer.Exit(130) from None

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lsc_continual.cli.running import console_for_tables, loading, print_json
+from lsc_continual.cli.running import console_for_tables, interruptible, loading, print_json
 
 
 def compare(
@@ -49,18 +48,12 @@ def compare(
     Started again, it reads the finished runs and goes on with the others. seeds=3 means 0, 1 and 2,
     seeds=4,7 just these. Exit code 1 where a run failed; its line says why.
     """
-    progress = Console(stderr=True, emoji=False)
-    output = console_for_tables()
-    try:
-        with loading(progress):
+    line = "interrupted; finished runs are kept, and the same command goes on with the others"
+    with interruptible(line):
+        with loading() as progress:
             from lsc_continual.compare import command
-        summary, complete = command.compare(
-            settings or [], jobs, plot, None if json else output, progress
-        )
-    except KeyboardInterrupt:
-        line = "interrupted; finished runs are kept, and the same command goes on with the others"
-        typer.echo(line, err=True)
-        raise typer.Exit(130) from None
+        output = None if json else console_for_tables()
+        summary, complete = command.compare(settings or [], jobs, plot, output, progress)
     if json:
         print_json(summary)
     if not complete:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lsc_continual.cli.running import print_json
+from lsc_continual.cli.options import Json
+from lsc_continual.cli.running import is_first, print_json
 
 if TYPE_CHECKING:
     from lsc_continual.doctor import Finding
@@ -25,7 +25,7 @@ def doctor(
     root: Annotated[
         Path, typer.Option(help="Folder of the data, as in data.root.", metavar="PATH")
     ] = Path("data"),
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Look at versions, devices, folders and data: can runs work here, and what would help?
 
@@ -45,40 +45,31 @@ def doctor(
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal that knows ASCII only gets ? for →
         sys.stdout.reconfigure(errors="replace")
     findings = examine(root)
-    broken = sum(finding.state == "broken" for finding in findings)
-    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+    every = [finding for group in findings.values() for finding in group]
+    broken = sum(finding.state == "broken" for finding in every)
+    if is_first():
         if json:
-            _print_json(findings, works=not broken)
+            checks = [{"group": g} | vars(finding) for g in findings for finding in findings[g]]
+            print_json({"works": not broken, "checks": checks})
         else:
-            _print_tables(findings, broken)
+            _print_tables(findings, max(len(finding.name) for finding in every), broken)
     if broken:
         raise typer.Exit(2)
 
 
-def _print_json(findings: list[Finding], works: bool) -> None:
-    from dataclasses import asdict
-
-    checks = [asdict(finding) for finding in findings]
-    print_json({"works": works, "checks": checks})
-
-
-def _print_tables(findings: list[Finding], broken: int) -> None:
+def _print_tables(findings: dict[str, list[Finding]], width: int, broken: int) -> None:
     console = Console(highlight=False, emoji=False)
-    groups = dict.fromkeys(finding.group for finding in findings)
-    width = max(len(finding.name) for finding in findings)
-    for group in groups:
-        table = Table(title=group, title_justify="left", show_header=False, box=None)
+    for title, group in findings.items():
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
         table.add_column(min_width=max(map(len, _STYLES)), no_wrap=True)
         table.add_column(min_width=width, no_wrap=True)
         table.add_column(overflow="fold")
-        for finding in findings:
-            if finding.group == group:
-                words = Text(finding.found)
-                if finding.cure:
-                    words.append(f"\n→ {finding.cure}", style="italic")
-                table.add_row(
-                    Text(finding.state, style=_STYLES[finding.state]), Text(finding.name), words
-                )
+        for finding in group:
+            words = Text(finding.found)
+            if finding.cure:
+                words.append(f"\n→ {finding.cure}", style="italic")
+            state = Text(finding.state, style=_STYLES[finding.state])
+            table.add_row(state, Text(finding.name), words)
         console.print(table, "")
     if broken:
         things = "one thing is" if broken == 1 else f"{broken} things are"

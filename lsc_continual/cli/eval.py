@@ -6,11 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
-from lsc_continual.cli.running import loading, print_json
+from lsc_continual.cli.options import (
+    BatchSize,
+    Device,
+    Json,
+    MaxPixels,
+    Rate,
+    Score,
+    TrustCode,
+    Workers,
+)
+from lsc_continual.cli.running import console_for_tables, interruptible, loading, print_json
 
 if TYPE_CHECKING:
     from lsc_continual.streaming.evaluating import Figures
@@ -26,7 +34,9 @@ def evaluate(
     batch_size: BatchSize = 64,
     workers: Workers = None,
     device: Device = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    max_pixels: MaxPixels = 2**26,
+    trust_code: TrustCode = False,
+    json: Json = False,
 ) -> None:
     """Measure a trained model on labelled images, of classes it knows and of others.
 
@@ -39,22 +49,26 @@ def evaluate(
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
     """
-    console = Console(stderr=True, emoji=False)
-    try:
-        with loading(console):
+    with interruptible("interrupted"):
+        with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate_folder
-        classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=0)
+        classifier = StreamClassifier.load(
+            run,
+            score=score,
+            fpr=fpr,
+            device=device,
+            top=0,
+            max_pixels=max_pixels,
+            trust_code=trust_code,
+        )
         figures = evaluate_folder(classifier, folder, console, batch_size, workers)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(130) from None
     if json:
         from dataclasses import asdict
 
         print_json(asdict(figures))
     else:
-        Console(highlight=False, emoji=False).print(_table(figures))
+        console_for_tables().print(_table(figures))
     if figures.failed:
         raise typer.Exit(1)
 
@@ -79,6 +93,7 @@ def _table(figures: Figures) -> Table:
     table.add_row(f"false alarms{rate}", percent(figures.false_alarms))
     table.add_row(f"unknown detected{rate}", percent(figures.detected))
     table.add_row("AUROC", number(figures.auroc))
-    table.add_row("FPR at 95 % TPR", number(figures.fpr95))
+    table.add_row("known flagged where 95 % of unknown are", number(figures.fpr95))
+    table.add_row("unknown accepted where 95 % of known are", number(figures.fpr95_known_positive))
     table.add_row("OSCR", number(figures.oscr))
     return table

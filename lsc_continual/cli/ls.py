@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lsc_continual.cli.options import Json
 from lsc_continual.cli.running import print_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def ls(
             "all by default."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List what can be named in settings, with a line on each.
 

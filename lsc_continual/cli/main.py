@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lsc_continual.cli.bench import bench
 from lsc_continual.cli.compare import compare
@@ -16,9 +14,11 @@ from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
+from lsc_continual.cli.running import is_first
 from lsc_continual.cli.show import show
 from lsc_continual.cli.stream import stream
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.machine.terminal import console_for_progress, say
 
 app = typer.Typer(
     name="lsc-cl",
@@ -60,11 +60,8 @@ app.command()(doctor)
 
 
 def complain(message: str) -> None:
-    if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
-        return
-    Console(stderr=True, emoji=False).print(
-        f"error: {message}", markup=False, highlight=False, soft_wrap=True
-    )
+    if is_first():
+        say(console_for_progress(), f"error: {message}")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MetricsJson = Annotated[
     bool, typer.Option("--json", help="Print metrics.json at the end instead of a table.")
 ]
@@ -17,5 +18,15 @@ BatchSize = Annotated[int, typer.Option(help="Inputs that the network takes at a
 Workers = Annotated[
     int | None,
     typer.Option(help="Threads that read and decode; by default the cores.", show_default=False),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option(help="The largest number of pixels of an image file, as data.max_pixels."),
+]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code", help="Let the files of the run name code of somebody else's, and run it."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lsc_continual.cli.options import MetricsJson
+from lsc_continual.cli.options import MetricsJson, TrustCode
 from lsc_continual.cli.running import carry_out
 
 
@@ -21,6 +21,7 @@ def resume(
         ),
     ] = None,
     json: MetricsJson = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Go on with a run that was interrupted, from its latest checkpoint.
 
@@ -30,4 +31,7 @@ def resume(
 
     - `lsc-cl resume runs/split-imagenet-lsc-seed0 train.device=cpu data.root=/mnt/imagenet`
     """
-    carry_out(lambda runs, console: runs.resume(run, settings or [], console), json)
+    carry_out(
+        lambda runs, console: runs.resume(run, settings or [], console, trust_code=trust_code),
+        json,
+    )

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lsc_continual.cli.options import BatchSize, Device, Rate, Score, Workers
+from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading
 from lsc_continual.machine.interruption import Interruption
 
@@ -47,6 +46,8 @@ def stream(
     ] = 1.0,
     workers: Workers = None,
     device: Device = "auto",
+    max_pixels: MaxPixels = 2**26,
+    trust_code: TrustCode = False,
 ) -> None:
     """Classify a stream of images; write a JSON line for each, in order.
 
@@ -66,9 +67,8 @@ def stream(
     Exit codes: 0; 1 where inputs failed; 2 for a mistake in the command; 130 or 143 after Ctrl-C
     or SIGTERM, when what was read is answered; 141 when nobody reads the output any more.
     """
-    console = Console(stderr=True, emoji=False)
     with Interruption() as interruption:
-        with loading(console):
+        with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.command import (
                 StreamOptions,
@@ -79,7 +79,15 @@ def stream(
             output, resume, watch, save_unknown, batch_size, batch_seconds, workers
         )
         try:
-            classifier = StreamClassifier.load(run, score=score, fpr=fpr, device=device, top=top)
+            classifier = StreamClassifier.load(
+                run,
+                score=score,
+                fpr=fpr,
+                device=device,
+                top=top,
+                max_pixels=max_pixels,
+                trust_code=trust_code,
+            )
             failed = answer_all(
                 classifier, sources, options, console, lambda: interruption.number != 0
             )

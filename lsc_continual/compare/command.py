@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from lsc_continual.compare.plot import FORMATS, draw
 from lsc_continual.compare.summary import summarize, table_of
 from lsc_continual.compare.workers import Ended, carry_out
 from lsc_continual.errors import LSCError
-from lsc_continual.storage.folders import write_file
+from lsc_continual.machine.terminal import say
+from lsc_continual.storage.folders import write_json
 
 COMPARISON, PLOT = "comparison.json", "comparison.png"
 
@@ -51,11 +51,10 @@ def compare(
     comparison = Comparison.parse(arguments)
     problems = _run_all(comparison, jobs, progress)
     summary = summarize(comparison, problems)
-    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
     plot = plot or comparison.folder / PLOT
     try:
         comparison.folder.mkdir(parents=True, exist_ok=True)
-        write_file(comparison.folder / COMPARISON, text.encode())
+        write_json(comparison.folder / COMPARISON, summary)
         plot.parent.mkdir(parents=True, exist_ok=True)
         draw(summary, plot)
     except OSError as error:
@@ -72,7 +71,7 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
     Raises:
         LSCError: nothing went well, for one reason that the user can mend.
     """
-    todo = [run for run in comparison.runs if not run.finished]
+    todo = [run for run in comparison.runs if not run.folder.finished]
     gpus = torch.cuda.device_count()
     jobs = jobs or gpus or max(1, len(os.sched_getaffinity(0)) // 2)
     bar = Progress(
@@ -86,7 +85,7 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
     )
     done = len(comparison.runs) - len(todo)
     if done:
-        _say(console, f"{done} of {len(comparison.runs)} runs are there already")
+        say(console, f"{done} of {len(comparison.runs)} runs are there already")
     failed: list[Ended] = []
     running: list[ComparedRun] = []
     with bar:
@@ -98,7 +97,7 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
                 running.remove(news.run)
                 bar.advance(task)
                 failed += [news] if news.problem else []
-                _say(console, f"{news.run.name}: {news.problem or _result(news.run)}")
+                say(console, f"{news.run.name}: {news.problem or _result(news.run)}")
             bar.update(task, description=", ".join(run.name for run in running))
     reasons = {ended.problem for ended in failed if ended.mendable}
     if len(failed) == len(comparison.runs) and len(reasons) == 1:
@@ -107,10 +106,6 @@ def _run_all(comparison: Comparison, jobs: int | None, console: Console) -> dict
 
 
 def _result(run: ComparedRun) -> str:
-    final = run.metrics().final
+    final = run.folder.metrics().final
     assert final is not None
     return f"last {final.last_accuracy:.2%}, average {final.average_incremental_accuracy:.2%}"
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
 
 from lsc_continual.errors import LSCError
-from lsc_continual.runs.configuration import matters_to, read_stored, reopen, resolve
-from lsc_continual.runs.folder import CONFIG, METRICS, REPORT
-from lsc_continual.runs.metrics import RunMetrics
+from lsc_continual.runs.configuration import part_of, read_stored, reopen, resolve
+from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.settings import Settings
 from lsc_continual.settings.reading import CHANGEABLE, differences, is_setting
-from lsc_continual.strategies.names import STRATEGIES
+from lsc_continual.strategies.names import STRATEGIES, find_strategy
 
 DEFAULT = "lsc,replay,er-ace,der,icarl,scr"
+_FILLED = ("scenario.class_order", "loss.unknown_prior")
 
 
-class ComparedRun(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ComparedRun:
     """One run."""
 
-    strategy: str
-    seed: int
-    settings: tuple[str, ...]
-    """`KEY=VALUE`, without `run.dir`."""
-    folder: Path
+    settings: Settings
+    folder: RunFolder
+
+    @property
+    def strategy(self) -> str:
+        return self.settings.strategy.name
 
     @property
     def name(self) -> str:
-        return f"{self.strategy} seed {self.seed}"
-
-    def resolved(self) -> Settings:
-        return resolve([*self.settings, f"run.dir={self.folder}"])
-
-    @property
-    def started(self) -> bool:
-        return (self.folder / CONFIG).is_file()
-
-    @property
-    def finished(self) -> bool:
-        """Whether all is written; the report comes last."""
-        return self.started and (self.folder / REPORT).is_file()
-
-    def metrics(self) -> RunMetrics:
-        """What was measured.
-
-        Raises:
-            LSCError: it cannot be read.
-        """
-        return RunMetrics.read(self.folder / METRICS)
+        return f"{self.strategy} seed {self.settings.seed}"
 
     def check(self) -> None:
         """Refuse a folder that holds a run with other settings.
@@ -58,29 +39,23 @@ class ComparedRun(NamedTuple):
         Raises:
             LSCError: the sentence names the settings.
         """
-        if not self.started:
+        if not self.folder.holds_run:
             return
         # Settings that an earlier version did not have are at their defaults.
-        stored = reopen(read_stored(self.folder / CONFIG))
-        settings = self.resolved()
-        filled: dict[str, object] = {"scenario.class_order": settings.scenario.class_order}
-        filled["loss.unknown_prior"] = settings.loss.unknown_prior
-        given = {key for key, value in filled.items() if value is not None}
-        ignored = CHANGEABLE | (set(filled) - given)
+        stored = reopen(read_stored(self.folder.path / CONFIG))
+        # What is left open is filled in by the run.
+        filled = {key for key in _FILLED if attrgetter(key)(self.settings) is None}
+        parts = {None, *find_strategy(self.strategy).parts}
         changed = {
             key
-            for key in differences(asdict(stored), asdict(settings))
-            if key not in ignored and matters_to(self.strategy, key)
+            for key in differences(asdict(stored), asdict(self.settings)) - CHANGEABLE - filled
+            if part_of(key) in parts
         }
         if changed:
             raise LSCError(
-                f"{self.folder} was run with other settings (it differs in "
+                f"{self.folder.path} was run with other settings (it differs in "
                 f"{', '.join(sorted(changed))}): compare in another folder (run.dir=…) or remove it"
             )
-
-    def discard(self) -> None:
-        """Remove what an earlier attempt left."""
-        shutil.rmtree(self.folder)
 
 
 @dataclass(frozen=True)
@@ -125,10 +100,10 @@ class Comparison:
         for seed in seeds:
             for name in strategies:
                 own = [setting for strategy, setting in kept if strategy in (None, name)]
-                own += [f"strategy={name}", f"seed={seed}"]
-                runs.append(ComparedRun(name, seed, tuple(own), folder / f"{name}-seed{seed}"))
+                path = folder / f"{name}-seed{seed}"
+                own += [f"strategy={name}", f"seed={seed}", f"run.dir={path}"]
+                runs.append(ComparedRun(resolve(own), RunFolder(path)))
         for run in runs:
-            run.resolved()
             run.check()
         lines = [setting if s is None else f"{s}.{setting}" for s, setting in kept]
         name = base.scenario.name

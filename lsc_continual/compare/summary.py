@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import accumulate
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lsc_continual.compare.compared import ComparedRun, Comparison
-from lsc_continual.runs.metrics import RunMetrics
+from lsc_continual.runs.metrics import RunMetrics, classes_seen
 from lsc_continual.strategies.names import find_strategy
 
 Figures = dict[str, float]
@@ -89,7 +88,7 @@ def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> di
     rows, environment = [], None
     for strategy in comparison.strategies:
         planned = [run for run in comparison.runs if run.strategy == strategy]
-        runs = [run.metrics() for run in planned if run not in problems]
+        runs = [run.folder.metrics() for run in planned if run not in problems]
         environment = environment or (runs[0].environment if runs else None)
         figures = [figures_of(metrics) for metrics in runs]
         names = dict.fromkeys(key for each in figures for key in each)
@@ -102,7 +101,9 @@ def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> di
                 "seeds": [metrics.seed for metrics in runs],
                 "figures": {key: _spread([f[key] for f in figures if key in f]) for key in names},
                 "curve": _curve(runs),
-                "problems": {str(run.seed): problems[run] for run in planned if run in problems},
+                "problems": {
+                    str(run.settings.seed): problems[run] for run in planned if run in problems
+                },
             }
         )
     return {
@@ -124,11 +125,9 @@ def _curve(runs: Sequence[RunMetrics]) -> list[dict[str, Any]]:
     """Accuracy over all classes seen, at each number of them."""
     points: dict[int, list[float]] = {}
     for metrics in runs:
-        experiences = metrics.experiences
-        arriving = (set(entry.classes) for entry in experiences)
-        classes = accumulate(arriving, lambda known, new: known | new)
-        for known, entry in zip(classes, experiences, strict=True):
-            points.setdefault(len(known), []).append(entry.accuracy_seen)
+        counts = classes_seen(entry.classes for entry in metrics.experiences)
+        for count, entry in zip(counts, metrics.experiences, strict=True):
+            points.setdefault(count, []).append(entry.accuracy_seen)
     return [{"classes": count, **_spread(values)} for count, values in sorted(points.items())]
 
 

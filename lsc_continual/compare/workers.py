@@ -8,7 +8,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -111,16 +111,19 @@ def _work(run: ComparedRun, threads: int, device: str | None, answer: Connection
 
         torch.set_num_threads(threads)
         console = Console(quiet=True)
-        settings = run.resolved()
-        chosen = [f"train.device={device}"] if device and settings.train.device == "auto" else []
+        settings, folder = run.settings, run.folder
+        changed = [f"data.root={settings.data.root}"]
+        if device and settings.train.device == "auto":
+            changed.append(f"train.device={device}")
+            settings = replace(settings, train=replace(settings.train, device=device))
         try:
-            if run.started and find_strategy(run.strategy).resumable:
-                runs.resume(run.folder, [*chosen, f"data.root={settings.data.root}"], console)
+            if folder.holds_run and find_strategy(run.strategy).resumable:
+                # Code that the user named for this comparison: the run has the same settings.
+                runs.resume(folder.path, changed, console, trust_code=True)
             else:
-                if run.started:
-                    run.discard()
-                run = run._replace(settings=(*run.settings, *chosen))
-                runs.run(run.resolved(), console)
+                if folder.holds_run:
+                    folder.discard()
+                runs.run(settings, console)
             answer.send((None, False))
         except LSCError as error:
             answer.send((str(error), True))

@@ -6,9 +6,9 @@ told from a sound one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 
 from lsc_continual.doctor.data import find_data
 from lsc_continual.doctor.devices import look_at_devices
@@ -19,32 +19,25 @@ from lsc_continual.doctor.processes import look_at_processes
 __all__ = ["Finding", "State", "examine"]
 
 
-def examine(root: Path, runs: Path = Path("runs")) -> list[Finding]:
-    """Look at everything that runs depend on.
+def examine(root: Path) -> dict[str, list[Finding]]:
+    """Look at everything that runs depend on; the findings by the heading under which they stand.
 
     Args:
         root: folder of the data, as in `data.root`.
-        runs: folder in which run folders are made.
     """
     looks: dict[str, Callable[[], Iterable[Finding]]] = {
-        "versions": _check_versions,
+        "versions": lambda: _packages().check_versions(),
         "devices": look_at_devices,
         "processes": look_at_processes,
-        "folders": partial(look_at_folders, runs, root),
-        "data": partial(find_data, root),
-        "extras": _check_extras,
+        "folders": lambda: look_at_folders(Path("runs"), root),
+        "data": lambda: find_data(root),
+        "extras": lambda: _packages().check_extras(),
     }
-    return [finding for group, look in looks.items() for finding in guarded(group, look)]
+    return {group: guarded(group, look) for group, look in looks.items()}
 
 
-# Late, because the library that reads requirements may itself be missing.
-def _check_versions() -> Iterator[Finding]:
-    from lsc_continual.doctor.packages import check_versions
+def _packages() -> ModuleType:
+    """Imported late, because the library that reads requirements may itself be missing."""
+    from lsc_continual.doctor import packages
 
-    yield from check_versions()
-
-
-def _check_extras() -> Iterator[Finding]:
-    from lsc_continual.doctor.packages import check_extras
-
-    yield from check_extras()
+    return packages

@@ -19,23 +19,16 @@ def find_data(root: Path) -> Iterator[Finding]:
 def find(name: str, files: Files, root: Path) -> Finding:
     """One scenario's data in `root`."""
     if not files.needs:
-        return Finding("data", name, "note", "your own, not looked for", files.get)
+        return Finding(name, "note", "your own, not looked for", files.get)
+    found = f"not in {shown(root)}{'; a run downloads it' if files.downloaded else ''}"
     for place in files.places:
         folder = root / place
-        lacking = [need for need in files.needs if not _matches(folder, need)]
+        lacking = [need for need in files.needs if not any(folder.glob(need))]
         if not lacking:
-            return Finding("data", name, "ok", f"in {shown(folder)}")
+            return Finding(name, "ok", f"in {shown(folder)}")
         if len(lacking) < len(files.needs):
             found = f"incomplete in {shown(folder)}: no {lacking[0]}"
-            return Finding("data", name, "missing", found, _cure(files, root))
-    found = f"not in {shown(root)}{'; a run downloads it' if files.downloaded else ''}"
-    return Finding("data", name, "missing", found, _cure(files, root))
-
-
-def _matches(folder: Path, pattern: str) -> bool:
-    return any(True for _ in folder.glob(pattern))
-
-
-def _cure(files: Files, root: Path) -> str:
+            break
     place = shown(root / files.places[0])
-    return f"{'by hand' if files.downloaded else 'get it'}: {files.get} into {place}"
+    cure = f"{'by hand' if files.downloaded else 'get it'}: {files.get} into {place}"
+    return Finding(name, "missing", found, cure)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lsc_continual.doctor.finding import Finding, size
+from lsc_continual.doctor.finding import Finding, judged, size
 from lsc_continual.errors import first_line
 from lsc_continual.machine.environment import processor
 
@@ -22,22 +22,16 @@ def look_at_devices() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     machine = os.cpu_count() or cores
     usable = f"{cores} cores" if cores == machine else f"{cores} of {machine} cores"
-    yield Finding("devices", "cpu", "ok", f"{processor()}, {usable}")
+    yield Finding("cpu", "ok", f"{processor()}, {usable}")
     try:
         import torch
     except Exception as error:  # ImportError, or OSError for a shared library that is missing
         reason = f"cannot be loaded ({first_line(error)})"
-        yield Finding("devices", "torch", "broken", reason, "pip install --force-reinstall torch")
+        yield Finding("torch", "broken", reason, "pip install --force-reinstall torch")
         return
     threads = torch.get_num_threads()
-    many = threads > cores
-    yield Finding(
-        "devices",
-        "threads",
-        "note" if many else "ok",
-        f"torch computes with {threads}",
-        f"more than the {cores} cores it may use: set OMP_NUM_THREADS={cores}" if many else "",
-    )
+    cure = f"more than the {cores} cores it may use: set OMP_NUM_THREADS={cores}"
+    yield judged("threads", threads <= cores, f"torch computes with {threads}", cure)
     yield from look_at_gpus(torch)
 
 
@@ -48,7 +42,7 @@ def look_at_gpus(torch: Any) -> Iterator[Finding]:
         cure = "to use a GPU, install a build of torch for it: https://pytorch.org/get-started"
         if driver:
             cure = f"the GPU's driver {driver} is here: {cure}"
-        yield Finding("devices", "gpu", "note", "none: torch is built for the CPU only", cure)
+        yield Finding("gpu", "note", "none: torch is built for the CPU only", cure)
         return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -60,12 +54,12 @@ def look_at_gpus(torch: Any) -> Iterator[Finding]:
             cure = "runs use the CPU; CUDA_VISIBLE_DEVICES is empty: unset it to use the GPU"
         elif driver:
             cure = f"runs use the CPU; the driver is {driver}, torch is built for {build}"
-        yield Finding("devices", "gpu", "note", f"none for {build}: {reason}", cure)
+        yield Finding("gpu", "note", f"none for {build}: {reason}", cure)
         return
-    yield Finding("devices", "driver", "ok", f"{driver or 'unknown'}, torch is built for {build}")
+    yield Finding("driver", "ok", f"{driver or 'unknown'}, torch is built for {build}")
     yield from gpus
     for text in dict.fromkeys(first_line(warning.message) for warning in caught):  # type: ignore[arg-type]
-        yield Finding("devices", "gpu", "note", text.strip(), "train.device=cpu avoids the GPU")
+        yield Finding("gpu", "note", text.strip(), "train.device=cpu avoids the GPU")
 
 
 def driver_version() -> str | None:
@@ -101,7 +95,6 @@ def _gpus(torch: Any) -> Iterator[Finding]:
         about = torch.cuda.get_device_properties(index)
         bf16 = bool(getattr(torch.version, "hip", None)) or about.major >= _OLDEST_BF16
         yield Finding(
-            "devices",
             f"cuda:{index}",
             "ok",
             f"{about.name}, {size(about.total_memory)}, {'bf16' if bf16 else 'no bf16'}",

@@ -18,7 +18,6 @@ class Finding:
     """One line of the report.
 
     Args:
-        group: heading under which it stands.
         name: of what was looked at.
         state: "ok"; "note", good to know; "missing", only some runs need it; "broken", no run can
             work without it.
@@ -26,11 +25,15 @@ class Finding:
         cure: what to do, where there is something to do.
     """
 
-    group: str
     name: str
     state: State
     found: str
     cure: str = ""
+
+
+def judged(name: str, fine: bool, found: str, cure: str, otherwise: State = "note") -> Finding:
+    """A finding that is ok where all is `fine`, and comes with its cure where it is not."""
+    return Finding(name, "ok", found) if fine else Finding(name, otherwise, found, cure)
 
 
 def guarded(group: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -40,10 +43,10 @@ def guarded(group: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     except ImportError as error:
         library = str(error.name or "library").partition(".")[0]
         cure = f"pip install {library}"
-        return [Finding(group, library, "broken", f"cannot be loaded ({first_line(error)})", cure)]
+        return [Finding(library, "broken", f"cannot be loaded ({first_line(error)})", cure)]
     except Exception as error:
         reason = f"could not be looked at ({type(error).__name__}: {first_line(error)})"
-        return [Finding(group, group, "note", reason)]
+        return [Finding(group, "note", reason)]
 
 
 def shown(path: Path) -> str:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lsc_continual.doctor.finding import Finding, State, shown, size
+from lsc_continual.doctor.finding import Finding, State, judged, shown, size
 
 _ROOM = 2**30  # bytes; a checkpoint of a large network and its replay images takes some 100 MB
 
@@ -24,20 +24,14 @@ def _look(folder: Path, name: str, refused: State, cure: str) -> Finding:
     there = shown(folder) if folder.is_dir() else f"{shown(folder)} (will be made)"
     if not place.is_dir():
         if name == "data root" and folder == place:  # an .npz file is a root as well
-            return Finding("folders", name, "ok", f"{shown(place)} is a file")
-        return Finding("folders", name, refused, f"{shown(place)} is a file, not a folder", cure)
+            return Finding(name, "ok", f"{shown(place)} is a file")
+        return Finding(name, refused, f"{shown(place)} is a file, not a folder", cure)
     reason = why_not_writable(place)
     if reason:
-        return Finding("folders", name, refused, f"{there} is not writable ({reason})", cure)
+        return Finding(name, refused, f"{there} is not writable ({reason})", cure)
     free = shutil.disk_usage(place).free
-    scarce = free < _ROOM
-    return Finding(
-        "folders",
-        name,
-        "note" if scarce else "ok",
-        f"{there} is writable, {size(free)} free",
-        "little room is left on this disk: free some" if scarce else "",
-    )
+    found = f"{there} is writable, {size(free)} free"
+    return judged(name, free >= _ROOM, found, "little room is left on this disk: free some")
 
 
 def nearest(path: Path) -> Path:

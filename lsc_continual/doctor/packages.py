@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lsc_continual.doctor.finding import Finding
+from lsc_continual.doctor.finding import Finding, judged
 
 _PACKAGE = "lsc_continual"
 _REINSTALL = "install it again: pip install . in the folder of the source"
@@ -22,17 +22,12 @@ def check_versions() -> Iterator[Finding]:
     try:
         own, python = version(_PACKAGE), metadata(_PACKAGE)["Requires-Python"]
     except PackageNotFoundError:
-        yield Finding("versions", _PACKAGE, "broken", "not installed", _REINSTALL)
+        yield Finding(_PACKAGE, "broken", "not installed", _REINSTALL)
         return
     fits = SpecifierSet(python).contains(platform.python_version(), prereleases=True)
-    yield Finding(
-        "versions",
-        "python",
-        "ok" if fits else "broken",
-        f"{platform.python_version()} ({platform.system()} {platform.machine()})",
-        "" if fits else f"use Python {python}",
-    )
-    yield Finding("versions", _PACKAGE, "ok", own)
+    found = f"{platform.python_version()} ({platform.system()} {platform.machine()})"
+    yield judged("python", fits, found, f"use Python {python}", otherwise="broken")
+    yield Finding(_PACKAGE, "ok", own)
     declared = requirements_of(_PACKAGE)
     # Others ask for versions as well: torchvision, for one, fits one torch only.
     wishes = {_PACKAGE: declared}
@@ -56,13 +51,9 @@ def check_extras() -> Iterator[Finding]:
         wanted = requirements_of(_PACKAGE, extra)
         lacking = [requirement for requirement in wanted if not satisfied(requirement)]
         names = ", ".join(requirement.name for requirement in lacking or wanted)
-        yield Finding(
-            "extras",
-            extra,
-            "missing" if lacking else "ok",
-            f"without {names}" if lacking else names,
-            f"pip install '.[{extra}]' in the folder of the source" if lacking else "",
-        )
+        found = f"without {names}" if lacking else names
+        cure = f"pip install '.[{extra}]' in the folder of the source"
+        yield judged(extra, not lacking, found, cure, otherwise="missing")
 
 
 def requirements_of(package: str, extra: str = "") -> list[Requirement]:
@@ -100,12 +91,12 @@ def _check(name: str, asked: dict[str, Requirement]) -> Finding:
         installed = version(name)
     except PackageNotFoundError:
         cure = f"pip install '{asked[_PACKAGE]}'"
-        return Finding("versions", name, "broken", "not installed", cure)
+        return Finding(name, "broken", "not installed", cure)
     for who, wish in asked.items():
         if not satisfied(wish):
             found = f"{installed}, but {who} needs {wish.specifier}"
             cure = f"pip install '{name}{wish.specifier}'"
             if who != _PACKAGE:
                 cure = f"{cure}, or another version of {who}"
-            return Finding("versions", name, "broken", found, cure)
-    return Finding("versions", name, "ok", installed)
+            return Finding(name, "broken", found, cure)
+    return Finding(name, "ok", installed)

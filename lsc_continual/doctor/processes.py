@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lsc_continual.doctor.finding import Finding, size
+from lsc_continual.doctor.finding import Finding, judged, size
 
 _SHARED = Path("/dev/shm")
 _ENOUGH_SHARED = 64 * 2**20  # bytes; some batches of photographs for a few workers
@@ -25,20 +25,18 @@ def look_at_processes() -> Iterator[Finding]:
 def _threads(value: str | None) -> Finding:
     name = "OMP_NUM_THREADS"
     if value is None:
-        return Finding("processes", name, "ok", "not set: torch chooses")
+        return Finding(name, "ok", "not set: torch chooses")
     if not value.split(",")[0].strip().isdigit() or int(value.split(",")[0]) < 1:
-        return Finding("processes", name, "note", f"{value!r} is not a number", f"unset {name}")
-    return Finding("processes", name, "ok", value)
+        return Finding(name, "note", f"{value!r} is not a number", f"unset {name}")
+    return Finding(name, "ok", value)
 
 
 def _waiting(value: str | None) -> Finding:
     name = "OMP_WAIT_POLICY"
     if value is None:
-        return Finding("processes", name, "ok", "not set: runs use PASSIVE")
-    if value.strip().upper() == "PASSIVE":
-        return Finding("processes", name, "ok", value)
+        return Finding(name, "ok", "not set: runs use PASSIVE")
     cure = "waiting threads keep cores from other processes, and runs are slow: unset it"
-    return Finding("processes", name, "note", value, cure)
+    return judged(name, value.strip().upper() == "PASSIVE", value, cure)
 
 
 def _shared_memory(folder: Path) -> Finding:
@@ -49,22 +47,18 @@ def _shared_memory(folder: Path) -> Finding:
         free = shutil.disk_usage(folder).free
         found, enough = f"{size(free)} free", free >= _ENOUGH_SHARED
     cure = "for images in files: train.workers=0, or docker run --shm-size=1g"
-    name = f"{folder}"
-    return Finding("processes", name, "ok" if enough else "note", found, "" if enough else cure)
+    return judged(str(folder), enough, found, cure)
 
 
 def _torchrun() -> Finding:
-    there = [name for name in _TORCHRUN if name in os.environ]
-    if "WORLD_SIZE" in there:
-        lacking = [name for name in _TORCHRUN if name not in there]
-        found = f"process {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']}"
-        if not lacking or os.environ["WORLD_SIZE"].strip() == "1":
-            return Finding("processes", "torchrun", "ok", found)
-        cure = "start with torchrun, or unset WORLD_SIZE for a single process"
-        found = f"{found}, but {', '.join(lacking)} not set"
-        return Finding("processes", "torchrun", "broken", found, cure)
-    if shutil.which("torchrun"):
-        return Finding("processes", "torchrun", "ok", "not in use: one process; installed")
-    found = "not in use: one process; not on the PATH"
-    cure = "for several GPUs: python -m torch.distributed.run in its place"
-    return Finding("processes", "torchrun", "note", found, cure)
+    if (count := os.environ.get("WORLD_SIZE")) is None:
+        installed = shutil.which("torchrun") is not None
+        found = f"not in use: one process; {'installed' if installed else 'not on the PATH'}"
+        cure = "for several GPUs: python -m torch.distributed.run in its place"
+        return judged("torchrun", installed, found, cure)
+    found = f"process {os.environ.get('RANK', '?')} of {count}"
+    lacking = [name for name in _TORCHRUN if name not in os.environ]
+    if not lacking or count.strip() == "1":
+        return Finding("torchrun", "ok", found)
+    cure = "start with torchrun, or unset WORLD_SIZE for a single process"
+    return Finding("torchrun", "broken", f"{found}, but {', '.join(lacking)} not set", cure)

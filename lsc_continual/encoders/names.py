@@ -31,6 +31,10 @@ ENCODERS: Registry[Entry] = Registry(
     "encoder",
     "a class of modules, or a function that returns one, called with encoder.options",
     {
+        "auto": Entry(
+            "lsc_continual.encoders.default:default_encoder",
+            "resnet-small for images, mlp for vectors",
+        ),
         "mlp": Entry(
             "lsc_continual.encoders.mlp:MLP",
             "two hidden layers of 256 units",

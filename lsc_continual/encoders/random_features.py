@@ -39,7 +39,7 @@ class RandomFeatures(nn.Module):
         self.encoder = encoder
         self.num_features = features
         generator = torch.Generator().manual_seed(seed)
-        gaussian = torch.randn(features, width, generator=generator)
+        gaussian = nn.init.normal_(torch.empty(features, width), generator=generator)
         # So scaled, the mean square of the features is that of the encoder's (arXiv 1502.01852).
         self.register_buffer("directions", gaussian * sqrt(2 / width))
 

@@ -49,7 +49,7 @@ def _read(path: str) -> dict[str, Any]:
     file = Path(path)
     if file.is_dir():
         file = next((file / name for name in _OF_A_RUN if (file / name).is_file()), file)
-    if not file.is_file():
+    if not file.is_file():  # nor a device, which may never end
         raise LSCError(f"encoder.weights={path} is no file of weights, and no run: correct it")
     try:
         if file.suffix == ".safetensors":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lsc_continual.errors import LSCError
+
 
 def arriving_classes(experience: Any) -> list[int]:
     """Class labels of an experience, ascending.
@@ -14,6 +16,18 @@ def arriving_classes(experience: Any) -> list[int]:
     if classes is None:
         classes = experience.dataset.targets
     return sorted({int(label) for label in classes})
+
+
+def require_images(experience: Any) -> None:
+    """Make sure that there is something to learn or to measure.
+
+    Raises:
+        LSCError: the experience is empty.
+    """
+    if not len(experience.dataset):
+        number = getattr(experience, "current_experience", None)
+        which = "an experience" if number is None else f"experience {number + 1}"
+        raise LSCError(f"{which} of the stream is empty: leave it out")
 
 
 def classes_in_training(strategy: Any) -> list[int]:

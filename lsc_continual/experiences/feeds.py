@@ -20,7 +20,8 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences.located import located
 from lsc_continual.experiences.plan import batch_seed
 from lsc_continual.inputs.base import Images
-from lsc_continual.inputs.files import ImageFiles, UnreadableImageError
+from lsc_continual.inputs.decoding import UnreadableImageError
+from lsc_continual.inputs.files import ImageFiles
 from lsc_continual.inputs.stored import StoredImages, as_unit_range
 
 Batch = list[Tensor]

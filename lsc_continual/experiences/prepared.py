@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from avalanche.benchmarks.utils import AvalancheDataset
 
 from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.inputs.trees import LeftOut
 
 
 class PreparedBenchmark(NamedTuple):
@@ -32,6 +34,8 @@ class PreparedBenchmark(NamedTuple):
     """Where this package drew the line between training and test data."""
     inverted: bool = False
     """Whether the images are the negatives of their files."""
+    left_out: LeftOut | None = None
+    """What else was found, by class and reason."""
 
     @property
     def experiences(self) -> list[Any]:
@@ -42,8 +46,46 @@ class PreparedBenchmark(NamedTuple):
         """The names of class labels."""
         return [self.class_names[label] for label in labels]
 
+    def images(self) -> dict[str, dict[str, Any]]:
+        """By class: how many images were found, are used, and are left out for which reason."""
+        parts = {
+            "training": [one.dataset for one in self.benchmark.train_stream],
+            "test": [one.dataset for one in self.benchmark.test_stream],
+            "held_out": self.held_out,
+        }
+        counts = {
+            part: Counter(int(label) for dataset in datasets for label in dataset.targets)
+            for part, datasets in parts.items()
+        }
+        described = {}
+        left_out = self.left_out or {}
+        for label, name in enumerate(self.class_names):
+            used = {part: counted[label] for part, counted in counts.items()}
+            reasons = left_out.get(name, {})
+            found = sum(used.values()) + sum(reasons.values())
+            described[name] = {"found": found, **used, "left_out": reasons}
+        for name, reasons in left_out.items():
+            entry = {"found": sum(reasons.values()), **dict.fromkeys(parts, 0), "left_out": reasons}
+            described.setdefault(name, entry)
+        return described
+
+    def summary(self) -> str:
+        """One line on what was found, used and left out."""
+        images = self.images()
+        found = sum(entry["found"] for entry in images.values())
+        reasons: Counter[str] = Counter()
+        for entry in images.values():
+            reasons.update(entry["left_out"])
+        line = f"{found:,} found, {found - reasons.total():,} used"
+        if not reasons:
+            return f"{line}, none left out"
+        said = ", ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common())
+        empty = [name for name, entry in images.items() if name not in self.class_names]
+        of = f" (of them no classes: {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})"
+        return f"{line}, {reasons.total():,} left out: {said}{of if empty else ''}"
+
     def describe(self) -> dict[str, Any]:
-        """Classes, experiences and split, in JSON types."""
+        """Classes, experiences, images of each class and split, in JSON types."""
         pairs = zip(self.benchmark.train_stream, self.benchmark.test_stream, strict=True)
         description: dict[str, Any] = {
             "class_names": self.class_names,
@@ -59,6 +101,7 @@ class PreparedBenchmark(NamedTuple):
         }
         for entry, images in zip(description["experiences"], self.held_out):
             entry["held_out_images"] = len(images)
+        description["images"] = self.images()
         if self.split is not None:
             description["split"] = self.split
         if self.skipped:

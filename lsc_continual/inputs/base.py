@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lsc_continual.errors import LSCError
+from lsc_continual.inputs.trees import LeftOut
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -55,21 +56,33 @@ class ImageData(NamedTuple):
     """What "train" and "test" consist of, by path or row, where this package drew the line."""
     inverted: bool = False
     """Whether the images are the negatives of their files."""
+    left_out: LeftOut | None = None
+    """What else was found, by class and reason."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
         return self.train.shape
 
+    def without(self, left_out: LeftOut) -> ImageData:
+        """The same, beside which more was left out."""
+        merged = {name: dict(reasons) for name, reasons in (self.left_out or {}).items()}
+        for name, reasons in left_out.items():
+            of_class = merged.setdefault(name, {})
+            for reason, count in reasons.items():
+                of_class[reason] = of_class.get(reason, 0) + count
+        return self._replace(left_out=merged)
+
     def limited(self, per_class: int | None) -> ImageData:
         """The first `per_class` training images of each class only (all with None)."""
         if per_class is None:
             return self
         labels = torch.tensor(self.train.targets)
-        order = labels.sort(stable=True).indices  # each class's rows in their old order
-        counts = labels.bincount()
-        place = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
-        return self._replace(train=self.train.subset(order[place < per_class].sort().values))
+        beyond = (labels.bincount() - per_class).clamp_min(0).tolist()
+        reason = f"beyond data.train_per_class={per_class}"
+        left_out = {n: {reason: more} for n, more in zip(self.class_names, beyond) if more}
+        rows = (place_in_class(labels) < per_class).nonzero()[:, 0]
+        return self._replace(train=self.train.subset(rows)).without(left_out)
 
     def check(self) -> ImageData:
         """Itself, after a look at labels and shapes.
@@ -99,3 +112,16 @@ class ImageData(NamedTuple):
     def fingerprint(self) -> str:
         """A digest of all of it: a run is resumed on the same data only."""
         return f"{self.train.fingerprint()}-{self.test.fingerprint()}"
+
+
+def place_in_class(labels: Tensor) -> Tensor:
+    """How many rows of the same class come before each: LongTensor[n] -> LongTensor[n].
+
+    >>> place_in_class(torch.tensor([7, 3, 7, 7, 3]))
+    tensor([0, 0, 1, 2, 1])
+    """
+    ordered, order = labels.sort(stable=True)
+    counts = ordered.unique_consecutive(return_counts=True)[1]
+    place = torch.empty_like(labels)
+    place[order] = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return place

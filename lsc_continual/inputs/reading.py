@@ -17,12 +17,13 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, ImageFiles, StoredImages
-from lsc_continual.inputs.files import UnreadableImageError
+from lsc_continual.inputs.decoding import UnreadableImageError
 from lsc_continual.inputs.selection import select_classes
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import ClassFiles
+from lsc_continual.storage.reading import open_regular
 
 _SAMPLED = 256  # images looked at to choose resolution and channels
 _LARGEST = 64  # side that images are brought down to, unless a resolution is asked for
@@ -68,7 +69,7 @@ def read_files(
         paths = [path for name in names for path in part.get(name, ())]
         counts = torch.tensor([len(part.get(name, ())) for name in names])
         labels = torch.arange(len(names)).repeat_interleave(counts)
-        return ImageFiles(root, paths, labels, resolution, channels)
+        return ImageFiles(root, paths, labels, resolution, channels, source.decoding)
 
     parts = files(train), files(test)
     if sum(map(len, parts)) * channels * resolution**2 > source.memory * 2**30:
@@ -78,10 +79,13 @@ def read_files(
         (stored, failures), (tested, more) = (read_all(part, skip=skip) for part in parts)
     except UnreadableImageError as error:
         raise LSCError(f"{error}: repair or remove it, or set data.on_error=skip") from error
-    skipped = tuple(str(error).removeprefix(f"{root}{os.sep}") for error in failures + more)
+    skipped = tuple(inert(str(error).removeprefix(f"{root}{os.sep}")) for error in failures + more)
     if skipped:
         _warn(root, skipped)
-    return ImageData(stored, tested, names, skipped)
+    asked = Counter(parts[0].targets + parts[1].targets)
+    asked.subtract(stored.targets + tested.targets)
+    unread = {name: {"cannot be read": asked[i]} for i, name in enumerate(names) if asked[i]}
+    return ImageData(stored, tested, names, skipped).without(unread)
 
 
 def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
@@ -90,7 +94,7 @@ def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
     modes = set()
     for index in np.linspace(0, len(paths) - 1, min(_SAMPLED, len(paths)), dtype=int):
         try:
-            with Image.open(root / paths[index]) as image:
+            with open_regular(root / paths[index]) as file, Image.open(file) as image:
                 sizes[image.size] += 1
                 modes.add(image.mode)
         except Exception:  # decoders raise whatever they like; reading names the file
@@ -100,7 +104,7 @@ def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
     width, height = next(iter(sizes))
     as_they_are = len(sizes) == 1 and width == height <= _LARGEST
     side = width if as_they_are else min(median_low(map(min, sizes.elements())), _LARGEST)
-    grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode in modes)
+    grey = all(mode in ("1", "L", "LA") or mode[0] in "IF" for mode in modes)
     return side, 1 if grey else 3
 
 
@@ -135,8 +139,8 @@ def read_all(files: ImageFiles, *, skip: bool) -> tuple[StoredImages, Failures]:
                 readable[index] = False
         return failures
 
-    starts = range(0, len(files), _CHUNK)
-    chunks = [range(start, min(start + _CHUNK, len(files))) for start in starts]
+    everything = range(len(files))
+    chunks = [everything[start : start + _CHUNK] for start in everything[::_CHUNK]]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         results = pool.map(read, chunks)  # an error in one cancels those not begun
         failures = [error for part in _shown(results, len(chunks)) for error in part]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError, unknown_name
 from lsc_continual.inputs import ImageData, Images
+from lsc_continual.inputs.base import place_in_class
 
 
 def select_classes(names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
@@ -65,12 +66,10 @@ def share_of_each(labels: Tensor, fraction: float, seed: int) -> Tensor:
         return torch.zeros(len(labels), dtype=torch.bool)
     draws = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
     order = draws.argsort()
-    order = order[labels[order].sort(stable=True).indices]  # by class, in random order
-    counts = labels.unique(return_counts=True)[1]
-    place = torch.arange(len(labels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    _, labels, counts = labels.unique(return_inverse=True, return_counts=True)
     wanted = (fraction * counts).round().long().clamp_min(1).minimum(counts - 1)
     taken = torch.zeros(len(labels), dtype=torch.bool)
-    taken[order] = place < wanted.repeat_interleave(counts)
+    taken[order] = place_in_class(labels[order]) < wanted[labels[order]]
     return taken
 
 

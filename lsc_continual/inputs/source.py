@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lsc_continual.inputs.decoding import MAX_PIXELS, Decoding
+
 
 @dataclass(frozen=True)
 class Source:
@@ -17,6 +19,8 @@ class Source:
         test_fraction: share of each class kept for testing, where the data come without a split.
         on_error: what to do about a file that cannot be read, "skip" or "raise".
         classes: names of those to keep, in this order; by default all.
+        depth: bits of a grey value in files that do not say it.
+        max_pixels: that an image may have while it is decoded.
         memory: GiB up to which images that come in files are decoded once and kept.
         seed: of splits that the data come without.
     """
@@ -27,5 +31,12 @@ class Source:
     test_fraction: float = 0.2
     on_error: str = "skip"
     classes: tuple[str, ...] | None = None
+    depth: int | None = None
+    max_pixels: int = MAX_PIXELS
     memory: float = 4.0
     seed: int = 0
+
+    @property
+    def decoding(self) -> Decoding:
+        """How files become pixels."""
+        return Decoding(self.depth, self.max_pixels)

@@ -1,52 +1,117 @@
-"""Image files in class folders."""
+"""Image files in class folders: what is there, and what of it is left out."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 
 ClassFiles = dict[str, list[str]]
 """Class name -> its image files, relative to the folder of the data. Labels count the classes."""
 
+LeftOut = dict[str, dict[str, int]]
+"""Class name -> reason -> how many files, or folders, are left out."""
+
 # Not all that Pillow registers: it also claims names such as .h5 and .mpg, which it cannot read.
 EXTENSIONS = frozenset(
-    {".apng", ".avif", ".bmp", ".dib", ".gif", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"}
-    | {".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".ras", ".sgi", ".tga"}
-    | {".tif", ".tiff", ".webp"}
+    {".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".j2k", ".jfif", ".jp2"}
+    | {".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".ras"}
+    | {".sgi", ".tga", ".tif", ".tiff", ".webp"}
 )
+
+
+@dataclass
+class Contents:
+    """What is in a folder and below it; nothing hidden."""
+
+    images: list[str] = field(default_factory=list)
+    """Image files, relative to the folder of the data, sorted. Names are as the system has them:
+    bytes that are not UTF-8 are surrogates."""
+    others: Counter[str] = field(default_factory=Counter)
+    """How many other files there are, by their extension."""
+    repeated: int = 0
+    """Links to folders that are read in another place."""
+
+    def left_out(self) -> dict[str, int]:
+        """How many are left out for which reason."""
+        reasons = {f"no image ({suffix})": n for suffix, n in sorted(self.others.items())}
+        if self.repeated:
+            reasons["a link to a folder that is read in another place"] = self.repeated
+        return reasons
+
+
+def look_through(root: Path, folders: Sequence[str]) -> list[Contents]:
+    """The contents of each of the folders, which are relative to `root`.
+
+    Every directory is looked into once, whatever links lead to it: where it really is, if that is
+    below one of the folders. A missing folder is empty.
+
+    Raises:
+        LSCError: a folder that may not be read.
+    """
+    found, seen = [Contents() for _ in folders], set[tuple[int, int]]()
+    for around in {root / above for folder in folders for above in Path(folder).parents}:
+        _known(str(around), seen)  # a link to a folder around them leads nowhere else
+    links = [(contents, root / folder) for contents, folder in zip(found, folders, strict=True)]
+    links.sort(key=lambda pair: pair[1].is_symlink())
+    while links:  # at first the folders themselves, then links in them, then links in those, …
+        further: list[tuple[Contents, Path]] = []
+        for contents, top in links:
+            for place, names, files in _walk(top):
+                if _known(place, seen):
+                    names.clear()
+                    contents.repeated += place == str(top)
+                    continue
+                inside = Path(place)
+                further += [(contents, inside / n) for n in names if (inside / n).is_symlink()]
+                relative = inside.relative_to(root)
+                for name in files:
+                    if _is_image(name):
+                        contents.images.append((relative / name).as_posix())
+                    elif not name.startswith("."):
+                        contents.others[_extension(name)] += 1
+        links = further
+    for contents in found:
+        contents.images.sort()
+    return found
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, without what is hidden; links to folders are named and not followed."""
+    for place, names, files in os.walk(top, onerror=_refuse):
+        names[:] = [name for name in names if not name.startswith(".")]
+        yield place, names, files
+
+
+def _known(place: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether a directory was seen before; it was from now on."""
+    try:
+        status = os.stat(place)
+    except FileNotFoundError:  # gone again
+        return True
+    key = (status.st_dev, status.st_ino)
+    if key in seen:
+        return True
+    seen.add(key)
+    return False
 
 
 def image_paths(root: Path, folder: str = "") -> list[str]:
     """Image files in `folder` and below it, relative to `root`, sorted; no hidden ones.
 
     Raises:
-        LSCError: a name that is not UTF-8, or a folder that may not be read.
-    """
-    paths = found_images(root, folder)
-    for path in paths:
-        try:
-            path.encode()
-        except UnicodeEncodeError as error:
-            raise LSCError(
-                f"the file name {os.fsencode(path)!r} in {root} is not UTF-8: rename the file"
-            ) from error
-    return paths
-
-
-def found_images(root: Path, folder: str = "") -> list[str]:
-    """As `image_paths`, whatever bytes the names consist of.
-
-    Raises:
         LSCError: a folder that may not be read.
     """
-    paths = []
-    for place, folders, files in os.walk(root / folder, onerror=_refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(place).relative_to(root)
-        paths += [(relative / name).as_posix() for name in files if _is_image(name)]
-    return sorted(paths)
+    return look_through(root, [folder])[0].images
+
+
+def _extension(name: str) -> str:
+    return inert(os.path.splitext(name)[1].lower())[:20] or "no extension"
 
 
 def _is_image(name: str) -> bool:
@@ -67,20 +132,52 @@ def _refuse(error: OSError) -> None:
         ) from error
 
 
-def class_files(root: Path, folder: str = "") -> ClassFiles:
-    """The class folders in `folder`, as far as they hold images at any depth.
+class ClassFolders(NamedTuple):
+    """The class folders of the parts of a data set."""
+
+    parts: list[ClassFiles]
+    """Of each part the classes with images."""
+    left_out: LeftOut
+
+
+def class_folders(root: Path, *parts: str) -> ClassFolders:
+    """The class folders in each of the folders `parts`, as far as they hold images at any depth.
+
+    Args:
+        parts: relative to `root`; by default `root` itself.
 
     Raises:
-        LSCError: there are none.
+        LSCError: there are none in one of the parts.
     """
-    top = root / folder
-    files = {
-        name: image_paths(root, f"{folder}/{name}" if folder else name) for name in subfolders(top)
-    }
-    files = {name: paths for name, paths in files.items() if paths}
-    if not files:
-        raise LSCError(
-            f"no class folders with images are in {top}: give each class a folder named after it, "
-            "such as cat/1.png, and pass the folder around them by data.root="
-        )
-    return files
+    parts = parts or ("",)
+    places = [
+        (number, name, f"{part}/{name}" if part else name)
+        for number, part in enumerate(parts)
+        for name in subfolders(root / part)
+    ]
+    files: list[ClassFiles] = [{} for _ in parts]
+    left_out: LeftOut = {}
+    contents = look_through(root, [path for _, _, path in places])
+    for (number, name, _), found in zip(places, contents, strict=True):
+        if found.images:
+            files[number][inert(name)] = found.images
+        reasons = found.left_out()
+        if not found.images:
+            reasons["a folder without images"] = 1
+        for reason, count in reasons.items():
+            of_class = left_out.setdefault(inert(name), {})
+            of_class[reason] = of_class.get(reason, 0) + count
+    for part, classes in zip(parts, files, strict=True):
+        if not classes:
+            raise LSCError(
+                f"no class folders with images are in {root / part}: give each class a folder "
+                "named after it, such as cat/1.png, and pass the folder around them by data.root="
+                + _instead(left_out)
+            )
+    return ClassFolders(files, left_out)
+
+
+def _instead(left_out: LeftOut) -> str:
+    """What was found in the place of images."""
+    reasons = [reason for of_class in left_out.values() for reason in of_class]
+    return f" (what is there: {', '.join(sorted(set(reasons)))})" if reasons else ""

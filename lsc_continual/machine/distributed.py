@@ -72,22 +72,16 @@ def everyone(value: Any) -> list[Any]:
 
 
 def from_first(value: Any) -> Any:
-    """The first process's value (of JSON types), on all of them."""
-    return everyone(value)[0]
-
-
-def state_from_first(state: Any | None) -> Any | None:
-    """The first process's nested state of tensors and JSON values, on all of them."""
+    """The first process's value (nested, of tensors and JSON types), on all of them."""
     if world_size() == 1:
-        return state
-    if not from_first(state is not None):
-        return None
-    parts = pack(state) if rank() == 0 else (b"", b"")
-    return unpack(*(_bytes_from_first(part) for part in parts))
+        return value
+    return unpack(*map(_bytes_from_first, pack(value) if rank() == 0 else (b"", b"")))
 
 
 def _bytes_from_first(content: bytes) -> bytes:
-    buffer = torch.empty(from_first(len(content)), dtype=torch.uint8)
+    length = torch.tensor([len(content)])
+    dist.broadcast(length, 0)
+    buffer = torch.empty(int(length), dtype=torch.uint8)
     if rank() == 0:
         buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
     dist.broadcast(buffer, 0)

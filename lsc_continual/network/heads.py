@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
-from lsc_continual.network.priors import TrainingPrior, checked_unknown_prior, default_scale
+from lsc_continual.machine.precision import full_precision
+from lsc_continual.network.priors import checked_frequencies, checked_unknown_prior, default_scale
 from lsc_continual.systems import VectorSystem
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets import AnyLabels, Labels, Targets
@@ -105,7 +106,8 @@ class TargetHead(nn.Module):
         self.capacity = capacity
         self.dense_classes = dense_classes
         self._columns = 0
-        self.training_prior: TrainingPrior | None = None
+        self.frequencies: Tensor | None = None
+        """How frequent training shows each class, in order of arrival; None: all equally."""
 
     @property
     def system(self) -> VectorSystem:
@@ -135,6 +137,9 @@ class TargetHead(nn.Module):
         labels = Labels.of(classes)
         self._widen(labels)
         self.targets.add(labels, embeddings)
+        if self.frequencies is not None:
+            new = len(self.targets) - len(self.frequencies)
+            self.frequencies = nn.functional.pad(self.frequencies, (0, new), value=1.0)
 
     def restore(self, targets: Targets) -> None:
         """Take over a saved target map of the same vector system."""
@@ -144,13 +149,12 @@ class TargetHead(nn.Module):
         self.targets = targets
         self.set_training_prior()
 
-    def set_training_prior(self, labels: AnyLabels = (), ratio: float = 1.0) -> None:
-        """Say that training shows the classes `labels` `ratio` times as often as the others.
+    def set_training_prior(self, labels: AnyLabels = (), frequencies: Tensor | float = 1.0) -> None:
+        """Say how often training shows each class.
 
-        In training mode the head then returns, with F = Σ e^{ℓ_c} over these classes and the ratio
-        ρ,
+        In training mode the head then returns, with the frequency ρ_c of each class,
 
-            log p(c) = ℓ_c + log ρ_c − log(O + ω (Z − O) + (ρ − 1) F),    ρ_c = ρ or 1,
+            log p(c) = ℓ_c + log ρ_c − log(Σ_c ρ_c e^{ℓ_c} + ω (Z − O)),
 
         the log-probability under that prior, so that the loss explains a class's frequency by the
         prior and not by the embedding; in evaluation mode all classes are equal again. This is
@@ -160,19 +164,18 @@ class TargetHead(nn.Module):
 
         Args:
             labels: of classes that own targets.
-            ratio: ρ, 1 or more.
+            frequencies: ρ of each, FloatTensor[labels] or a number, above 0; the others have 1. One
+                below ω counts as ω: a class is no rarer than a vector that nobody owns.
 
         Raises:
             UnknownLabelError: one of the classes owns no target.
-            LSCError: a ratio below 1.
+            LSCError: a frequency that is not above 0.
         """
-        if not ratio >= 1:
-            raise LSCError(f"the ratio of a training prior is 1 or more, not {ratio}")
-        listed = Labels.of(labels)
-        if ratio == 1 or not len(listed):
-            self.training_prior = None
-        else:
-            self.training_prior = TrainingPrior(self.targets.require_ordinals(listed), float(ratio))
+        ordinals = self.targets.require_ordinals(Labels.of(labels))
+        listed = checked_frequencies(frequencies).clamp_min(self.unknown_prior)
+        every = torch.ones(len(self.targets), dtype=torch.float64)
+        every[ordinals] = listed
+        self.frequencies = None if (every == 1).all() else every
 
     def _widen(self, classes: AnyLabels) -> None:
         """Make sure that every label has a column."""
@@ -193,21 +196,24 @@ class TargetHead(nn.Module):
         """Whether the output has a column for each label up to the largest."""
         return max(len(self.targets), self._columns) <= self.dense_classes
 
-    def logits_per_coordinate(self, z: Tensor) -> Tensor:
+    def logits_per_coordinate(self, z: Tensor, scale: float | None = None) -> Tensor:
         """x, the embedding as it enters every inner product: [batch, dim] -> [batch, dim]."""
-        z = as_float(z)
+        z, scale = as_float(z), self.scale if scale is None else scale
         if not self.normalize:
-            return self.scale * z
+            return scale * z
         norm: Tensor = z.norm(dim=-1, keepdim=True)
-        return z * (self.scale / norm.clamp_min(1e-12))  # as in `F.normalize`
+        return z * (scale / norm.clamp_min(1e-12))  # as in `F.normalize`
 
-    def log_total(self, z: Tensor) -> Tensor:
+    @full_precision
+    def log_total(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log Z over the whole system: [batch, dim] -> [batch]."""
-        return self.system.log_partition(z, self.scale, self.normalize)
+        scale = self.scale if scale is None else scale
+        return self.system.log_partition(z, scale, self.normalize)
 
-    def log_owned(self, z: Tensor) -> Tensor:
+    @full_precision
+    def log_owned(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log O over the owned targets: [batch, dim] -> [batch]."""
-        return self.log_sum(self.logits_per_coordinate(z))
+        return self.log_sum(self.logits_per_coordinate(z, scale))
 
     def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
         """log Σ e^{⟨x, t⟩} over all owned targets, or those of some: [batch, dim] -> [batch]."""
@@ -219,39 +225,37 @@ class TargetHead(nn.Module):
         return (x @ vectors.T).logsumexp(-1)
 
     def _log_normalizer(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
-        """log(O + ω (Z − O) + (ρ − 1) F), without subtraction: (1 − ω) O + ω Z + (ρ − 1) F.
+        """log(Σ ρ_c e^{ℓ_c} + ω (Z − O)), without subtraction: Σ (ρ_c − ω) e^{ℓ_c} + ω Z.
 
         Args:
             x: logits per coordinate.
             logits: ℓ of all classes, where they are known.
         """
-        terms = []
-        if self.unknown_prior < 1:
-            log_owned = self.log_sum(x) if logits is None else logits.logsumexp(-1)
-            terms.append(log_owned + log1p(-self.unknown_prior))
-        if self.unknown_prior > 0:
-            log_total = self.system.log_partition(x, normalize=False)
-            terms.append(log_total + log(self.unknown_prior))
-        if self.training and self.training_prior is not None:
-            ordinals, ratio = self.training_prior
+        terms, prior = [], self.unknown_prior
+        if prior > 0:
+            terms.append(self.system.log_partition(x, normalize=False) + log(prior))
+        if self.training and self.frequencies is not None:
+            weights = (self.frequencies - prior).log().to(x)  # −∞ where the class counts in Z alone
             if logits is None:
-                log_frequent = self.log_sum(x, ordinals)
+                ordinals = weights.isfinite().nonzero()[:, 0]
+                terms.append(self.targets.log_sum(x, ordinals, weights[ordinals]))
             else:
-                log_frequent = logits[:, ordinals.to(x.device)].logsumexp(-1)
-            terms.append(log_frequent + log(ratio - 1))
+                terms.append((logits + weights).logsumexp(-1))
+        elif prior < 1:
+            log_owned = self.log_sum(x) if logits is None else logits.logsumexp(-1)
+            terms.append(log_owned + log1p(-prior))
         return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
 
-    def _log_ratios(self, labels: Tensor, like: Tensor) -> Tensor | float:
-        """log ρ_c of labels, LongTensor[...] -> [...]; 0.0 where all are equal."""
-        if not self.training or self.training_prior is None:
+    def _log_frequencies(self, ordinals: Tensor, like: Tensor) -> Tensor | float:
+        """log ρ_c of classes, LongTensor[...] -> [...]; 0.0 where all are equal."""
+        if not self.training or self.frequencies is None:
             return 0.0
-        frequent, ratio = self.training_prior
-        ordinals = self.targets.ordinals(labels)
-        return log(ratio) * torch.isin(ordinals, frequent.to(ordinals.device)).to(like)
+        return self.frequencies.log().to(like)[ordinals.to(like.device)]
 
-    def log_probs(self, z: Tensor) -> Tensor:
+    @full_precision
+    def log_probs(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
-        x = self.logits_per_coordinate(z)
+        x = self.logits_per_coordinate(z, scale)
         columns = self.capacity or self._columns
         least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
         if not len(self.targets):  # Avalanche may evaluate before the first experience
@@ -259,17 +263,17 @@ class TargetHead(nn.Module):
         logits = x @ self.targets.matrix(x).T  # in order of arrival
         normalizer = self._log_normalizer(x, logits).unsqueeze(-1)
         labels = self.targets.label_tensor(z)
-        logits = logits + self._log_ratios(labels, x)
+        logits = logits + self._log_frequencies(torch.arange(len(self.targets)), x)
         return least.index_copy(-1, labels, logits) - normalizer
 
+    @full_precision
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
-        """log p of one label for each embedding, at a cost independent of the classes for ω = 1.
-
-        FloatTensor[batch, dim], LongTensor[batch] -> FloatTensor[batch].
-        """
+        """log p of one label each: [batch, dim], [batch] -> [batch]; at ω = 1 at constant cost."""
         x = self.logits_per_coordinate(z)
-        targets, owned = self.targets.of_labels(labels, x)
-        logit = (x * targets).sum(-1) + self._log_ratios(labels, x)
+        ordinals = self.targets.ordinals(labels)
+        owned, ordinals = ordinals >= 0, ordinals.clamp_min(0)
+        targets = self.targets.vectors(ordinals).to(x)
+        logit = (x * targets).sum(-1) + self._log_frequencies(ordinals, x)
         logit = logit if owned.all() else torch.where(owned, logit, self._opposite(x))
         return logit - self._log_normalizer(x)
 
@@ -279,21 +283,18 @@ class TargetHead(nn.Module):
         return -norm - 1
 
     def predict(self, z: Tensor) -> Tensor:
-        """Label of the nearest owned target: FloatTensor[batch, dim] -> LongTensor[batch]."""
+        """Label of the nearest owned target, −1 for what is not finite: [batch, dim] -> [batch]."""
         return self.targets.labels_of(self.targets.nearest(z).ordinal)
 
-    def _decoded_labels(self, z: Tensor) -> Tensor:
-        _, owner = self.targets.allocation.decode(z)
-        return torch.where(owner >= 0, self.targets.labels_of(owner.clamp_min(0)), -1)
-
+    @full_precision
     def forward(self, z: Tensor) -> Tensor:
-        with torch.autocast(z.device.type, enabled=False):
-            z = as_float(z)
-            if self.is_dense:
-                output = self.log_probs(z)
-            elif self.training:
-                output = self._decoded_labels(z.detach())
-            else:
-                output = self.predict(z)
+        self.system.require_batch(z)
+        z = as_float(z)
+        if self.is_dense:
+            output = self.log_probs(z)
+        elif self.training:
+            output = self.targets.labels_of(self.targets.decode(z.detach()))
+        else:
+            output = self.predict(z)
         output.origin = Origin(self, z)  # type: ignore[attr-defined]
         return output

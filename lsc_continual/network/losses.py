@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import origin_of
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -40,14 +41,21 @@ class TargetLoss(nn.Module):
     def per_sample(self, output: Tensor, labels: Tensor) -> Tensor:
         """The head's output and LongTensor[batch] -> FloatTensor[batch]."""
 
+    @full_precision
     def forward(self, output: Tensor, labels: Tensor) -> Tensor:
         """Loss of the head's output against labels.
 
         Raises:
             UnknownLabelError: a label to train on owns no target. (In evaluation, such a label
                 counts as if its target lay opposite the embedding.)
+            LSCError: not one class label for each row of the output.
         """
         head, embedding = origin_of(output)
+        if labels.shape != output.shape[:1] or labels.is_floating_point():
+            raise LSCError(
+                f"the loss of {len(output)} outputs takes as many class labels, LongTensor"
+                f"[{len(output)}], got {labels.dtype} of shape {tuple(labels.shape)}"
+            )
         if embedding.requires_grad:
             head.targets.require_ordinals(labels)
         return _REDUCTIONS[self.reduction](self.per_sample(output, labels))
@@ -86,6 +94,7 @@ class EuclideanLoss(TargetLoss):
         return (z - torch.where(owned.unsqueeze(-1), targets, opposite)).square().sum(-1)
 
 
+@full_precision
 def softmax_divergence(
     output: Tensor,
     earlier: Tensor,

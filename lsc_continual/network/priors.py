@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from math import log
-from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, NotTractableError
@@ -40,6 +40,18 @@ def checked_unknown_prior(given: float | None, system: VectorSystem) -> float:
     return prior
 
 
+def checked_frequencies(given: Tensor | float) -> Tensor:
+    """How often training shows classes, DoubleTensor[...].
+
+    Raises:
+        LSCError: one of them is not above 0.
+    """
+    frequencies = torch.as_tensor(given, dtype=torch.float64)
+    if not ((frequencies > 0) & frequencies.isfinite()).all():
+        raise LSCError(f"the frequencies of a training prior are above 0, not {given}")
+    return frequencies
+
+
 def default_scale(classes: int) -> float:
     """s at which one of so many classes can be certain, while an embedding is far from its target.
 
@@ -47,12 +59,3 @@ def default_scale(classes: int) -> float:
     on. Up to some fifty classes it is 16. Neither targets nor predictions move with the scale.
     """
     return max(LEAST_SCALE, SCALE_GROWTH * log(max(1, classes)))
-
-
-class TrainingPrior(NamedTuple):
-    """That some classes are seen more often in training than the others."""
-
-    ordinals: Tensor
-    """The ordinals of the frequent classes, LongTensor[count]."""
-    ratio: float
-    """How many times as often they are seen, above 1."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from lsc_continual.errors import NotTractableError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.names import SCORES
 from lsc_continual.systems.base import Decoded, as_float
@@ -22,10 +23,14 @@ class Placed:
     Args:
         head: whose targets, scale and system count.
         z: FloatTensor[batch, dim].
+        scale: inverse temperature that counts in place of the head's own, which may grow with the
+            classes.
     """
 
-    def __init__(self, head: TargetHead, z: Tensor) -> None:
+    def __init__(self, head: TargetHead, z: Tensor, scale: float | None = None) -> None:
+        head.system.require_batch(z)
         self.head = head
+        self.scale = scale
         self.z = as_float(z)
         self.finite = self.z.isfinite().all(-1)
         """BoolTensor[batch]; rows that are not finite are replaced by zeros."""
@@ -50,17 +55,22 @@ class Placed:
     @cached_property
     def logits_per_coordinate(self) -> Tensor:
         """x, the embeddings as they enter every inner product: [batch, dim]."""
-        return self.head.logits_per_coordinate(self.z)
+        return self.head.logits_per_coordinate(self.z, self.scale)
 
     @cached_property
     def log_total(self) -> Tensor:
         """log Z over the whole system: [batch]."""
-        return self.head.log_total(self.z)
+        return self.head.log_total(self.z, self.scale)
 
     @cached_property
     def log_owned(self) -> Tensor:
         """log O over the owned targets: [batch]. The one quantity whose cost grows with them."""
-        return self.head.log_owned(self.z)
+        return self.head.log_owned(self.z, self.scale)
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """log p(c) for every column of the head: [batch, columns]."""
+        return self.head.log_probs(self.z, self.scale)
 
 
 class NoveltyScore(ABC):
@@ -79,14 +89,17 @@ class NoveltyScore(ABC):
     def __init__(self, head: TargetHead) -> None:
         self.head = head
 
-    def fit(self, reference: Placed, known: Placed) -> None:  # noqa: B027 (most have no need)
+    def fit(self, reference: Placed) -> None:  # noqa: B027 (most have no need)
         """Learn what known inputs look like.
+
+        The inputs that set a threshold are not among them: a score that had looked at them would
+        be lower for them than for any other known input, and alarms more frequent than promised.
 
         Args:
             reference: embeddings to compare with; of inputs that were trained on, as a rule.
-            known: embeddings of inputs that were not.
         """
 
+    @full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """FloatTensor[batch, dim] -> FloatTensor[batch]."""
         return self.of(Placed(self.head, z))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import ceil
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import Placed, make_score
 
@@ -22,10 +23,11 @@ class NoveltyDetector:
     was not trained on, an input's p-value is (1 + #{calibration scores ≥ its score}) / (m + 1), and
     inputs with p ≤ `fpr` are unknown. For known inputs exchangeable with the calibration data, the
     chance of an alarm is `fpr`, up to 1/(m + 1) (Vovk et al., 2005); with scores that often tie,
-    such as "unowned" and "walk", it is less. ("auto" takes two numbers a part from the same data:
-    with 19 of them that adds a quarter of a point to 5 %, with hundreds nothing.)
+    such as "unowned" and "walk", it is less. No score looks at the calibration data before that.
 
-    Calibrate anew whenever the network has learned, as old thresholds do not fit it any more.
+    The threshold stays what it was calibrated as when classes arrive: the head's default scale,
+    which grows with them, counts as it was then. Calibrate anew whenever the network has learned,
+    as old thresholds do not fit it any more.
     Until `calibrate` was called, whatever needs a threshold raises an LSCError. Embeddings that are
     not finite are unknown, with the least p-value there is.
 
@@ -55,6 +57,8 @@ class NoveltyDetector:
         """The embeddings it is calibrated on."""
         self.reference: Tensor | None = None
         """The embeddings that it compares with; None where the score needs none."""
+        self.scale: float | None = None
+        """The head's inverse temperature that it is calibrated at."""
         self._calibration = _Tail(torch.empty(0), torch.empty(0, dtype=torch.long))
         self._groups = torch.empty(0, dtype=torch.long)
         """Of calibration scores, for each ordinal; 0: the class has none of its own."""
@@ -64,8 +68,11 @@ class NoveltyDetector:
         """The least number of known inputs from which the false-alarm rate can be told."""
         return max(ceil(1 / self.fpr) - 1, 2)  # the least p-value is 1/(m + 1)
 
+    @full_precision
     @torch.no_grad()
-    def calibrate(self, z_known: Tensor, reference: Tensor | None = None) -> NoveltyDetector:
+    def calibrate(
+        self, z_known: Tensor, reference: Tensor | None = None, scale: float | None = None
+    ) -> NoveltyDetector:
         """Fit the score and set the threshold.
 
         Args:
@@ -74,12 +81,13 @@ class NoveltyDetector:
             reference: FloatTensor[1 or more, dim], embeddings that fitted scores compare with,
                 such as those of the replay buffer. By default every other row of `z_known`, which
                 then does not count towards the threshold.
+            scale: inverse temperature of the scores from now on; by default the head's as it is.
 
         Raises:
             LSCError: fewer inputs than the false-alarm rate can be told from, or numbers that are
                 not finite.
         """
-        self.known = self.reference = None
+        self.known = self.reference = self.scale = None
         halve = reference is None and self._score.needs_fit
         if len(z_known) < self.needed * (1 + halve):
             raise LSCError(
@@ -94,9 +102,10 @@ class NoveltyDetector:
                     "the embeddings to calibrate on are none or hold numbers that are not finite: "
                     "leave those out"
                 )
-        known = Placed(self.head, z_known.detach())
+        scale = self.head.scale if scale is None else scale
+        known = Placed(self.head, z_known.detach(), scale)
         if reference is not None:
-            self._score.fit(Placed(self.head, reference.detach()), known)
+            self._score.fit(Placed(self.head, reference.detach(), scale))
         scores = self._score.of(known)
         groups = torch.zeros_like(scores, dtype=torch.long)
         if self.per_class:
@@ -108,7 +117,11 @@ class NoveltyDetector:
                 scores = torch.cat([scores, scores[apart]])
                 groups = torch.cat([groups, torch.zeros_like(groups[apart])])
         self._calibration = _Tail(scores, groups)
-        self.known = known.z
+        # p = (1 + #{calibration scores ≥ score})/(m + 1) ≤ fpr beyond this place from above.
+        p_values = torch.arange(1, len(z_known) + 2, dtype=torch.float64) / (len(z_known) + 1)
+        place = int((p_values <= self.fpr).sum())
+        self._threshold = float(scores[: len(z_known)].topk(place).values[-1])
+        self.known, self.scale = known.z, scale
         self.reference = None if reference is None else reference.detach()
         return self
 
@@ -117,17 +130,16 @@ class NoveltyDetector:
         if self.known is None or self.known.device == torch.device(device):
             return self
         reference = None if self.reference is None else self.reference.to(device)
-        return self.calibrate(self.known.to(device), reference)
+        return self.calibrate(self.known.to(device), reference, self.scale)
 
     @property
     def threshold(self) -> float:
         """The largest score that passes for known, over all classes together."""
         if self.known is None:
             raise LSCError(_NOT_CALIBRATED)
-        # p = (1 + #{calibration scores ≥ score})/(m + 1) ≤ fpr beyond this place from above.
-        place = floor(self.fpr * (len(self.known) + 1) + 1e-9)
-        return float(self.score(self.known).topk(place).values[-1])
+        return self._threshold
 
+    @full_precision
     @torch.no_grad()
     def score(self, z: Tensor) -> Tensor:
         """Novelty of embeddings, higher = more novel: FloatTensor[batch, dim] -> [batch].
@@ -137,7 +149,7 @@ class NoveltyDetector:
         """
         if self._score.needs_fit and self.known is None:
             raise LSCError(_NOT_CALIBRATED)
-        placed = Placed(self.head, z)
+        placed = self.placed(z)
         return self._score.of(placed).masked_fill(~placed.finite, torch.inf)
 
     def p_value(self, z: Tensor) -> Tensor:
@@ -152,8 +164,13 @@ class NoveltyDetector:
 
     def judge(self, z: Tensor) -> Verdict:
         """Everything at once: FloatTensor[batch, dim] -> tensors [batch]."""
-        return self.judge_placed(Placed(self.head, z))
+        return self.judge_placed(self.placed(z))
 
+    def placed(self, z: Tensor) -> Placed:
+        """Embeddings as this detector looks at them, for `judge_placed`."""
+        return Placed(self.head, z, self.scale)
+
+    @full_precision
     @torch.no_grad()
     def judge_placed(self, placed: Placed) -> Verdict:
         """As `judge`, sharing with the caller what both look at."""

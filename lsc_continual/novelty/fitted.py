@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TypeVar
 
 import torch
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 _NEIGHBOURS = 5
 _RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
+_MEASURED = 2000  # embeddings at most, for the units of the parts of "auto"
+_LEAST_UNIT = 1e-6  # of a part of "auto"; below, it is a constant
 
 
 class KNearest(NoveltyScore):
@@ -28,13 +31,26 @@ class KNearest(NoveltyScore):
     needs_fit = True
     _reference: Tensor | None = None
 
-    def fit(self, reference: Placed, known: Placed) -> None:
+    def fit(self, reference: Placed) -> None:
         self._reference = F.normalize(reference.z, dim=-1)
 
     def of(self, placed: Placed) -> Tensor:
         reference = _fitted(self._reference)
-        cosines = F.normalize(placed.z, dim=-1) @ reference.T
-        return 1 - cosines.topk(min(_NEIGHBOURS, len(reference)), -1).values.mean(-1)
+        return self._distance(F.normalize(placed.z, dim=-1) @ reference.T, len(reference))
+
+    def among_others(self, rows: Tensor) -> Tensor:
+        """What the reference embeddings `rows` would score if they were not in the reference.
+
+        LongTensor[rows] -> FloatTensor[rows].
+        """
+        reference = _fitted(self._reference)
+        cosines = reference[rows] @ reference.T
+        cosines.scatter_(1, rows[:, None], -torch.inf)
+        return self._distance(cosines, len(reference) - 1)
+
+    @staticmethod
+    def _distance(cosines: Tensor, neighbours: int) -> Tensor:
+        return 1 - cosines.topk(min(_NEIGHBOURS, neighbours), -1).values.mean(-1)
 
 
 class Mahalanobis(NoveltyScore):
@@ -49,7 +65,7 @@ class Mahalanobis(NoveltyScore):
     _length: Tensor
     _spread: _Spread | None = None
 
-    def fit(self, reference: Placed, known: Placed) -> None:
+    def fit(self, reference: Placed) -> None:
         self._length = (reference.z * reference.target).sum(-1).mean()
         self._spread = _Spread(self.head.system.dim, reference.z.device)
         self.update(reference)
@@ -60,6 +76,16 @@ class Mahalanobis(NoveltyScore):
 
     def of(self, placed: Placed) -> Tensor:
         return _fitted(self._spread).squared_distance(self._residual(placed))
+
+    def among_others(self, placed: Placed) -> Tensor:
+        """As `of`, for embeddings that are in the reference, as if they were not: [batch].
+
+        With h = d/count for the squared distance d, that is (count − 1) h/(1 − h), by the formula
+        of Sherman and Morrison; length and ridge are those of all.
+        """
+        spread = _fitted(self._spread)
+        share = self.of(placed) / spread.count
+        return (spread.count - 1) * share / (1 - share).clamp_min(1e-6)
 
     def _residual(self, placed: Placed) -> Tensor:
         return placed.z - self._length * placed.target
@@ -73,9 +99,9 @@ class RelativeMahalanobis(Mahalanobis):
 
     _cloud: _Spread | None = None
 
-    def fit(self, reference: Placed, known: Placed) -> None:
+    def fit(self, reference: Placed) -> None:
         self._cloud = _Spread(self.head.system.dim + 1, reference.z.device)
-        super().fit(reference, known)
+        super().fit(reference)
 
     def update(self, reference: Placed) -> None:
         super().update(reference)
@@ -90,11 +116,6 @@ class RelativeMahalanobis(Mahalanobis):
         return F.pad(placed.z, (0, 1), value=1)
 
 
-class _LogMahalanobis(Mahalanobis):
-    def of(self, placed: Placed) -> Tensor:
-        return super().of(placed).clamp_min(1e-12).log()
-
-
 class Auto(NoveltyScore):
     """Doubt about the target, and two distances from where known inputs lie, added up.
 
@@ -103,44 +124,58 @@ class Auto(NoveltyScore):
     - Other inputs point where no known embedding does: `knn`.
     - Or their norm and the small coordinates are unusual: the logarithm of `mahalanobis`.
 
-    Each is put in units of its standard deviation over known inputs; nothing is fitted to unknown
-    ones. docs/novelty.md has the experiment by which they were chosen.
+    Each is put in units of how far the upper 5 % of the reference lie from its median, where alarms
+    begin; the distances there are those of each embedding to the others. Nothing is taken from the
+    inputs that set a threshold, or from unknown ones. docs/novelty.md has the experiment by which
+    the parts were chosen.
     """
 
     needs_fit = True
 
     def __init__(self, head: TargetHead) -> None:
         super().__init__(head)
-        doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
-        self._parts: list[NoveltyScore] = [doubt, KNearest(head), _LogMahalanobis(head)]
+        self._doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
+        self._knn, self._mahalanobis = KNearest(head), Mahalanobis(head)
+        self._median, self._unit = torch.zeros(3), torch.ones(3)
 
-    def fit(self, reference: Placed, known: Placed) -> None:
-        for part in self._parts:
-            part.fit(reference, known)
-        scores = self._each(known)
-        self._mean, self._deviation = scores.mean(0), scores.std(0).clamp_min(1e-6)
+    def fit(self, reference: Placed) -> None:
+        self._knn.fit(reference)
+        self._mahalanobis.fit(reference)
+        count = len(reference.z)
+        if count < 2:
+            return
+        rows = torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
+        measured = Placed(self.head, reference.z[rows], reference.scale)
+        parts = self._parts(
+            measured, self._knn.among_others(rows), self._mahalanobis.among_others(measured)
+        )
+        self._median = parts.quantile(0.5, dim=0)
+        unit = parts.quantile(0.95, dim=0) - self._median
+        self._unit = torch.where(unit > _LEAST_UNIT, unit, 1)
 
     def of(self, placed: Placed) -> Tensor:
-        return ((self._each(placed) - self._mean) / self._deviation).sum(-1)
+        parts = self._parts(placed, self._knn.of(placed), self._mahalanobis.of(placed))
+        return ((parts - self._median.to(parts)) / self._unit.to(parts)).sum(-1)
 
-    def _each(self, placed: Placed) -> Tensor:
-        """[batch, parts]."""
-        return torch.stack([part.of(placed) for part in self._parts], -1)
+    def _parts(self, placed: Placed, knn: Tensor, mahalanobis: Tensor) -> Tensor:
+        """[batch, 3]."""
+        distance = mahalanobis.clamp_min(1e-12).log()
+        return torch.stack([self._doubt.of(placed), knn, distance], -1)
 
 
 class _Spread:
     """Second moments of vectors, and distances in their metric; dim × dim numbers."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
-        self._count = 0
+        self.count = 0
         self._moments = torch.zeros(dim, dim, dtype=torch.float64, device=device)
         self._whitening = torch.zeros(dim, dim, device=device)
 
     def add(self, vectors: Tensor) -> None:
         """Take in [count, dim]."""
         self._moments += vectors.double().T @ vectors.double()
-        self._count += len(vectors)
-        mean = self._moments / self._count
+        self.count += len(vectors)
+        mean = self._moments / self.count
         ridge = (_RIDGE * mean.diagonal().mean()).clamp_min(1e-12)
         unit = torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
         lower = torch.linalg.cholesky(mean + ridge * unit)

@@ -21,8 +21,11 @@ def novelty_metrics(known: Floats, unknown: Floats, correct: NDArray[np.bool_]) 
 
     Returns:
         auroc: area under the ROC curve, unknown being the positive class.
-        fpr95: share of unknown inputs that are accepted at the threshold that accepts 95 % of the
-            known ones (0 is best).
+        fpr95: share of known inputs that are flagged at the highest threshold that flags 95 % of
+            the unknown ones (0 is best): unknown being the positive class, as in OpenOOD and
+            pytorch-ood.
+        fpr95_known_positive: share of unknown inputs that are accepted at the lowest threshold that
+            accepts 95 % of the known ones (0 is best), as in ODIN (Liang et al., ICLR 2018).
         aupr: area under the precision-recall curve (average precision), unknown being the positive
             class; it depends on how many of either kind there are.
         oscr: area under correct classification rate of known inputs against the share of
@@ -30,18 +33,18 @@ def novelty_metrics(known: Floats, unknown: Floats, correct: NDArray[np.bool_]) 
 
     >>> known, unknown = np.array([0.1, 0.2, 0.3, 0.7]), np.array([0.5, 0.9])
     >>> m = novelty_metrics(known, unknown, np.array([True, True, False, True]))
-    >>> m["auroc"], m["fpr95"], m["oscr"]
-    (0.875, 0.5, 0.625)
+    >>> m["auroc"], m["fpr95"], m["fpr95_known_positive"], m["oscr"]
+    (0.875, 0.25, 0.5, 0.625)
     """
     if not len(known) or not len(unknown):
         raise LSCError("novelty metrics need known and unknown inputs: got none of one kind")
     known, unknown = (_finite(scores) for scores in (known, unknown))
     labels = np.concatenate([np.zeros(len(known)), np.ones(len(unknown))])
-    threshold = np.quantile(known, 0.95, method="higher")
     scores = np.concatenate([known, unknown])
     return {
         "auroc": float(roc_auc_score(labels, scores)),
-        "fpr95": float((unknown <= threshold).mean()),
+        "fpr95": _fpr95(unknown, known),
+        "fpr95_known_positive": _fpr95(-known, -unknown),
         "aupr": float(average_precision_score(labels, scores)),
         "oscr": _oscr(known[correct], unknown, len(known)),
     }
@@ -51,6 +54,14 @@ def _finite(scores: Floats) -> Floats:
     """Scores that are infinite or not a number count as the most novel."""
     most = float(np.finfo(np.float32).max)
     return np.nan_to_num(scores.astype(np.float64), nan=most, posinf=most, neginf=-most)
+
+
+def _fpr95(positive: Floats, negative: Floats) -> float:
+    """Share of negatives at or above the highest threshold that 95 % of positives reach."""
+    ordered = np.sort(positive)[::-1]
+    reached = np.arange(1, len(ordered) + 1) / len(ordered)
+    threshold = ordered[np.searchsorted(reached, 0.95)]
+    return float((negative >= threshold).mean())
 
 
 def _oscr(correct_known: Floats, unknown: Floats, known_count: int) -> float:

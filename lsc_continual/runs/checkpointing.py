@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
 
-from lsc_continual.errors import LSCError
 from lsc_continual.machine import distributed
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.runs.checkpoints import Checkpoints
+from lsc_continual.runs.folder import RunFolder
 from lsc_continual.strategies.resumable import State
 from lsc_continual.strategies.stages import Stage, Staged
 
@@ -37,7 +36,7 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
 
     def __init__(
         self,
-        folder: Path,
+        folder: RunFolder,
         checkpoints: Checkpoints | None,
         minutes: float,
         interruption: Interruption,
@@ -56,23 +55,18 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
         """Whether it waits for its evaluation only."""
 
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        late = time.monotonic() - self._last >= self.seconds
-        if not self._may_act(strategy.clock.train_iterations):
+        if distributed.world_size() > 1 and strategy.clock.train_iterations % _EVERY:
             return
+        late = time.monotonic() - self._last >= self.seconds
         due, number = distributed.largest([float(late), float(self.interruption.number)])
-        if number:
-            self._stop(strategy, int(number))
-        elif due:
+        if due or number:
             self._write_if_possible(strategy)
-
-    @staticmethod
-    def _may_act(step: int) -> bool:
-        """Whether a process may act at this step; several do so together, now and then."""
-        return distributed.world_size() == 1 or step % _EVERY == 0
+        self._stop_at(number)
 
     def after_eval_iteration(self, strategy: Any, **kwargs: Any) -> None:
         if self.interruption.number and distributed.world_size() == 1:
-            self._stop(strategy, self.interruption.number)
+            self._write_if_possible(strategy)
+            self._stop_at(self.interruption.number)
 
     def experience_done(self, strategy: Any) -> None:
         """Write the checkpoint at the end of an experience; stop there if a signal came.
@@ -81,20 +75,9 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
             LSCError: it cannot be written.
         """
         self.experience, self.trained = self.experience + 1, False
-        try:
+        with self.folder.writing("checkpoints"):
             self.write(strategy)
-        except OSError as error:
-            raise LSCError(
-                f"no checkpoint could be written in {self.folder} ({error.strerror}): make room, "
-                f"then `lsc-cl resume {self.folder}`"
-            ) from error
-        (number,) = distributed.largest([float(self.interruption.number)])
-        if number:
-            raise self._interrupted(int(number))
-
-    def _stop(self, strategy: Any, number: int) -> None:
-        self._write_if_possible(strategy)
-        raise self._interrupted(number)
+        self._stop_at(*distributed.largest([float(self.interruption.number)]))
 
     def _write_if_possible(self, strategy: Any) -> None:
         try:
@@ -107,8 +90,11 @@ class Checkpointing(Staged, SupervisedPlugin, supports_distributed=True):  # typ
             )
             self._last = time.monotonic()
 
-    def _interrupted(self, number: int) -> InterruptedRunError:
-        return InterruptedRunError(number, self.folder, resumable=self.checkpoints is not None)
+    def _stop_at(self, number: float) -> None:
+        """Stop if a signal came, of this number; 0 is none."""
+        if number:
+            resumable = self.checkpoints is not None
+            raise InterruptedRunError(int(number), self.folder.path, resumable)
 
     def write(self, strategy: Any) -> None:
         """Write a checkpoint now, if the strategy can be resumed from one."""

@@ -15,19 +15,14 @@ import lsc_continual.novelty.names
 import lsc_continual.targets.names  # noqa: F401
 from lsc_continual.encoders.names import ENCODERS
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.registry import is_own
-from lsc_continual.scenarios.names import SCENARIOS, packaged_settings
-from lsc_continual.settings import Settings
-from lsc_continual.settings.reading import (
-    CHANGEABLE,
-    Faults,
-    Override,
-    merge,
-    parse,
-    setting_of,
-)
-from lsc_continual.strategies.names import STRATEGIES, find_strategy, who_has
-from lsc_continual.systems.names import SYSTEMS, check_system
+from lsc_continual.scenarios.names import packaged_settings
+from lsc_continual.settings import Part, Settings
+from lsc_continual.settings.reading import CHANGEABLE, Faults, Override, merge, parse, setting_of
+from lsc_continual.storage.reading import read_text
+from lsc_continual.strategies.names import find_strategy, who_has
+from lsc_continual.systems.names import check_system
+
+_LONGEST = 2**24  # bytes of a file of settings
 
 
 def resolve(arguments: Iterable[str] = ()) -> Settings:
@@ -41,12 +36,11 @@ def resolve(arguments: Iterable[str] = ()) -> Settings:
     """
     faults = Faults()
     overrides = parse(arguments, faults)
-    given = {override.key: override for override in overrides}
-    scenario = given.get("scenario.name")
-    packaged = packaged_settings(Settings().scenario.name)
-    if scenario is not None and (scenario.value in SCENARIOS or is_own(scenario.value)):
-        with faults.noted():
-            packaged = packaged_settings(scenario.value)
+    given = {override.key: override.value for override in overrides}
+    scenario = Settings().scenario.name
+    packaged = packaged_settings(scenario)
+    with faults.noted():
+        packaged = packaged_settings(given.get("scenario.name", scenario))
     if "scenario.increment" in given and "scenario.experiences" not in given:
         # The user's way of splitting replaces the scenario's.
         overrides.insert(0, Override("scenario.experiences", None, ""))
@@ -59,39 +53,40 @@ def resolve(arguments: Iterable[str] = ()) -> Settings:
 
 def _completed(settings: Settings, given: Iterable[str], faults: Faults) -> Settings:
     """The settings with the strategy's options that were not given."""
-    if settings.system.name in SYSTEMS:
-        with faults.noted():
-            check_system(settings.system.name, settings.system.dim)
-    encoder = settings.encoder
-    if encoder.name in ENCODERS:
-        with faults.noted():
-            ENCODERS[encoder.name].check_options("encoder", encoder.name, encoder.options)
-    name = settings.strategy.name
-    if name not in STRATEGIES and not is_own(name):
-        return settings  # as was noted
+    encoder, chosen = settings.encoder, settings.strategy
     with faults.noted():
-        strategy = find_strategy(name)
+        check_system(settings.system.name, settings.system.dim)
+    with faults.noted():
+        if encoder.name in ENCODERS:
+            ENCODERS[encoder.name].check_options("encoder", encoder.name, encoder.options)
+    with faults.noted():
+        strategy = find_strategy(chosen.name)
         for key in given:
-            if not matters_to(name, key):
-                setting = setting_of(key)
-                assert setting is not None
-                assert setting.about.part is not None
+            part = part_of(key)
+            if part is not None and part not in strategy.parts:
                 faults.add(
-                    f"{key} is for {who_has(setting.about.part)} and means nothing to {name}: "
-                    f"leave it out (or, for lsc-cl compare, write lsc.{key}=…)"
+                    f"{key} is for {who_has(part)} and means nothing to {chosen.name}: leave it "
+                    f"out (or, for lsc-cl compare, write lsc.{key}=…)"
                 )
-        given_options = settings.strategy.options
-        strategy.check_options("strategy", name, given_options)
-        options = {**strategy.options, **given_options}
-        return replace(settings, strategy=replace(settings.strategy, options=options))
-    return settings
+        strategy.check_options("strategy", chosen.name, chosen.options)
+        options = {**strategy.options, **chosen.options}
+        return replace(settings, strategy=replace(chosen, options=options))
+    return settings  # with what was noted
 
 
-def matters_to(strategy: str, key: str) -> bool:
-    """Whether a setting means anything to a strategy."""
+def part_of(key: str) -> Part | None:
+    """The part of strategies that a setting concerns; None: it concerns all strategies."""
     setting = setting_of(key)
-    part = None if setting is None else setting.about.part
-    return part is None or part in find_strategy(strategy).parts
+    return None if setting is None else setting.about.part
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """A few lines with aliases of aliases would stand for more values than memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it holds an alias")
+        return super().compose_node(parent, index)
 
 
 def read_stored(path: Path) -> dict[str, Any]:
@@ -101,8 +96,8 @@ def read_stored(path: Path) -> dict[str, Any]:
         LSCError: it cannot be read.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        content = yaml.load(read_text(path, _LONGEST), _WithoutAliases)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise LSCError(f"{path} cannot be read: it holds no settings")

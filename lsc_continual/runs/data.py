@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from lsc_continual.scenarios.python import load_benchmark, validation
 from lsc_continual.scenarios.unknown_sets import load_unknown
 from lsc_continual.settings import Settings
 from lsc_continual.strategies.evaluation import FLAGGED
+
+_SPLIT = ("experiences", "increment", "base_classes", "class_order")
+_DECIDED = (*(f"scenario.{name}" for name in _SPLIT), "data.classes", "data.train_per_class")
+"""Settings that a benchmark of the user's own leaves nothing to decide."""
 
 
 def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
@@ -51,21 +56,13 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
         held_out=_by_experience(rest, benchmark) if len(rest) else (),
         split=data.split,
         inverted=data.inverted,
+        left_out=data.left_out,
     )
 
 
 def _from_python(settings: Settings) -> PreparedBenchmark:
-    scenario, data = settings.scenario, settings.data
-    unused = {
-        "scenario.experiences": scenario.experiences,
-        "scenario.increment": scenario.increment,
-        "scenario.base_classes": scenario.base_classes,
-        "scenario.class_order": scenario.class_order,
-        "data.classes": data.classes,
-        "data.train_per_class": data.train_per_class,
-    }
-    for key, value in unused.items():
-        if value:
+    for key in _DECIDED:
+        if attrgetter(key)(settings):
             raise LSCError(f"{key} does not apply to scenario=python: the benchmark decides")
     benchmark = load_benchmark(settings.benchmark or "")
     arriving = [arriving_classes(experience) for experience in benchmark.train_stream]
@@ -130,6 +127,8 @@ def source_of(settings: Settings) -> Source:
         classes=None if data.classes is None else tuple(data.classes),
         test_fraction=data.test_fraction,
         on_error=data.on_error,
+        depth=data.depth,
+        max_pixels=data.max_pixels,
         memory=data.memory,
         seed=settings.seed,
     )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lsc_continual.errors import LSCError
 from lsc_continual.runs.metrics import RunMetrics
-from lsc_continual.storage.folders import sweep, write_file, write_folder
+from lsc_continual.storage.folders import sweep, write_file, write_folder, write_json
 
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 REPORT = "report.html"
@@ -73,7 +72,7 @@ class RunFolder:
                 "such as runs/split-digits-lsc-seed0"
             )
         folder._claim()
-        with folder._writing("checkpoints"):
+        with folder.writing("checkpoints"):
             sweep(folder.path)
             sweep(folder.checkpoints)
         return folder
@@ -90,12 +89,25 @@ class RunFolder:
         return (self.path / CONFIG).is_file()
 
     @property
+    def finished(self) -> bool:
+        """Whether all is written; the report comes last."""
+        return self.holds_run and (self.path / REPORT).is_file()
+
+    def metrics(self) -> RunMetrics:
+        """What was measured.
+
+        Raises:
+            LSCError: it cannot be read.
+        """
+        return RunMetrics.read(self.path / METRICS)
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
     def _claim(self) -> None:
         """Keep other processes out."""
-        with self._writing("checkpoints"):
+        with self.writing("checkpoints"):
             self.checkpoints.mkdir(exist_ok=True)
             self._lock = (self.checkpoints / ".lock").open("wb")
         try:
@@ -108,14 +120,15 @@ class RunFolder:
             return
 
     def write(self, name: str, text: str) -> None:
-        with self._writing(name):
+        with self.writing(name):
             write_file(self.path / name, text.encode())
 
-    def write_metrics(self, metrics: RunMetrics) -> None:
-        self.write(METRICS, json.dumps(metrics.to_json(), indent=1, ensure_ascii=False) + "\n")
+    def write_json(self, name: str, content: Any) -> None:
+        with self.writing(name):
+            write_json(self.path / name, content)
 
     def write_model(self, files: Mapping[str, bytes]) -> None:
-        with self._writing("model"):
+        with self.writing("model"):
             write_folder(self.path / "model", files)
 
     def discard(self) -> None:
@@ -123,7 +136,12 @@ class RunFolder:
         shutil.rmtree(self.path)
 
     @contextmanager
-    def _writing(self, name: str) -> Iterator[None]:
+    def writing(self, name: str) -> Iterator[None]:
+        """Say what the user can do where a file or folder cannot be written inside.
+
+        Raises:
+            LSCError: it cannot.
+        """
         try:
             yield
         except OSError as error:  # a full disk, for example

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.storage.reading import read_text
 
+_LARGEST = 2**30  # bytes of a metrics.json
 Quality = dict[str, float]
-"""auroc, fpr95, aupr and oscr of a novelty score."""
+"""What `novelty_metrics` says of a novelty score."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,6 @@ class ExperienceMetrics:
     neural_collapse: dict[str, Any] | None = None
     """After each epoch and on the test data of the classes seen; None where not asked for."""
 
-    def to_json(self) -> dict[str, Any]:
-        """In JSON types; without neural collapse where it was not measured."""
-        entry = asdict(self)
-        if self.neural_collapse is None:
-            del entry["neural_collapse"]
-        return entry
-
     def quality(self, score: str | None) -> Quality | None:
         """The quality of a novelty score; None where it was not measured."""
         return None if score is None else self.novelty.get(score)
@@ -75,6 +71,16 @@ class ExperienceMetrics:
     def named_classes(self) -> Sequence[str]:
         """The classes that arrived, by their names if these are known."""
         return self.class_names or [str(label) for label in self.classes]
+
+
+def classes_seen(arriving: Iterable[Sequence[Any]]) -> list[int]:
+    """How many classes have been seen after each arrival of some.
+
+    >>> classes_seen([[3, 7], [7, 1]])
+    [2, 3]
+    """
+    seen = accumulate(map(set[Any], arriving), lambda known, new: known | new)
+    return list(map(len, seen))
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,11 @@ class RunMetrics:
         return Final.of(seen, [entry.accuracy_by_experience for entry in self.experiences])
 
     def to_json(self) -> dict[str, Any]:
-        """In JSON types."""
-        content = {f.name: getattr(self, f.name) for f in fields(self)}
-        content["experiences"] = [entry.to_json() for entry in self.experiences]
+        """In JSON types; without neural collapse where it was not measured."""
+        content = asdict(self)
+        for entry in content["experiences"]:
+            if entry["neural_collapse"] is None:
+                del entry["neural_collapse"]
         return content if self.final is None else content | {"final": asdict(self.final)}
 
     @classmethod
@@ -134,8 +142,8 @@ class RunMetrics:
             LSCError: it cannot be read.
         """
         try:
-            return msgspec.convert(json.loads(path.read_text(encoding="utf-8")), cls)
-        except (OSError, ValueError, msgspec.ValidationError) as error:
+            return msgspec.convert(json.loads(read_text(path, _LARGEST)), cls)
+        except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
             raise LSCError(
                 f"{path} cannot be read ({first_line(error)}): remove {path.parent} and run it anew"
             ) from error

@@ -33,7 +33,7 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
 
     stage = Stage.MEMORY  # what comes after it, calibration for example, is no training time
 
-    def __init__(self, console: Console, experiences: int = 0) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -45,7 +45,8 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
             transient=True,
             disable=not console.is_terminal,
         )
-        self.experiences = experiences
+        self.experiences = 0
+        """How many there will be."""
         self._task: TaskID | None = None
         self.images = 0
         """Training images, new and replayed, of the latest experience."""
@@ -93,7 +94,7 @@ class TrainingProgress(Staged, SupervisedPlugin, Resumable, supports_distributed
         return {"images": self.images, "seconds": self.seconds}
 
     def load_state(self, state: State, strategy: Any, stream: Any) -> None:
-        self.images, self.seconds = state["images"], state["seconds"]
+        self.take_up(state)
 
     def take_up(self, state: State) -> None:
         self.images, self.seconds = state["images"], state["seconds"]

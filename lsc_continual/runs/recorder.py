@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,11 +13,11 @@ from torch.utils.tensorboard import SummaryWriter
 from lsc_continual.classifier import model_files
 from lsc_continual.machine import distributed
 from lsc_continual.machine.environment import describe_environment
-from lsc_continual.runs.folder import CONFIG, REPORT, STREAM, RunFolder
+from lsc_continual.machine.terminal import say
+from lsc_continual.runs.folder import CONFIG, METRICS, REPORT, STREAM, RunFolder
 from lsc_continual.runs.metrics import ExperienceMetrics, RunMetrics
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
-from lsc_continual.settings import Settings
 from lsc_continual.settings.words import to_yaml
 from lsc_continual.strategies.assembly import Assembly
 from lsc_continual.strategies.collapse_metrics import as_json
@@ -31,7 +31,6 @@ class Recorder:
     def __init__(
         self,
         folder: RunFolder,
-        settings: Settings,
         assembly: Assembly,
         progress: TrainingProgress,
         console: Console,
@@ -40,6 +39,8 @@ class Recorder:
         self.assembly = assembly
         self.progress = progress
         self.console = console
+        self._say = partial(say, console)
+        settings = assembly.settings
         self.metrics = RunMetrics(
             scenario=settings.scenario.name,
             strategy=settings.strategy.name,
@@ -53,8 +54,7 @@ class Recorder:
         self._seconds = 0.0  # of earlier sittings
         if distributed.rank() == 0:
             folder.write(CONFIG, self._yaml)
-            description = json.dumps(assembly.data.describe(), indent=1, ensure_ascii=False)
-            folder.write(STREAM, description + "\n")
+            folder.write_json(STREAM, assembly.data.describe())
         self._skipped = set(assembly.data.skipped)
 
     def __enter__(self) -> Recorder:
@@ -88,13 +88,14 @@ class Recorder:
         )
         self.metrics.experiences.append(entry)
         self.metrics.unreadable_files = len(self._skipped.union(skipped))
-        self.folder.write_metrics(self.metrics)
+        self.folder.write_json(METRICS, self.metrics.to_json())
         if assembly.spec is not None:
             files = model_files(assembly.strategy.model, assembly.spec, assembly.detector)
             self.folder.write_model(files)
         count = len(self.metrics.experiences)
         self._log_events(count, entry)
-        self._say(experience_line(count, progress.experiences, entry, self.metrics.novelty_score))
+        score = self.metrics.novelty_score
+        self._say(experience_line(count, len(assembly.rounds), entry, score))
 
     def _collapse(self) -> dict[str, Any] | None:
         """Neural collapse after each epoch and on the test data of the classes seen, if asked."""
@@ -129,7 +130,7 @@ class Recorder:
     def state(self) -> State:
         """What a resumed run takes over."""
         return {
-            "experiences": [entry.to_json() for entry in self.metrics.experiences],
+            "experiences": self.metrics.to_json()["experiences"],
             "unreadable_files": self.metrics.unreadable_files,
             "seconds": self.seconds,
         }
@@ -145,9 +146,6 @@ class Recorder:
         self.metrics.experiences = msgspec.convert(entries, list[ExperienceMetrics])
         self.metrics.unreadable_files = state["unreadable_files"]
         self._seconds = state["seconds"]
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _log_events(self, experience: int, entry: ExperienceMetrics) -> None:
         """TensorBoard scalars, one point an experience."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +11,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from lsc_continual.runs.charts import DASH, STYLE, heat_map, line_chart, to_svg
+from lsc_continual.runs.metrics import classes_seen
 
 COLLAPSE = ("within_class_variability", "equinorm", "equiangularity", "self_duality")
 """Of neural collapse, what falls to 0 as it comes about."""
@@ -71,8 +71,7 @@ def drawings(
         return {}
     matrix = [[finite(a) for a in e["accuracy_by_experience"]] for e in experiences]
     seen = [finite(e["accuracy_seen"]) for e in experiences]
-    arriving = (set(e["classes"]) for e in experiences)
-    counts = list(map(len, accumulate(arriving, lambda known, new: known | new)))
+    counts = classes_seen(e["classes"] for e in experiences)
     novelty = {score: [auroc(e, score) for e in experiences] for score in scores}
     spoken = ", ".join(f"{show(a)} at {n}" for a, n in zip(seen, counts, strict=True))
     last_row = ", ".join(map(show, matrix[-1]))

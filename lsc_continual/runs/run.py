@@ -17,6 +17,8 @@ from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.machine.interruption import InterruptedRunError, Interruption
 from lsc_continual.machine.randomness import seed_everything
+from lsc_continual.machine.terminal import say
+from lsc_continual.registry import UntrustedCodeError, names_from_file
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import read_stored, reopen
@@ -36,9 +38,8 @@ from lsc_continual.strategies.stages import in_order
 class Prepared(NamedTuple):
     """A run that has not begun."""
 
-    settings: Settings
-    """Everything resolved: class order and unknown prior are filled in."""
     assembly: Assembly
+    """Its settings are complete: class order and unknown prior are filled in."""
     evaluation: OpenWorldEvaluation
     progress: TrainingProgress
 
@@ -65,7 +66,7 @@ def prepare(settings: Settings, console: Console) -> Prepared:
     evaluation = OpenWorldEvaluation(assembly.scores, unknown)
     plugins = assembly.strategy.plugins
     plugins[:] = in_order([*plugins, evaluation])
-    return Prepared(assembly.settings, assembly, evaluation, progress)
+    return Prepared(assembly, evaluation, progress)
 
 
 def run(settings: Settings, console: Console) -> Path:
@@ -87,13 +88,16 @@ def run(settings: Settings, console: Console) -> Path:
         return _carry_out(prepared, folder, console, None)
 
 
-def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path:
+def resume(
+    path: str | Path, overrides: Sequence[str], console: Console, *, trust_code: bool = False
+) -> Path:
     """Go on with a run from its latest checkpoint, in the middle of an epoch if need be.
 
     On the CPU of one machine, the outcome is the same to the bit as without the interruption.
 
     Args:
         overrides: `key=value` settings that may change in the middle of a run.
+        trust_code: whether code that the run's files name ("module:attribute") may be run.
 
     Raises:
         LSCError: no run is there, its files are damaged, or its data have changed.
@@ -101,33 +105,38 @@ def resume(path: str | Path, overrides: Sequence[str], console: Console) -> Path
     """
     distributed.start()
     with _on_all(lambda: RunFolder.open(path)) as folder:
-        checkpoints = Checkpoints(folder.checkpoints)
-        state = checkpoints.latest() if distributed.rank() == 0 else None
-        settings = reopen(_stored_settings(folder, state), overrides)
-        if not find_strategy(settings.strategy.name).resumable:
-            raise LSCError(
-                f"{folder.path} cannot be resumed: its strategy, {settings.strategy.name}, cannot "
-                "save what it carries from one step to the next, as Avalanche's cannot; run it anew"
-            )
-        prepared = prepare(settings, console)
-        state = distributed.state_from_first(state)
+        latest = Checkpoints(folder.checkpoints).latest
+        state = latest() if distributed.rank() == 0 else None
+        with names_from_file(folder.path / CONFIG, trust_code):
+            settings = reopen(_stored_settings(folder, state), overrides)
+            if not find_strategy(settings.strategy.name).resumable:
+                raise LSCError(
+                    f"{folder.path} cannot be resumed: its strategy, {settings.strategy.name}, "
+                    "cannot save what it carries from one step to the next, as Avalanche's "
+                    "cannot; run it anew"
+                )
+            prepared = prepare(settings, console)
+        state = distributed.from_first(state)
         if state is None:
-            line = "there is no checkpoint yet: starting from the beginning"
-            console.print(line, highlight=False)
+            say(console, "there is no checkpoint yet: starting from the beginning")
         else:
-            _check_same_data(prepared, state)
-            _note_move(prepared, state, console)
-        return _carry_out(prepared, folder, console, state)
+            _check_same_data(prepared.assembly, state)
+            _note_move(prepared.assembly, state, console)
+        return _carry_out(prepared, folder, console, state, trust_code)
 
 
 def _carry_out(
-    prepared: Prepared, folder: RunFolder, console: Console, state: State | None
+    prepared: Prepared,
+    folder: RunFolder,
+    console: Console,
+    state: State | None,
+    trust_code: bool = False,
 ) -> Path:
     """Train from the beginning or from `state` to the end."""
-    settings, assembly, evaluation, progress = prepared
-    strategy, rounds = assembly.strategy, assembly.rounds
+    assembly, evaluation, progress = prepared
+    settings, strategy, rounds = assembly.settings, assembly.strategy, assembly.rounds
     main = distributed.rank() == 0
-    recorder = Recorder(folder, settings, assembly, progress, console)
+    recorder = Recorder(folder, assembly, progress, console)
     checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
     resumable = find_strategy(settings.strategy.name).resumable
 
@@ -139,16 +148,18 @@ def _carry_out(
             "recorder": recorder.state(),
         }
 
-    console.print(assembly.summary, soft_wrap=True, highlight=False)
+    say(console, assembly.summary)
+    say(console, f"images: {assembly.data.summary()}")
     with Interruption() as interruption, recorder:
         minutes = settings.checkpoint.minutes
         checkpointing = Checkpointing(
-            folder.path, checkpoints if resumable else None, minutes, interruption, kept
+            folder, checkpoints if resumable else None, minutes, interruption, kept
         )
         strategy.plugins.append(checkpointing)
         if state is not None:
-            _restore(prepared, recorder, checkpointing, state)
-            console.print(_where(checkpointing, state, len(rounds)), highlight=False)
+            with names_from_file(folder.checkpoints, trust_code):
+                _restore(assembly, recorder, checkpointing, state)
+            say(console, _where(checkpointing, state, len(rounds)))
         try:
             for index in range(checkpointing.experience, len(rounds)):
                 if not checkpointing.trained:
@@ -179,13 +190,14 @@ def _carry_out(
 
 
 def _restore(
-    prepared: Prepared, recorder: Recorder, checkpointing: Checkpointing, state: State
+    assembly: Assembly, recorder: Recorder, checkpointing: Checkpointing, state: State
 ) -> None:
-    assembly = prepared.assembly
     try:
         assembly.strategy.load_state(state["strategy"], assembly.data.benchmark.train_stream)
         recorder.load_state(state["recorder"])
         checkpointing.experience, checkpointing.trained = state["experience"], state["trained"]
+    except UntrustedCodeError:
+        raise
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise LSCError(
             f"the checkpoint does not fit this run ({first_line(error)}): resume with the version "
@@ -221,26 +233,22 @@ def _stored_settings(folder: RunFolder, state: State | None) -> dict[str, Any]:
     return distributed.from_first(stored)  # type: ignore[no-any-return]
 
 
-def _check_same_data(prepared: Prepared, state: State) -> None:
-    if prepared.assembly.data.fingerprint != state["fingerprint"]:
+def _check_same_data(assembly: Assembly, state: State) -> None:
+    if assembly.data.fingerprint != state["fingerprint"]:
         raise LSCError(
-            f"the data in {prepared.settings.data.root} are not those that the run was started "
+            f"the data in {assembly.settings.data.root} are not those that the run was started "
             "with: put them back, say where they are (data.root=…), or start a new run"
         )
 
 
-def _note_move(prepared: Prepared, state: State, console: Console) -> None:
+def _note_move(assembly: Assembly, state: State, console: Console) -> None:
     """Say so where a run goes on elsewhere."""
-    before, now = state["environment"], describe_environment(prepared.assembly.strategy.device)
+    before, now = state["environment"], describe_environment(assembly.strategy.device)
     moved = [key for key in ("device", "torch", "processor") if before[key] != now[key]]
     if moved:
-        console.print(
-            f"note: the run was on {', '.join(str(before[key]) for key in moved)} and goes on "
-            f"on {', '.join(str(now[key]) for key in moved)}; it will not be the same to the "
-            "last bit",
-            highlight=False,
-            soft_wrap=True,
-        )
+        there, here = (", ".join(str(place[key]) for key in moved) for place in (before, now))
+        line = f"note: the run was on {there} and goes on on {here}"
+        say(console, f"{line}; it will not be the same to the last bit")
 
 
 def _on_all(make: Callable[[], RunFolder]) -> RunFolder:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from lsc_continual.errors import LSCError, first_line
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, StoredImages
+from lsc_continual.inputs.npz import read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import held_out, select_classes
 from lsc_continual.inputs.source import Source
-from lsc_continual.inputs.trees import ClassFiles, class_files
+from lsc_continual.inputs.trees import ClassFiles, class_folders
 
 _TEST = ("test", "val", "valid", "validation")  # the first that is there counts
 
@@ -40,15 +38,17 @@ def load_folder(source: Source) -> ImageData:
         )
     test = next((name for name in _TEST if (root / name).is_dir()), None)
     if test and (root / "train").is_dir():
-        return read_files(root, class_files(root, "train"), class_files(root, test), source)
-    files = class_files(root)
+        (train, testing), left_out = class_folders(root, "train", test)
+        return read_files(root, train, testing, source).without(left_out)
+    (files,), left_out = class_folders(root)
     if list(files) == ["train"]:
-        files = class_files(root, "train")
+        (files,), left_out = class_folders(root, "train")
     names = select_classes(list(files), source.classes)
     train, testing = _split({name: files[name] for name in names}, source)
-    data = read_files(root, train, testing, source)
+    data = read_files(root, train, testing, source).without(left_out)
     parts = {"train": train, "test": testing}
-    return data._replace(split={part: [*chain(*paths.values())] for part, paths in parts.items()})
+    split = {part: [*map(inert, chain(*paths.values()))] for part, paths in parts.items()}
+    return data._replace(split=split)
 
 
 def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
@@ -74,8 +74,7 @@ def load_arrays(source: Source) -> ImageData:
         LSCError: no such file, a key is missing, or arrays that do not fit.
     """
     path = _find(source.root)
-    with opened_npz(path) as file:
-        arrays = {key: file[key] for key in _KEYS if key in file}
+    arrays = read_arrays(path, _KEYS)
     x, y = _part(arrays, "train", path)
     if not len(x):
         raise LSCError(f"x_train in {path} holds no images: add some")
@@ -108,33 +107,6 @@ def _find(root: Path) -> Path:
         return files[0]
     found = f"{len(files)} .npz files" if root.is_dir() else "no file"
     raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
-
-
-@contextmanager
-def opened_npz(path: Path) -> Iterator[NpzFile]:
-    """An .npz file, to read arrays of.
-
-    Raises:
-        LSCError: the file, or an array that is read inside, is damaged or of another format.
-    """
-    try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, NpzFile):
-            raise LSCError(f"{path} holds a single array: write it with numpy.savez")
-        with file:
-            yield file
-    except LSCError:
-        raise
-    except Exception as error:  # of zip, zlib and numpy, whatever is damaged
-        if "Object arrays" in str(error):
-            raise LSCError(
-                f"{path} holds Python objects, which are not read for safety: convert the arrays "
-                "to numbers or text of a fixed width"
-            ) from error
-        reason = "it has another format" if "pickle" in str(error) else first_line(error)
-        raise LSCError(
-            f"{path} cannot be read as an .npz file ({reason}): write it again with numpy.savez"
-        ) from error
 
 
 def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -12,12 +12,12 @@ from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import Images, StoredImages
 from lsc_continual.inputs.files import ImageFiles
+from lsc_continual.inputs.npz import headers, read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_all
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import image_paths
 from lsc_continual.scenarios.names import SCENARIOS
-from lsc_continual.scenarios.own import opened_npz
 
 _KEYS = ("x_test", "x", "x_train")
 _MOST = 10_000  # images of a larger set are taken at equal distances
@@ -44,7 +44,8 @@ def load_unknown(
     elif path.is_dir():
         paths = image_paths(path)
         unlabelled, channels = torch.zeros(len(paths)).long(), 1 if shape[0] == 1 else 3
-        images = _some(ImageFiles(path, paths, unlabelled, shape[1], channels), source)
+        files = ImageFiles(path, paths, unlabelled, shape[1], channels, source.decoding)
+        images = _some(files, source)
         if inverted:
             images = 255 - images
     elif path.suffix == ".npz" and path.is_file():
@@ -72,11 +73,11 @@ def _some(images: Images, source: Source) -> Tensor:
 
 
 def _of_file(path: Path) -> StoredImages:
-    with opened_npz(path) as file:
-        for key in _KEYS:
-            if key in file and len(x := file[key]):
-                images = as_images(x, f"{key} in {path}")
-                return StoredImages(images, torch.zeros(len(images)).long())
+    found = headers(path)
+    for key in _KEYS:
+        if key in found and found[key].shape[:1] != (0,):
+            images = as_images(read_arrays(path, [key])[key], f"{key} in {path}")
+            return StoredImages(images, torch.zeros(len(images)).long())
     raise LSCError(f"{path} has no images under x_test, x or x_train: write it anew")
 
 

@@ -47,6 +47,20 @@ class DataSettings:
     on_error: str = setting(
         "skip", "What to do about a file that cannot be read.", choices=("skip", "raise")
     )
+    depth: int | None = setting(
+        None,
+        "Bits of a grey value, for files that do not say what their numbers mean (TIFF); by "
+        "default such files are not read.",
+        least=1,
+        most=32,
+    )
+    max_pixels: int = setting(
+        2**26,
+        "The largest number of pixels, of 4 bytes each, that an image file may have while it is "
+        "decoded; of 16 or 32 bits a value, half as many.",
+        least=1,
+        changeable=True,
+    )
     memory: float = setting(
         4.0,
         "GiB up to which images that come in files are decoded once and kept.",

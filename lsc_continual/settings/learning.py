@@ -65,7 +65,7 @@ class LossSettings:
 class EncoderSettings:
     """The network up to its features."""
 
-    name: str = setting("resnet-small", "The encoder.", names="encoder")
+    name: str = setting("auto", "The encoder.", names="encoder")
     weights: str | None = setting(
         None,
         "Weights to start from: the name of a torchvision model's (DEFAULT, …), a file, or a run; "

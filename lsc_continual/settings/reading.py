@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from lsc_continual.errors import LSCError, MistakesError
+from lsc_continual.registry import UntrustedCodeError
 from lsc_continual.settings.fields import Setting, settings_of
 from lsc_continual.settings.schema import Settings
 
@@ -55,6 +56,8 @@ class Faults:
         """Note an `LSCError` raised inside, and go on."""
         try:
             yield
+        except UntrustedCodeError:  # nothing else that the file says matters then
+            raise
         except LSCError as error:
             self.add(str(error))
 
@@ -145,6 +148,8 @@ def merge(stored: Mapping[str, Any], overrides: Sequence[Override], faults: Faul
     for key, setting in KEYS.items():
         try:
             setting.check(values[key])
+        except UntrustedCodeError:
+            raise
         except LSCError as error:
             faults.add(str(error))
             values[key] = setting.default

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import Any
 
 from lsc_continual.errors import LSCError
+from lsc_continual.storage.json_text import json_text
+from lsc_continual.storage.reading import open_regular
 
 SEAL = "SHA256SUMS"
 """In the format of `sha256sum`, which can check it."""
 
 
+_REPLACED_WITHIN, _PAUSE = 5.0, 0.005  # seconds
 _LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(-old)?")
 
 
@@ -38,6 +43,15 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, value: Any, default: Callable[[Any], Any] | None = None) -> None:
+    """Write JSON that people can read, as `write_file` does.
+
+    Args:
+        default: what stands for a part of no JSON type, as in `json.dumps`.
+    """
+    write_file(path, f"{json_text(value, indent=1, default=default)}\n".encode())
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -61,6 +75,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 def read_folder(folder: Path, mapped: Collection[str] = ()) -> dict[str, Any]:
     """The files of a folder that `write_folder` wrote: bytes by name.
 
+    They are of one moment: where the folder is replaced meanwhile, the new one is read.
+
     Args:
         mapped: names of files that are not read but mapped into memory, `mmap` by name: the system
             can have that memory back, and they stay as they are when the folder is replaced.
@@ -68,10 +84,36 @@ def read_folder(folder: Path, mapped: Collection[str] = ()) -> dict[str, Any]:
     Raises:
         DamagedError: it is missing, incomplete, or not what was written.
     """
+    end = time.monotonic() + _REPLACED_WITHIN
+    while True:
+        opened = None
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            return _read(folder, opened, mapped)
+        except (OSError, DamagedError) as error:
+            found = opened is not None or isinstance(error, FileNotFoundError)
+            if found and _is_replaced(folder, opened) and time.monotonic() < end:
+                time.sleep(_PAUSE)
+                continue
+            if isinstance(error, OSError):
+                raise DamagedError(f"{folder} cannot be read ({error.strerror})") from error
+            raise
+        finally:
+            if opened is not None:
+                os.close(opened)
+
+
+def _is_replaced(folder: Path, opened: int | None) -> bool:
+    """Whether `write_folder` put another folder in the place of the opened one, or is about to."""
     try:
-        files = {path.name: _content(path, path.name in mapped) for path in folder.iterdir()}
-    except OSError as error:
-        raise DamagedError(f"{folder} cannot be read ({error.strerror})") from error
+        now = os.stat(folder)
+        return opened is None or not os.path.samestat(now, os.fstat(opened))
+    except FileNotFoundError:
+        return any(folder.parent.glob(f".{glob.escape(folder.name)}-*"))
+
+
+def _read(folder: Path, opened: int, mapped: Collection[str]) -> dict[str, Any]:
+    files = {name: _content(name, opened, name in mapped) for name in os.listdir(opened)}
     seal = files.pop(SEAL, None)
     if seal is None:
         raise DamagedError(f"{folder} is not complete: {SEAL} is missing")
@@ -80,8 +122,8 @@ def read_folder(folder: Path, mapped: Collection[str] = ()) -> dict[str, Any]:
     return files
 
 
-def _content(path: Path, mapped: bool) -> bytes | mmap:
-    with path.open("rb") as file:
+def _content(name: str, folder: int, mapped: bool) -> bytes | mmap:
+    with open_regular(name, folder) as file:
         if mapped and os.fstat(file.fileno()).st_size:  # nothing cannot be mapped
             return mmap(file.fileno(), 0, access=ACCESS_COPY)
         return file.read()

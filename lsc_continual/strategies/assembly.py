@@ -91,6 +91,7 @@ class Conditions:
             input_shape=self.data.input_shape,
             class_names=self.data.class_names,
             inverted=self.data.inverted,
+            depth=settings.data.depth,
             mean=settings.data.mean,
             std=settings.data.std,
             system=settings.system.name,

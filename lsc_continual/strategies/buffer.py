@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from avalanche.training.storage_policy import ExemplarsBuffer
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.experiences.located import integers
+from lsc_continual.inputs.base import place_in_class
 
 
 class ReservoirBuffer(ExemplarsBuffer):
     """A uniform random sample of all that went by, of each class by itself if `balanced`.
 
     Every sample draws a random weight when it arrives, and the heaviest stay: the same number of
-    each class with `balanced`, otherwise whatever their classes, so that these keep their
-    proportions. What is kept of a sample is its view into the experience's data set, its class, its
-    weight and where it came from, so an update costs the same however many classes are stored.
+    each class with `balanced` (what a class with fewer leaves free goes to the others), otherwise
+    whatever their classes, so that these keep their proportions. Which classes get a place that
+    cannot be given to each is drawn by lot, once for each class. What is kept of a sample is its
+    view into the experience's data set, its class, its weight and where it came from, so an update
+    costs the same however many classes are stored.
     (Avalanche's own class-balanced buffer holds a data set for each class, and adds task labels to
     samples of benchmarks that have none.)
     """
@@ -48,7 +54,14 @@ class ReservoirBuffer(ExemplarsBuffer):
         weights = torch.rand(len(labels), dtype=torch.float64, generator=self._generator)
         positions = torch.arange(len(labels))
         places = torch.stack([torch.full_like(positions, experience), positions], 1)
+        before = len(self.seen_classes)
         self.seen_classes = torch.cat([self.seen_classes, labels]).unique()
+        if self.balanced and before <= self.max_size < len(self.seen_classes):
+            warnings.warn(
+                f"the replay buffer has {self.max_size} places for {len(self.seen_classes)} "
+                "classes, so that some are not replayed: raise replay.size",
+                stacklevel=1,
+            )
         self._keep(
             torch.cat([self.labels, labels]),
             torch.cat([self.weights, weights]),
@@ -67,7 +80,7 @@ class ReservoirBuffer(ExemplarsBuffer):
             return
         order = weights.argsort(descending=True)
         if self.balanced:
-            order = order[self._within_quota(labels[order])]
+            order = order[self._by_turns(labels[order])]
         kept = order[: self.max_size].sort().values
         old = len(self.buffer)
         buffer = self.buffer.subset(kept[kept < old].tolist())
@@ -77,15 +90,21 @@ class ReservoirBuffer(ExemplarsBuffer):
         self.buffer = buffer
         self.labels, self.weights, self.places = labels[kept], weights[kept], places[kept]
 
-    def _within_quota(self, labels: Tensor) -> Tensor:
-        """The first places of each class, as many as are its due: LongTensor."""
-        classes = len(self.seen_classes)
-        each, more = divmod(self.max_size, classes)
-        places = labels.sort(stable=True).indices
-        numbers = torch.searchsorted(self.seen_classes, labels[places])
-        counts = numbers.bincount(minlength=classes)
-        rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[numbers]
-        return places[rank < each + (numbers < more)]
+    def _by_turns(self, labels: Tensor) -> Tensor:
+        """The order in which classes take their samples by turns, as their lots say."""
+        order = np.lexsort((self._lots(labels), place_in_class(labels)))
+        return torch.from_numpy(order)
+
+    def _lots(self, labels: Tensor) -> NDArray[np.uint64]:
+        """A number for each label, the same for the same buffer, as good as drawn at random.
+
+        The hash "splitmix64" (Steele et al., OOPSLA 2014) of label and seed.
+        """
+        x = labels.numpy().astype(np.uint64) + np.uint64(self._generator.initial_seed())
+        x *= np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+        return x ^ (x >> np.uint64(31))
 
     def state(self) -> dict[str, Any]:
         """What `load_state` needs: a few tensors, no samples."""

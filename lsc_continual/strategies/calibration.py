@@ -71,14 +71,14 @@ class NoveltyCalibration(Staged, SupervisedPlugin, Resumable, supports_distribut
             "store": self.store.state(),
             "known": detector.known,
             "reference": detector.reference,
+            "scale": detector.scale,
         }
 
     def load_state(self, state: State, strategy: Any, stream: Any) -> None:
         self.store.load_state(state["store"], self.held_out)
         if state["known"] is not None:
-            self.detector.calibrate(
-                *(state[name].to(strategy.device) for name in ("known", "reference"))
-            )
+            known, reference = (state[n].to(strategy.device) for n in ("known", "reference"))
+            self.detector.calibrate(known, reference, state.get("scale"))
 
 
 def embeddings(strategy: Any, dataset: Any) -> Tensor:

@@ -24,7 +24,7 @@ from lsc_continual.strategies.resumable import Resumable, State
 from lsc_continual.strategies.stages import Stage, Staged
 
 Metrics = dict[str, dict[str, float]]
-"""Score -> auroc, fpr95, aupr, oscr."""
+"""Score -> what `novelty_metrics` says of it."""
 Arrays = dict[str, NDArray[Any]]
 FLAGGED = ("known", "to come")
 """What `OpenWorldResult.flagged` calls the test stream's inputs; no other data set may."""
@@ -87,7 +87,8 @@ class LSCScores:
         head, embedding = origin_of(output)
         if not len(head.targets):  # Avalanche may evaluate before the first experience
             return Scored({})
-        detector, placed = self.detector, Placed(head, embedding)
+        detector = self.detector
+        placed = Placed(head, embedding, None if detector is None else detector.scale)
         scores = {
             name: score.of(placed).masked_fill(~placed.finite, torch.inf)
             for name, score in self._ready(head).items()
@@ -105,9 +106,9 @@ class LSCScores:
         if detector is None or detector.known is None or detector.reference is None:
             return {name: score for name, score in self._scores.items() if not score.needs_fit}
         if self._fitted_on is not detector.known:
-            reference, known = Placed(head, detector.reference), Placed(head, detector.known)
+            reference = Placed(head, detector.reference, detector.scale)
             for score in self._scores.values():
-                score.fit(reference, known)
+                score.fit(reference)
             self._fitted_on = detector.known
         return self._scores
 
@@ -154,7 +155,9 @@ class OpenWorldEvaluation(Staged, SupervisedPlugin, Resumable, supports_distribu
     @torch.no_grad()
     def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         output, labels = strategy.mb_output, strategy.mb_y
-        prediction = output.argmax(-1) if output.ndim == 2 else output
+        prediction = output
+        if output.ndim == 2:  # without a number, it is nobody's
+            prediction = output.argmax(-1).masked_fill(output.isnan().any(-1), -1)
         position = getattr(strategy.dataloader, "samples", None)
         if position is None:  # another loader, and a single process
             position = self._position + torch.arange(len(labels))

@@ -10,7 +10,35 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from lsc_continual.errors import LSCError
 from lsc_continual.machine import distributed
+
+
+@contextmanager
+def explained(images: Tensor, shape: torch.Size | None) -> Iterator[None]:
+    """Say in a sentence why images do not go through a network, where it is known.
+
+    Args:
+        images: the batch.
+        shape: of those that went through before.
+
+    Raises:
+        LSCError: they have another shape; or there is one, too few for batch normalisation.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if shape is not None and images.shape[1:] != shape:
+            raise LSCError(
+                f"images of shape {tuple(images.shape[1:])} do not go through a network that was "
+                f"trained on {tuple(shape)}: bring all to one shape"
+            ) from error
+        if len(images) == 1 and "more than 1 value per channel" in str(error):
+            raise LSCError(
+                "a batch of a single image cannot be trained on, as the network has batch "
+                "normalisation: raise the batch size, or add images to the experience"
+            ) from error
+        raise
 
 
 class Passed(NamedTuple):

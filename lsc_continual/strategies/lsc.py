@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lsc_continual.errors import LSCError
-from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.experiences.classes import arriving_classes, require_images
 from lsc_continual.experiences.feeds import Loading
 from lsc_continual.machine import distributed
 from lsc_continual.network.losses import StructuredSoftmaxLoss
@@ -99,6 +99,7 @@ class LSC(TrainingTemplate):
         """Train on an experience, or on each of several in turn (see Avalanche)."""
         if not self.model.is_settled:  # plugins may look at the parameters before the first batch
             listed = list(experiences) if isinstance(experiences, Iterable) else [experiences]
+            require_images(listed[0])
             self.model.to(self.device)
             self.model.settle(listed[0].dataset[0][0].unsqueeze(0).to(self.device))
             experiences = listed

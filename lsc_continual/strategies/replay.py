@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.experiences.loader import batch_labels
+from lsc_continual.experiences.located import integers
 from lsc_continual.machine import distributed
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.losses import softmax_divergence
@@ -82,26 +83,25 @@ class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True
         self._old = ordinals[ordinals < self._taught]
         self._old_share = len(self._old) / (len(old) + len(arriving))
         if self.balanced:
-            self._tell_frequencies(strategy, arriving, old, replayed)
+            self._tell_frequencies(strategy, torch.cat([arriving, old]), len(arriving), replayed)
 
     def _tell_frequencies(
-        self, strategy: Any, arriving: Tensor, old: Tensor, replayed: int
+        self, strategy: Any, classes: Tensor, arriving: int, replayed: int
     ) -> None:
-        """Tell the head how often batches show arriving and old classes."""
-        labels = self.storage_policy.labels
-        stored_old = int((~torch.isin(labels, arriving)).sum())
-        old_images = replayed * stored_old / max(1, len(labels))  # a step
-        new_images = len(strategy.adapted_dataset) / max(1, len(strategy.dataloader))
-        new_images += replayed - old_images
+        """Tell the head how often batches show each class.
+
+        The mean class of those that are rarer, arriving or old, has frequency 1.
+        """
         head: TargetHead = strategy.model.head
-        if not old_images:
+        stored, new = self.storage_policy.labels, integers(strategy.adapted_dataset.targets)
+        images = _counts(new, classes) / max(1, len(strategy.dataloader))  # a step
+        images += _counts(stored, classes) * (replayed / max(1, len(stored)))
+        if not images[arriving:].any():  # plain training of one experience
             head.set_training_prior()
             return
-        ratio = (new_images / len(arriving)) / (old_images / len(old))
-        if ratio >= 1:
-            head.set_training_prior(arriving, ratio)
-        else:
-            head.set_training_prior(old, 1 / ratio)
+        one_stored = replayed / len(stored)  # the least: old classes may have lost all theirs
+        means = images[:arriving].mean(), images[arriving:].mean()
+        head.set_training_prior(classes, images.clamp_min(one_stored) / min(means))
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         weight = self.distillation * self._old_share
@@ -143,3 +143,11 @@ class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True
         if state["teacher"] is not None:
             self._teacher = strategy.model.frozen_embedder()
             self._teacher.load_state_dict(state["teacher"])
+
+
+def _counts(labels: Tensor, classes: Tensor) -> Tensor:
+    """How often each of the classes occurs: DoubleTensor[classes]."""
+    ordered, order = classes.sort()
+    found = torch.searchsorted(ordered, labels).clamp_max(len(ordered) - 1)
+    counts = found[ordered[found] == labels].bincount(minlength=len(ordered))
+    return torch.empty_like(counts).scatter_(0, order, counts).double()

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from lsc_continual.errors import LSCError
+from lsc_continual.experiences.classes import require_images
 from lsc_continual.experiences.feeds import Feeds, Loading
 from lsc_continual.experiences.loader import BatchLoader, Step
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.machine import distributed
 from lsc_continual.machine.randomness import random_state, restore_random_state
+from lsc_continual.strategies.forward import explained
 from lsc_continual.strategies.parallel import replicate
 from lsc_continual.strategies.resumable import Resumable, State
 from lsc_continual.strategies.stages import in_order
@@ -72,6 +74,7 @@ class TrainingTemplate(SupervisedTemplate):
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self._replica: nn.Module | None = None
         self._resumed: State | None = None
+        self._shape: torch.Size | None = None  # of an input
         if self.device.type == "cuda":  # convolutions are faster so; on CPUs torch 2.15 crashed
             for module in self.model.modules():
                 if isinstance(module, nn.Conv2d) and not isinstance(module, LazyModuleMixin):
@@ -92,6 +95,7 @@ class TrainingTemplate(SupervisedTemplate):
         self, num_workers: int | None = None, shuffle: bool = True, **kwargs: Any
     ) -> None:
         """Batches of the arriving samples (see `BatchLoader`)."""
+        require_images(self.experience)
         seed = distributed.from_first(int(torch.randint(2**62, ())))
         plan = Plan(len(self.adapted_dataset), self.train_mb_size, seed=seed, shuffle=shuffle)
         if plan.new // len(plan) < distributed.world_size():
@@ -112,6 +116,7 @@ class TrainingTemplate(SupervisedTemplate):
 
     def make_eval_dataloader(self, num_workers: int | None = None, **kwargs: Any) -> None:
         """Batches of test samples, in their own order."""
+        require_images(self.experience)
         self._set_workers(num_workers)
         self.dataloader = self.batches(self.adapted_dataset)
 
@@ -182,8 +187,10 @@ class TrainingTemplate(SupervisedTemplate):
         model, images = self._replica if self.is_training else None, self.mb_x
         if self.device.type == "cuda" and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
-        with self.autocast():
-            return (model or self.model)(images)  # type: ignore[no-any-return]
+        with self.autocast(), explained(images, self._shape):
+            output: Tensor = (model or self.model)(images)
+        self._shape = images.shape[1:]
+        return output
 
     def criterion(self) -> Tensor:
         """The loss of the batch. Its mean over processes is the loss of the whole batch."""

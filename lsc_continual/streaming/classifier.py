@@ -15,13 +15,14 @@ from torch import Tensor
 
 from lsc_continual.classifier import ModelSpec, SavedModel
 from lsc_continual.errors import LSCError, NotCalibratedError
+from lsc_continual.inputs.decoding import MAX_PIXELS, Decoding
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import Placed
 from lsc_continual.streaming.inputs import Content, Input, Preparation
-from lsc_continual.streaming.pipeline import Background, Item, ReadAhead
+from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
 from lsc_continual.streaming.prediction import Alternative, Prediction
 from lsc_continual.targets.nearest import Nearest
 
@@ -45,6 +46,7 @@ class StreamClassifier:
         score: the novelty score that is told without a detector.
         device: "auto", "cpu", "cuda", …
         top: how many alternatives are told.
+        max_pixels: that an image file may have while it is decoded, as in `data.max_pixels`.
 
     Raises:
         LSCError: no such device, a negative `top`, or a model without classes.
@@ -59,6 +61,7 @@ class StreamClassifier:
         score: str | None = None,
         device: str = "auto",
         top: int = 3,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if top < 0:
             raise LSCError(f"the number of alternatives is 0 or more, not {top}")
@@ -71,7 +74,8 @@ class StreamClassifier:
         self.spec = spec
         self.detector = None if detector is None else detector.to("cpu")
         self.top = top
-        self.prepare = Preparation(spec.input_shape, spec.inverted)
+        decoding = Decoding(spec.depth, max_pixels)
+        self.prepare = Preparation(spec.input_shape, spec.inverted, decoding)
         if detector is None:
             self._score = make_score(score or _UNFITTED, model.head)
             if self._score.needs_fit:
@@ -89,6 +93,8 @@ class StreamClassifier:
         fpr: float | None = None,
         device: str = "auto",
         top: int = 3,
+        max_pixels: int = MAX_PIXELS,
+        trust_code: bool = False,
     ) -> StreamClassifier:
         """The classifier of a run folder, with its detector if the run calibrated one.
 
@@ -96,18 +102,22 @@ class StreamClassifier:
             run: a run folder or a `model/` folder.
             score: novelty score, by default the run's.
             fpr: false-alarm rate, by default the run's.
+            device, top, max_pixels: as above.
+            trust_code: whether code that the model's files name ("module:attribute") may be run.
 
         Raises:
             LSCError: no model is there, it is damaged, or a wrong score, rate, device or `top`.
         """
-        saved = SavedModel.read(run)
+        saved = SavedModel.read(run, trust_code=trust_code)
         model, spec = saved.model()
         try:
             detector = saved.detector(model.head, score, fpr)
         except NotCalibratedError as error:
             detector = None
             warnings.warn(f"{error}; until then, p_value and known are null", stacklevel=1)
-        return cls(model, spec, detector, score=score, device=device, top=top)
+        return cls(
+            model, spec, detector, score=score, device=device, top=top, max_pixels=max_pixels
+        )
 
     def predict(self, batch: Tensor | Sequence[Image]) -> list[Prediction]:
         """Answers for one batch, in its order; inputs are called by their index.
@@ -116,14 +126,8 @@ class StreamClassifier:
             batch: FloatTensor[batch, channels, height, width] in 0 … 1, uint8 in 0 … 255, or a
                 sequence of images and paths.
         """
-        items = []
-        for index, image in enumerate(batch):
-            content = _content(image)
-            try:
-                items.append(Item(index, content, self.prepare(content)))
-            except LSCError as error:
-                items.append(Item(index, content, error))
-        return self._finish(self._launch(items))
+        inputs = [Input(index, _content(image)) for index, image in enumerate(batch)]
+        return self._finish(self._launch(prepared(inputs, self.prepare)))
 
     def stream(
         self,
@@ -162,7 +166,6 @@ class StreamClassifier:
         Raises:
             LSCError: an argument out of range.
         """
-        check_batches(batch_size, batch_seconds, workers)
         return self._stream(ReadAhead(source, self.prepare, batch_size, batch_seconds, workers))
 
     def _stream(self, ahead: ReadAhead) -> Iterator[tuple[list[Item], list[Prediction]]]:
@@ -176,7 +179,7 @@ class StreamClassifier:
         """Have the network begin with a batch."""
         images = [item.image for item in batch if isinstance(item.image, Tensor)]
         if not images:
-            return _Launched(batch, None, None)
+            return _Launched(batch, torch.empty(0, 0), None)
         if len({image.dtype for image in images}) > 1:
             images = [as_unit_range(image) for image in images]
         x = torch.stack(images)
@@ -191,36 +194,34 @@ class StreamClassifier:
             done.record()
         return _Launched(batch, home, done)
 
+    @torch.inference_mode()
     def _finish(self, launched: _Launched) -> list[Prediction]:
         """The answers for a batch."""
         if launched.done is not None:
             launched.done.synchronize()
-        told = iter(()) if launched.embedding is None else self._tell(launched.embedding)
-        predictions = []
-        for item in launched.items:
-            values = None if isinstance(item.image, LSCError) else next(told)
-            if values is None:
-                bad = isinstance(item.image, LSCError)
-                why = str(item.image) if bad else "the network's output is not finite"
-                values = {"error": why}
-            predictions.append(Prediction(item.id, **values))
-        return predictions
+        finite = launched.embedding.isfinite().all(-1)
+        fine = iter(finite.tolist())
+        told = iter(self._tell(launched.embedding[finite]))
 
-    @torch.inference_mode()
-    def _tell(self, z: Tensor) -> Iterator[dict[str, Any] | None]:
-        """What `Prediction` says about each embedding; None for embeddings that are not finite.
+        def answer(item: Item) -> Prediction:
+            if isinstance(item.image, LSCError):
+                return Prediction(item.id, error=str(item.image))
+            if not next(fine):
+                return Prediction(item.id, error="the network's output is not finite")
+            return Prediction(item.id, **next(told))
+
+        return [answer(item) for item in launched.items]
+
+    def _tell(self, z: Tensor) -> list[dict[str, Any]]:
+        """What `Prediction` says about each embedding.
 
         Args:
-            z: FloatTensor[batch, dim] on the CPU.
+            z: FloatTensor[batch, dim] on the CPU, finite.
         """
-        finite = z.isfinite().all(-1)
-        z = z[finite]
-        rows = iter(self._rows(z)) if len(z) else iter(())
-        return iter([next(rows) if fine else None for fine in finite.tolist()])
-
-    def _rows(self, z: Tensor) -> list[dict[str, Any]]:
+        if not len(z):
+            return []
         head, names = self.model.head, self.spec.class_names
-        placed = Placed(head, z)
+        placed = Placed(head, z) if self.detector is None else self.detector.placed(z)
         decoded = placed.decoded
         if self.top:
             ranked = head.targets.several_nearest(z, 1 + self.top)
@@ -251,22 +252,10 @@ class _Launched(NamedTuple):
     """A batch that the network works on."""
 
     items: list[Item]
-    embedding: Tensor | None
-    """FloatTensor[images, dim] on the CPU, once `done`; None where no input could be prepared."""
+    embedding: Tensor
+    """FloatTensor[images, dim] on the CPU, once `done`, of those that could be prepared."""
     done: Any
     """A CUDA event, or None."""
-
-
-def check_batches(
-    batch_size: int, batch_seconds: float | None = None, workers: int | None = None
-) -> None:
-    """Raise LSCError for a number that makes no sense."""
-    if batch_size < 1:
-        raise LSCError(f"the batch size is 1 or more, not {batch_size}")
-    if batch_seconds is not None and not batch_seconds >= 0:
-        raise LSCError(f"the seconds that a batch waits are 0 or more, not {batch_seconds}")
-    if workers is not None and workers < 1:
-        raise LSCError(f"the number of workers is 1 or more, not {workers}")
 
 
 def _content(image: Image) -> Content:

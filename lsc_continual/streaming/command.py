@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lsc_continual.errors import LSCError
-from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier, check_batches
+from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
 from lsc_continual.streaming.inputs import Stop, never
 from lsc_continual.streaming.output import Answered, LineFile, json_line
 from lsc_continual.streaming.progress import StreamProgress
@@ -49,11 +49,11 @@ def answer_all(
         BrokenPipeError: nobody reads standard output any more.
     """
     sys.setswitchinterval(_SWITCH)
-    check_batches(options.batch_size, options.batch_seconds, options.workers)
     if options.resume and options.output is None:
         raise LSCError("--resume goes on with a file: name it with --output")
     if options.save_unknown is not None and classifier.detector is None:
         raise LSCError("--save-unknown needs a run with a calibrated detector: leave it out")
+    _check_apart(sources, options.save_unknown)
     answered = None
     if options.resume and options.output is not None and options.output.exists():
         answered = Answered(options.output)
@@ -87,6 +87,18 @@ def answer_all(
                 progress.add(predictions)
         progress.say(progress.line())
     return progress.failed
+
+
+def _check_apart(sources: Sequence[str], save_unknown: Path | None) -> None:
+    """Refuse to put copies where further inputs are looked for."""
+    for source in sources:
+        if save_unknown and Path(source).is_dir():
+            folder, copies = Path(source).resolve(), save_unknown.resolve()
+            if folder == copies or folder in copies.parents:
+                raise LSCError(
+                    f"--save-unknown {save_unknown} lies in {source}, whose images it would add "
+                    "to: choose a folder elsewhere"
+                )
 
 
 def _to_standard_output(lines: bytes) -> None:

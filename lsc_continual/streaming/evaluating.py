@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
-from lsc_continual.errors import LSCError
-from lsc_continual.inputs.trees import found_images
+from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.trees import image_paths
 from lsc_continual.novelty import novelty_metrics
 from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
 from lsc_continual.streaming.inputs import Input
+from lsc_continual.streaming.prediction import Prediction
 from lsc_continual.streaming.progress import StreamProgress
 
 
@@ -38,6 +40,8 @@ class Figures:
     """Share of unknown images that are called unknown."""
     auroc: float | None
     fpr95: float | None
+    """Share of known images flagged where 95 % of the unknown ones are (unknown positive)."""
+    fpr95_known_positive: float | None
     """Share of unknown images accepted where 95 % of the known ones are."""
     oscr: float | None
 
@@ -59,38 +63,44 @@ def evaluate_folder(
     names = classifier.spec.class_names
     learned = {names[int(str(label))] for label in classifier.model.head.targets.labels}
     inputs = [
-        Input(_class_of(path, learned), folder / path)
-        for path in found_images(folder)
+        Input(_class_of(inert(path), learned), folder / path)
+        for path in image_paths(folder)
         if "/" in path
     ]
     if not inputs:
         raise LSCError(f"{folder} has no folders with images: give each class one, named after it")
     classes = {name for name, _ in inputs}
 
-    known: list[bool] = []
-    correct: list[bool] = []
-    alarms: list[bool | None] = []
-    novelty: list[float] = []
+    answers: list[Prediction] = []
     batches = classifier.stream_inputs([inputs], batch_size=batch_size, workers=workers)
     with StreamProgress(console) as progress:
         for _, predictions in batches:
             progress.add(predictions)
-            for prediction in predictions:
-                if prediction.error is None and prediction.novelty is not None:
-                    known.append(prediction.id in learned)
-                    correct.append(prediction.label == prediction.id)
-                    alarms.append(None if prediction.known is None else not prediction.known)
-                    novelty.append(prediction.novelty)
-    if not known:
+            answers += [answer for answer in predictions if answer.error is None]
+    if not answers:
         raise LSCError(f"none of the {progress.failed:,} images in {folder} can be read")
-    return _figures(
-        classifier,
-        np.array(known),
-        np.array(correct),
-        None if classifier.detector is None else np.array(alarms, dtype=bool),
-        np.array(novelty),
-        classes=(len(classes & learned), len(classes - learned)),
+
+    known = np.array([answer.id in learned for answer in answers])
+    correct = np.array([answer.label == answer.id for answer in answers])
+    alarms = np.array([answer.known is False for answer in answers])
+    novelty = np.array([answer.novelty for answer in answers], dtype=np.float64)
+    both = known.any() and not known.all()
+    quality = novelty_metrics(novelty[known], novelty[~known], correct[known]) if both else {}
+    detector = classifier.detector
+    return Figures(
+        known=int(known.sum()),
+        known_classes=len(classes & learned),
+        unknown=int((~known).sum()),
+        unknown_classes=len(classes - learned),
         failed=progress.failed,
+        accuracy=_share(correct[known]),
+        fpr=None if detector is None else detector.fpr,
+        false_alarms=None if detector is None else _share(alarms[known]),
+        detected=None if detector is None else _share(alarms[~known]),
+        auroc=quality.get("auroc"),
+        fpr95=quality.get("fpr95"),
+        fpr95_known_positive=quality.get("fpr95_known_positive"),
+        oscr=quality.get("oscr"),
     )
 
 
@@ -105,33 +115,5 @@ def _class_of(path: str, learned: set[str]) -> str:
     return next((name for name in whole if name in learned), whole[0])
 
 
-def _figures(
-    classifier: StreamClassifier,
-    known: np.ndarray,
-    correct: np.ndarray,
-    alarms: np.ndarray | None,
-    novelty: np.ndarray,
-    classes: tuple[int, int],
-    failed: int,
-) -> Figures:
-    """From one value an image, [images] each."""
-
-    def share(values: np.ndarray | None, among: np.ndarray) -> float | None:
-        return None if values is None or not among.any() else float(values[among].mean())
-
-    both = known.any() and not known.all()
-    quality = novelty_metrics(novelty[known], novelty[~known], correct[known]) if both else {}
-    return Figures(
-        known=int(known.sum()),
-        known_classes=classes[0],
-        unknown=int((~known).sum()),
-        unknown_classes=classes[1],
-        failed=failed,
-        accuracy=share(correct, known),
-        fpr=None if classifier.detector is None else classifier.detector.fpr,
-        false_alarms=share(alarms, known),
-        detected=share(alarms, ~known),
-        auroc=quality.get("auroc"),
-        fpr95=quality.get("fpr95"),
-        oscr=quality.get("oscr"),
-    )
+def _share(values: NDArray[np.bool_]) -> float | None:
+    return float(values.mean()) if len(values) else None

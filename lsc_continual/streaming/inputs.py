@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.inputs.files import UnreadableImageError, centre, read_image
+from lsc_continual.inputs.decoding import Decoding, centre
 from lsc_continual.inputs.pixels import pixel_values
 
 Stop = Callable[[], bool]
@@ -50,6 +50,8 @@ class Preparation:
     """Channels, height, width."""
     inverted: bool = False
     """Whether the model was trained on the negatives of files."""
+    decoding: Decoding = field(default_factory=Decoding)
+    """How files become pixels."""
 
     def __call__(self, content: Content) -> Tensor:
         """An image of `shape`, uint8 in 0 … 255 or float32 in 0 … 1.
@@ -70,21 +72,16 @@ class Preparation:
         channels, height, width = self.shape
         if channels not in (1, 3):
             raise LSCError(f"the model takes {channels} channels, and image files have 1 or 3")
-        if path.exists() and not path.is_file():  # a named pipe would be waited for
-            raise UnreadableImageError(f"{path} cannot be read (not a file)")
-        if height != width:
-            return self._fitting(read_image(path, channels), f"{path}")
-        image = read_image(path, channels, height)
-        if image.nbytes * (height / max(1, min(image.shape[-2:]))) ** 2 > _LARGEST:
-            raise LSCError(f"{path} is too long and narrow, {image.shape[-1]}×{image.shape[-2]}")
-        return self._upright(centre(image, height))
-
-    def _fitting(self, image: Tensor, what: str) -> Tensor:
-        if image.shape != self.shape:
-            raise self._misfit(what, tuple(image.shape))
-        return self._upright(image)
-
-    def _upright(self, image: Tensor) -> Tensor:
+        if height == width:
+            image = self.decoding.read(path, channels, height)
+            if image.nbytes * (height / max(1, min(image.shape[-2:]))) ** 2 > _LARGEST:
+                across, down = image.shape[-1], image.shape[-2]
+                raise LSCError(f"{path} is too long and narrow, {across}×{down}")
+            image = centre(image, height)
+        else:
+            image = self.decoding.read(path, channels)
+            if image.shape != self.shape:
+                raise self._misfit(f"{path}", image.shape)
         return 255 - image if self.inverted else image
 
     def _array(self, x: NDArray[Any]) -> Tensor:

@@ -41,20 +41,19 @@ def read_inputs(file: int, stop: Stop = never) -> Iterator[list[Input]]:
 
 def _lines(file: int, stop: Stop) -> Iterator[list[bytes | None]]:
     """Complete lines, None for one that is too long."""
-    parts: list[bytes] = []  # of a line that is not complete yet
-    held = 0
+    line = bytearray()  # not complete yet; of one that is too long, no more than shows it
     while not stop():
         if not select.select([file], [], [], _PAUSE)[0]:
             continue
-        *ends, rest = (data := os.read(file, _READ)).split(b"\n")
+        data = os.read(file, _READ)
+        *ends, rest = (data or b"\n").split(b"\n")  # the last line may end with the file
         complete: list[bytes | None] = []
         for end in ends:
-            complete.append(b"".join([*parts, end]) if held + len(end) <= _LONGEST else None)
-            parts, held = [], 0
-        held += len(rest)
-        parts = [*parts, rest] if held <= _LONGEST else []
-        if not data and held:  # the last line may end with the file
-            complete.append(b"".join(parts) if held <= _LONGEST else None)
+            line += end
+            complete.append(bytes(line) if len(line) <= _LONGEST else None)
+            line.clear()
+        line += rest
+        del line[_LONGEST + 1 :]
         if complete:
             yield complete
         if not data:

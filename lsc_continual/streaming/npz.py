@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.inputs.npz import DAMAGE, headers, read_arrays, read_header
 from lsc_continual.streaming.inputs import Input, Stop, never
 
 _NAMES = ("x", "x_test", "x_train")  # the first that is there counts, or the only array
 _ROWS, _BYTES = 64, 2**22  # read at a time, at most
-_DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, ValueError)
+_WHOLE = 2**28  # bytes of an array that is read as a whole
+_NAMED = 10_000  # images that a damaged file has said of each that it cannot be read
 
 Rows = NDArray[Any]
 
@@ -34,26 +36,17 @@ class NpzImages:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with zipfile.ZipFile(path) as archive:
-                self._member = self._choose(archive.namelist())
-                with archive.open(self._member) as file:
-                    self.shape, self._by_columns, self._dtype = _header(file)
-        except LSCError:
-            raise
-        except _DAMAGE as error:
-            reason = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        arrays = headers(path)
+        self._name = self._choose(arrays)
+        self.shape, self._by_columns, self._dtype = arrays[self._name]
+        if self._by_columns and arrays[self._name].bytes > _WHOLE:
             raise LSCError(
-                f"{path} cannot be read as an .npz file ({reason}): write it with numpy.savez"
-            ) from error
-        if self._dtype.hasobject:
-            raise LSCError(
-                f"{path} holds Python objects, which are not read for safety: convert them to "
-                "numbers"
+                f"{self._name} in {path} is in Fortran's order, in which {len(self):,} images are "
+                "not in one piece: write numpy.ascontiguousarray of it"
             )
         if len(self.shape) < 2:
             raise LSCError(
-                f"{self._member} in {path} has shape {self.shape}, which is not that of images: "
+                f"{self._name} in {path} has shape {self.shape}, which is not that of images: "
                 "call the array with the images x"
             )
 
@@ -71,7 +64,7 @@ class NpzImages:
 
         done = 0
         try:
-            whole = self._holds_whole_numbers()
+            whole = self._holds_whole_numbers(stop)
             for rows in self._rows():
                 if stop():
                     return
@@ -80,19 +73,25 @@ class NpzImages:
                     for index, row in enumerate(rows, done)
                 ]
                 done += len(rows)
-        except _DAMAGE as error:
-            damage = LSCError(f"{self.path} is damaged from here on ({first_line(error)})")
-            for start in range(done, len(self), _ROWS):
-                stop_at = min(start + _ROWS, len(self))
-                yield [Input(called(index), damage) for index in range(start, stop_at)]
+        except DAMAGE as error:
+            why = f"{self.path} is damaged from here on ({first_line(error)})"
+            damage, end = LSCError(why), min(len(self), done + _NAMED)
+            for start in range(done, end, _ROWS):
+                if stop():
+                    return
+                yield [
+                    Input(called(index), damage) for index in range(start, min(start + _ROWS, end))
+                ]
+            if end < len(self):
+                rest = LSCError(f"{why}, and so are the {len(self) - end - 1:,} images after this")
+                yield [Input(called(end), rest)]
 
-    def _choose(self, names: Sequence[str]) -> str:
-        arrays = [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
+    def _choose(self, arrays: Collection[str]) -> str:
         for name in _NAMES:
             if name in arrays:
-                return f"{name}.npy"
+                return name
         if len(arrays) == 1:
-            return f"{arrays[0]}.npy"
+            return next(iter(arrays))
         raise LSCError(
             f"{self.path} has no array 'x' but {', '.join(arrays) or 'none at all'}: call the "
             "array with the images x"
@@ -101,14 +100,13 @@ class NpzImages:
     def _rows(self) -> Iterator[Rows]:
         """Some rows at a time."""
         if self._by_columns:  # images are not in one piece then
-            with np.load(self.path, allow_pickle=False) as arrays:
-                x = arrays[self._member.removesuffix(".npy")]
+            x = read_arrays(self.path, [self._name])[self._name]
             yield from (x[start : start + _ROWS] for start in range(0, len(x), _ROWS))
             return
         size = prod(self.shape[1:]) * self._dtype.itemsize
         count = max(1, min(_ROWS, _BYTES // max(1, size)))
-        with zipfile.ZipFile(self.path) as archive, archive.open(self._member) as file:
-            _header(file)
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{self._name}.npy") as file:
+            read_header(file)
             for start in range(0, len(self), count):
                 rows = min(count, len(self) - start)
                 data = file.read(rows * size)
@@ -116,29 +114,20 @@ class NpzImages:
                     rows, *self.shape[1:]
                 )
 
-    def _holds_whole_numbers(self) -> bool:
+    def _holds_whole_numbers(self, stop: Stop) -> bool:
         """Whether floats mean 0 … 255, which no single image may tell: all whole, some above 1."""
         if self._dtype.kind != "f" or len(self.shape) == 2:
             return False
         above = False
-        for rows in self._rows():
-            finite = rows[np.isfinite(rows)]
-            if (finite != np.rint(finite)).any():
-                return False
-            above = above or bool((finite > 1).any())
+        with suppress(*DAMAGE):  # of which `inputs` speaks
+            for rows in self._rows():
+                if stop():
+                    break
+                finite = rows[np.isfinite(rows)]
+                if (finite != np.rint(finite)).any():
+                    return False
+                above = above or bool((finite > 1).any())
         return above
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:
-        raise ValueError(f"its arrays have format {version}")
-    shape, by_columns, dtype = read(file)
-    return shape, by_columns, dtype
 
 
 def _as_bytes(image: Rows) -> Rows:

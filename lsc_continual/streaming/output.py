@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
 from lsc_continual.errors import LSCError
+from lsc_continual.storage.json_text import json_text
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.prediction import Prediction
 
@@ -32,10 +33,7 @@ def json_line(prediction: Prediction) -> bytes:
                 {"label": label, "score": _short(score)} for label, score in prediction.alternatives
             ],
         }
-    try:
-        return (json.dumps(record, ensure_ascii=False) + "\n").encode()
-    except UnicodeEncodeError:  # file names that are not text
-        return (json.dumps(record) + "\n").encode()
+    return f"{json_text(record)}\n".encode()
 
 
 def _short(value: float | None) -> float | None:
@@ -63,7 +61,7 @@ class Answered:
         """`id` of the first line."""
         self.last: Any = None
         """`id` of the last line."""
-        size, line = 0, b""
+        size, last = 0, b""
         try:
             with path.open("r+b") as file:
                 for line in file:
@@ -128,7 +126,7 @@ class Answered:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return json.dumps(one) == json.dumps(other)
+    return json_text(one) == json_text(other)
 
 
 class LineFile:
@@ -144,21 +142,17 @@ class LineFile:
 
     def __init__(self, path: Path, resume: bool) -> None:
         self.path = path
-        try:
+        with self._writing():
             if not resume and path.exists() and path.stat().st_size:
                 raise LSCError(
                     f"{path} exists: add --resume to go on with it, or choose another --output"
                 )
             self._file: IO[bytes] = path.open("ab", buffering=0)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def write(self, lines: bytes) -> None:
         """Hand lines over to the operating system."""
-        try:
+        with self._writing():
             self._file.write(lines)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def __enter__(self) -> LineFile:
         return self
@@ -167,8 +161,12 @@ class LineFile:
         with suppress(OSError), self._file:  # not all that can be written to can be synced
             os.fsync(self._file.fileno())
 
-    def _unwritable(self, error: OSError) -> LSCError:
-        return LSCError(
-            f"{self.path} cannot be written ({error.strerror}): make room or choose another "
-            "--output; with --resume, what is there is kept"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LSCError(
+                f"{self.path} cannot be written ({error.strerror}): make room or choose another "
+                "--output; with --resume, what is there is kept"
+            ) from error

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
@@ -30,16 +32,88 @@ class Item(NamedTuple):
     image: Tensor | LSCError
 
 
-class _Chunk(NamedTuple):
-    """Inputs that a thread prepares."""
+def prepared(inputs: Iterable[Input], prepare: Callable[[Content], Tensor]) -> list[Item]:
+    """The inputs, each with what `prepare` made of it."""
+    items = []
+    for name, content in inputs:
+        try:
+            image: Tensor | LSCError = prepare(content)
+        except LSCError as error:
+            image = error
+        items.append(Item(name, content, image))
+    return items
 
-    size: int
-    items: Future[list[Item]]
+
+class NotYetError(Exception):
+    """No value has come in time."""
 
 
-def default_workers() -> int:
-    """Threads that read and decode: as many as there are cores, 16 at most."""
-    return min(16, len(os.sched_getaffinity(0)))
+class Background(Generic[T]):
+    """An iterator over values that a thread of its own takes from an iterable, a little ahead.
+
+    A context manager: the thread ends when it is left, as soon as it has its next value.
+
+    Args:
+        values: to go through.
+        ahead: how many may wait; 0: any number.
+    """
+
+    def __init__(self, values: Iterable[T], ahead: int = 1) -> None:
+        self._values = values
+        # The one without a limit is much the faster.
+        self._queue: queue.Queue[T | BaseException] | queue.SimpleQueue[T | BaseException]
+        self._queue = queue.Queue(ahead) if ahead else queue.SimpleQueue()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+
+    def __enter__(self) -> Background[T]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        with suppress(queue.Empty):
+            self._queue.get_nowait()  # the thread may wait for a place in it
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return self.take()
+
+    def take(self, due: float = inf) -> T:
+        """The next value; raises what the iterable raised, StopIteration at its end.
+
+        Args:
+            due: until when to wait, as `time.monotonic` counts.
+
+        Raises:
+            NotYetError: there was none until then.
+        """
+        while not self._over.is_set():
+            # A wait without end would not notice a signal that came just before it.
+            patience = min(_PAUSE, due - time.monotonic())
+            try:
+                value = self._queue.get(timeout=max(0.0, patience))
+            except queue.Empty:
+                if patience < _PAUSE:
+                    raise NotYetError from None
+                continue
+            if isinstance(value, BaseException):
+                raise value
+            return value
+        raise StopIteration
+
+    def _run(self) -> None:
+        last: BaseException = StopIteration()
+        try:
+            for value in self._values:
+                self._queue.put(value)
+                if self._over.is_set():
+                    return
+        except BaseException as error:  # it belongs to whoever takes the values
+            last = error
+        self._queue.put(last)
 
 
 class ReadAhead:
@@ -55,7 +129,10 @@ class ReadAhead:
         size: largest number of inputs in a batch.
         seconds: how long the first input of a batch waits for further ones; None: until the
             batch is full.
-        workers: threads that prepare.
+        workers: threads that prepare; by default as many as there are cores, 16 at most.
+
+    Raises:
+        LSCError: a number that makes no sense.
     """
 
     def __init__(
@@ -66,150 +143,62 @@ class ReadAhead:
         seconds: float | None = None,
         workers: int | None = None,
     ) -> None:
+        if size < 1:
+            raise LSCError(f"the batch size is 1 or more, not {size}")
+        if seconds is not None and not seconds >= 0:
+            raise LSCError(f"the seconds that a batch waits are 0 or more, not {seconds}")
+        if workers is not None and workers < 1:
+            raise LSCError(f"the number of workers is 1 or more, not {workers}")
         self._source = source
         self._prepare = prepare
         self._size = size
-        self._seconds = seconds
+        self._seconds = inf if seconds is None else seconds
         self._chunk = min(_CHUNK, size)
-        self._queue: queue.SimpleQueue[_Chunk | BaseException | None] = queue.SimpleQueue()
-        self._room = _AHEAD * size
-        self._changed = threading.Condition()
-        self._over = False
-        self._pool = ThreadPoolExecutor(workers or default_workers(), "prepare")
-        self._reader = threading.Thread(target=self._read, name="read", daemon=True)
+        self._room = threading.Semaphore(_AHEAD * size)
+        self._pool = ThreadPoolExecutor(workers or min(16, len(os.sched_getaffinity(0))), "prepare")
+        self._chunks = Background(self._begun(), ahead=0)  # `_room` is the limit
 
     def __enter__(self) -> ReadAhead:
-        self._reader.start()
+        self._chunks.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._changed:
-            self._over = True
-            self._changed.notify()
-        self._queue.put(None)  # for whoever waits for a batch
+        self._chunks.__exit__(*error)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._room.release(self._chunk)  # for the thread that waits for it, which then ends
 
     def batches(self) -> Iterator[list[Item]]:
         """The batches; raises what the source raised."""
         batch: list[Item] = []
-        due = float("inf")
+        due = inf
         while True:
             try:
-                entry = self._queue.get(timeout=self._patience(due) if batch else None)
-            except queue.Empty:
+                chunk = self._chunks.take(due)
+            except NotYetError:
                 yield batch
-                batch = []
+                batch, due = [], inf
                 continue
-            if entry is None or self._over:
-                break
-            if isinstance(entry, BaseException):
+            except BaseException as error:
                 if batch:
                     yield batch
-                raise entry
-            self._make_room(entry.size)
+                if isinstance(error, StopIteration):
+                    return
+                raise
             if not batch:
-                due = time.monotonic() + (self._seconds or 0)
-            batch = batch + entry.items.result()
+                due = time.monotonic() + self._seconds
+            items = chunk.result()
+            self._room.release(len(items))
+            batch += items
             while len(batch) >= self._size:
                 yield batch[: self._size]
                 batch = batch[self._size :]
-                due = time.monotonic() + (self._seconds or 0)
-        if batch:
-            yield batch
+                due = time.monotonic() + self._seconds if batch else inf
 
-    def _patience(self, due: float) -> float | None:
-        return None if self._seconds is None else max(0.0, due - time.monotonic())
-
-    def _read(self) -> None:
-        last: BaseException | None = None
-        try:
-            for some in self._source:
-                for start in range(0, len(some), self._chunk):
-                    chunk = some[start : start + self._chunk]
-                    if not self._take_room(len(chunk)):
-                        return
-                    items = self._pool.submit(self._prepare_all, chunk)
-                    self._queue.put(_Chunk(len(chunk), items))
-        except BaseException as error:  # it belongs to whoever takes the batches
-            last = error
-        self._queue.put(last)
-
-    def _take_room(self, count: int) -> bool:
-        """Wait until so many further inputs may be under way; False when all is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._over or self._room >= count)
-            self._room -= count
-            return not self._over
-
-    def _make_room(self, count: int) -> None:
-        with self._changed:
-            self._room += count
-            self._changed.notify()
-
-    def _prepare_all(self, chunk: list[Input]) -> list[Item]:
-        items = []
-        for name, content in chunk:
-            try:
-                image: Tensor | LSCError = self._prepare(content)
-            except LSCError as error:
-                image = error
-            items.append(Item(name, content, image))
-        return items
-
-
-class Background(Generic[T]):
-    """Has a thread of its own go through an iterable, a little ahead of who takes the values.
-
-    A context manager: the thread ends when it is left, as soon as it has its next value.
-
-    Args:
-        values: to go through.
-        ahead: how many may wait.
-    """
-
-    def __init__(self, values: Iterable[T], ahead: int = 1) -> None:
-        self._values = values
-        self._queue: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
-
-    def __enter__(self) -> Background[T]:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-
-    def __iter__(self) -> Iterator[T]:
-        """The values; raises what they raised."""
-        while True:
-            try:
-                # A wait without end would not notice a signal that came just before it.
-                value, error = self._queue.get(timeout=_PAUSE)
-            except queue.Empty:
-                continue
-            if error is not None:
-                raise error
-            if value is None:
-                return
-            yield value
-
-    def _run(self) -> None:
-        try:
-            for value in self._values:
-                if not self._put(value, None):
-                    return
-        except BaseException as error:  # it belongs to whoever takes the values
-            self._put(None, error)
-        else:
-            self._put(None, None)
-
-    def _put(self, value: T | None, error: BaseException | None) -> bool:
-        """Wait for a place in the queue; False when all is over."""
-        while not self._over.is_set():
-            try:
-                self._queue.put((value, error), timeout=_PAUSE)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _begun(self) -> Iterator[Future[list[Item]]]:
+        """Chunks of the source that are being prepared, as far as there is room for them."""
+        for some in self._source:
+            for start in range(0, len(some), self._chunk):
+                chunk = some[start : start + self._chunk]
+                for _ in chunk:
+                    self._room.acquire()
+                yield self._pool.submit(prepared, chunk, self._prepare)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from lsc_continual.errors import LSCError
-from lsc_continual.inputs.trees import found_images
+from lsc_continual.inputs.trees import image_paths, look_through
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.lines import read_inputs
 from lsc_continual.streaming.npz import NpzImages
-from lsc_continual.streaming.watch import watched
 
 _SOME = 64  # inputs handed over at a time
 _STANDARD_INPUT = 0
+_PAUSE = 0.1  # seconds between two looks at `stop`
 
 
 def open_sources(
@@ -51,16 +52,56 @@ def _open(source: str, several: bool, stop: Stop) -> Iterator[list[Input]]:
     if source == "-":
         return read_inputs(_STANDARD_INPUT, stop)
     if path.is_dir():
-        return _folder(path, several, stop)
+        (contents,) = look_through(path, [""])
+        if not contents.images:
+            reasons = ", ".join(f"{n} × {why}" for why, n in contents.left_out().items())
+            raise LSCError(f"{source} holds no images ({reasons or 'it is empty'}): pass another")
+        return _folder(path, contents.images, several, stop)
     if path.suffix.lower() == ".npz":
         return NpzImages(path).inputs(source if several else None, stop)
     return iter([[Input(source, path)]])
 
 
-def _folder(root: Path, several: bool, stop: Stop) -> Iterator[list[Input]]:
-    names = found_images(root)
+def _folder(root: Path, names: Sequence[str], several: bool, stop: Stop) -> Iterator[list[Input]]:
     for start in range(0, len(names), _SOME):
         if stop():
             return
         some = names[start : start + _SOME]
         yield [Input(str(root / name) if several else name, root / name) for name in some]
+
+
+def watched(
+    root: Path, answered: Iterable[str] = (), every: float = 0.5, stop: Stop = never
+) -> Iterator[list[Input]]:
+    """Image files below `root`, those that are there and those to come, called by relative path.
+
+    A file counts as complete when it is not empty and neither its size nor its time has changed
+    between two looks. What is changed later is not looked at again.
+
+    Args:
+        answered: relative paths to pass over.
+        every: seconds between two looks.
+    """
+    done = set(answered)
+    before: dict[str, tuple[int, int] | None] = {}
+    while not stop():
+        present = image_paths(root)
+        done.intersection_update(present)  # so that it does not grow beyond the folder
+        now = {name: _state(root / name) for name in present if name not in done}
+        complete = [name for name, state in now.items() if state and state == before.get(name)]
+        if complete:
+            yield [Input(name, root / name) for name in complete]
+        done.update(complete)
+        before = now
+        end = time.monotonic() + every
+        while time.monotonic() < end and not stop():
+            time.sleep(min(_PAUSE, every))
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file that has content."""
+    try:
+        status = path.stat()
+    except OSError:  # gone again
+        return None
+    return (status.st_size, status.st_mtime_ns) if status.st_size else None

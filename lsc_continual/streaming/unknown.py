@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.storage.folders import write_file
 from lsc_continual.streaming.inputs import Content, Preparation
+
+_LONGEST = 200  # bytes of a name that are kept; behind a number it must not have more than 255
+
+
+def _short(name: str) -> str:
+    """The end of a file's name, without what does something on a terminal."""
+    return inert(name).encode()[-_LONGEST:].decode(errors="ignore")
 
 
 class UnknownFolder:
@@ -30,10 +38,10 @@ class UnknownFolder:
     def __init__(self, folder: Path, prepare: Preparation) -> None:
         self.folder = folder
         self._prepare = prepare
-        try:
+        if folder.exists() and not folder.is_dir():
+            raise LSCError(f"--save-unknown {folder} is a file: name a folder")
+        with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def add(self, line: int, content: Content) -> None:
         """Keep an input.
@@ -42,28 +50,31 @@ class UnknownFolder:
             line: of the output that answers for it, from 1.
         """
         stem = f"{line:08d}"
-        try:
-            if isinstance(content, Path):
-                shutil.copyfile(content, self.folder / f"{stem}-{content.name}")
+        with self._writing():
+            if isinstance(content, Path) and content.exists():  # somebody may have removed it
+                shutil.copyfile(content, self.folder / f"{stem}-{_short(content.name)}")
             elif isinstance(content, np.ndarray):
-                name, data = self._encoded(content)
-                write_file(self.folder / f"{stem}{name}", data)
-        except OSError as error:
-            raise self._unwritable(error) from error
+                extension, data = self._encoded(content)
+                write_file(self.folder / f"{stem}{extension}", data)
 
     def _encoded(self, content: NDArray[Any]) -> tuple[str, bytes]:
         """File name extension and bytes of an image in memory."""
+        from torchvision.transforms.v2.functional import to_pil_image  # late: it takes a second
+
         image, file = self._prepare(content), io.BytesIO()
         if len(image) not in (1, 3):
             np.save(file, image.numpy(), allow_pickle=False)
             return ".npy", file.getvalue()
         pixels = (as_unit_range(image) * 255).round().clamp(0, 255).byte()
-        array = pixels.permute(1, 2, 0).numpy()
-        Image.fromarray(array[..., 0] if len(image) == 1 else array).save(file, "PNG")
+        to_pil_image(pixels).save(file, "PNG")
         return ".png", file.getvalue()
 
-    def _unwritable(self, error: OSError) -> LSCError:
-        return LSCError(
-            f"{error.filename or self.folder} cannot be copied to {self.folder} "
-            f"({error.strerror}): make room, or choose another --save-unknown"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LSCError(
+                f"{error.filename or self.folder} cannot be copied to {self.folder} "
+                f"({error.strerror}): make room, or choose another --save-unknown"
+            ) from error

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lsc_continual.errors import CapacityError, LSCError, NotTractableError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems.counting import checked_size, least_dim
 from lsc_continual.systems.numbering import Numbering
 
@@ -154,6 +155,7 @@ class VectorSystem(ABC):
             "Euclidean loss, or another system"
         )
 
+    @full_precision
     def inner(self, x: Tensor, addresses: Tensor) -> Tensor:
         """Inner products of every row with every addressed vector.
 
@@ -175,7 +177,7 @@ class VectorSystem(ABC):
             z: FloatTensor[batch, dim].
             count: at most `rank_limit()`.
         """
-        self._check_dim(z)
+        self.require_batch(z)
         if count > self.rank_limit():
             raise NotTractableError(
                 f"{self.name!r} in {self.dim} dimensions lists at most {self.rank_limit()} nearest "
@@ -207,6 +209,19 @@ class VectorSystem(ABC):
                 f"{classes} classes do not fit {self.name!r} in {self.dim} dimensions, which holds "
                 f"{self.size}: use system.dim={self.min_dim(classes)} or more"
             )
+
+    def require_batch(self, z: Tensor) -> None:
+        """Make sure that these are embeddings for this system, [batch, dim].
+
+        Raises:
+            LSCError: they have another shape.
+        """
+        if z.ndim != 2:
+            raise LSCError(
+                f"expected a batch of embeddings, [batch, {self.dim}] for {self.name!r}, got shape "
+                f"{tuple(z.shape)}"
+            )
+        self._check_dim(z)
 
     def _check_dim(self, z: Tensor) -> None:
         if z.shape[-1] != self.dim:

@@ -13,6 +13,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
 from lsc_continual.systems.combinations import (
     among_all,
@@ -125,7 +126,7 @@ class Orbit(VectorSystem):
         return address
 
     def decode(self, z: Tensor) -> Decoded:
-        self._check_dim(z)
+        self.require_batch(z)
         arguments = self._loop_arguments
         if arguments is None or (z.requires_grad and torch.is_grad_enabled()):
             return self._decode_plain(as_float(z))
@@ -147,7 +148,7 @@ class Orbit(VectorSystem):
         graph = z.requires_grad and torch.is_grad_enabled()
         if self._loop_arguments is None or graph or not gpu.usable(z):
             return super().decode_numbered(z, numbering, count)
-        self._check_dim(z)
+        self.require_batch(z)
         *decoded, number = self._on_gpu(z, numbering, count)
         return Decoded(*decoded), number
 
@@ -194,6 +195,7 @@ class Orbit(VectorSystem):
         """C(place, 1 + row), as far as ranks need them: LongTensor[largest count, dim]."""
         return binomials(self.dim, max(self._other_counts), torch.device("cpu"))
 
+    @full_precision
     def _decode_plain(self, z: Tensor) -> Decoded:
         below = sum(self._other_counts) - self._above
         top = extreme_positions(z, self._above, largest=True)

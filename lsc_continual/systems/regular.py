@@ -33,7 +33,7 @@ class Hypercube(VectorSystem):
         return (2.0 * bits - 1.0) / sqrt(self.dim)
 
     def decode(self, z: Tensor) -> Decoded:
-        self._check_dim(z)
+        self.require_batch(z)
         z = as_float(z)
         address = ((z > 0).long() << self._bit(z)).sum(-1)
         magnitude = z.abs() / sqrt(self.dim)
@@ -79,7 +79,7 @@ class Simplex(VectorSystem):
         return torch.cat([self._spike * x + self._offset * total, self._last * total], -1)
 
     def decode(self, z: Tensor) -> Decoded:
-        self._check_dim(z)
+        self.require_batch(z)
         z = as_float(z)
         scores = self._all_inner(z)
         address = scores.argmax(-1)  # the first of equals

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float
 from lsc_continual.systems.counting import INTERPOLATED, Weights, dyadic_bases, dyadic_level, union
 from lsc_continual.systems.orbit import Orbit
@@ -53,8 +54,9 @@ class OrbitUnion(VectorSystem):
             out[rows] = self.orbits[i].vectors(flat[rows] - int(self._offsets[i]))
         return out.reshape(*addresses.shape, self.dim)
 
+    @full_precision
     def decode(self, z: Tensor) -> Decoded:
-        self._check_dim(z)
+        self.require_batch(z)
         z = as_float(z)
         u = z / z.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
         # [batch, orbits]; the nearest vector of an orbit is sorted as the embedding is.

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lsc_continual.errors import LSCError, UnknownLabelError
+from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.systems.base import as_float
 from lsc_continual.targets.allocation import make_allocation
@@ -52,6 +53,7 @@ class Targets:
     def __contains__(self, label: object) -> bool:
         return label in self.labels
 
+    @full_precision
     def add(self, labels: AnyLabels, embeddings: Tensor | None = None) -> None:
         """Give a fresh target to each label that has none, in the order given.
 
@@ -86,12 +88,14 @@ class Targets:
         return self.labels.ordinals(labels)
 
     def labels_of(self, ordinals: Tensor) -> Tensor:
-        """Integer labels of ordinals, which must exist: LongTensor[...] -> LongTensor[...].
+        """Integer labels of ordinals, −1 for −1: LongTensor[...] -> LongTensor[...].
 
         Raises:
             LSCError: some class has another label than an integer.
         """
-        return self.labels.at(ordinals)
+        if not len(self):
+            return torch.full_like(ordinals, -1)
+        return self.labels.at(ordinals.clamp_min(0)).masked_fill(ordinals < 0, -1)
 
     def label_tensor(self, like: Tensor) -> Tensor:
         """All integer labels in order of arrival, on the device of `like`: LongTensor[classes].
@@ -152,39 +156,61 @@ class Targets:
         ordinals = self.ordinals(labels)
         return self.vectors(ordinals.clamp_min(0)).to(like), ordinals >= 0
 
-    def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
-        """log Σ exp⟨x, t⟩ over targets, without a [batch, classes] table. [batch, dim] -> [batch].
+    @full_precision
+    def log_sum(
+        self, x: Tensor, ordinals: Tensor | None = None, log_weights: Tensor | None = None
+    ) -> Tensor:
+        """log Σ w exp⟨x, t⟩ over targets: [batch, dim] -> [batch], without a table of all classes.
 
         Chunks are computed again in the backward pass, so memory does not grow with classes.
 
         Args:
             x: FloatTensor[batch, dim].
             ordinals: of the targets, LongTensor[count]; by default of all owned ones.
+            log_weights: log w of each, FloatTensor[count]; by default 0.
         """
         summed = (torch.arange(len(self)) if ordinals is None else ordinals).to(x.device)
         if not len(summed):
             return x.new_full((len(x),), -torch.inf)
+        weights = x.new_zeros(len(summed)) if log_weights is None else log_weights.to(x)
         parts = [
-            checkpoint(self._log_sum_of, x, chunk, use_reentrant=False)
-            for chunk in summed.split(_CHUNK)
+            checkpoint(self._log_sum_of, x, *chunk, use_reentrant=False)
+            for chunk in zip(summed.split(_CHUNK), weights.split(_CHUNK), strict=True)
         ]
         return torch.stack(parts, -1).logsumexp(-1)
 
-    def _log_sum_of(self, x: Tensor, ordinals: Tensor) -> Tensor:
-        return (x @ self.vectors(ordinals).to(x).T).logsumexp(-1)
+    def _log_sum_of(self, x: Tensor, ordinals: Tensor, log_weights: Tensor) -> Tensor:
+        return (x @ self.vectors(ordinals).to(x).T + log_weights).logsumexp(-1)
 
+    @full_precision
+    def decode(self, z: Tensor) -> Tensor:
+        """The ordinal that owns the nearest vector of the whole system, −1 where nobody does.
+
+        FloatTensor[batch, dim] -> LongTensor[batch]; −1 for rows that are not finite, too.
+        """
+        owner: Tensor = self.allocation.decode(z)[1]
+        return owner.masked_fill(~z.isfinite().all(-1), -1)
+
+    @full_precision
     def nearest(self, z: Tensor) -> Nearest:
         """The nearest owned target of each embedding, exactly (see `targets.nearest`).
 
         Args:
-            z: FloatTensor[batch, dim].
+            z: FloatTensor[batch, dim]. Rows that are not finite have ordinal −1 and a score that
+                is not a number.
 
         Raises:
             LSCError: no class owns a target yet.
         """
         self._require_classes()
-        return self.search.nearest(z)
+        self.system.require_batch(z)
+        finite = z.isfinite().all(-1)
+        if finite.all():
+            return self.search.nearest(z)
+        ordinal, score = self.search.nearest(z.masked_fill(~finite.unsqueeze(-1), 0))
+        return Nearest(ordinal.masked_fill(~finite, -1), score.masked_fill(~finite, torch.nan))
 
+    @full_precision
     def several_nearest(self, z: Tensor, count: int) -> Nearest:
         """The nearest owned target, exactly, and in bounded time up to `count` − 1 of the next.
 
@@ -197,12 +223,17 @@ class Targets:
 
         Returns:
             Ordinals and cosines, [batch, at most count], nearest first; −1 and −inf where no
-            further one was found.
+            further one was found, −1 and not a number for rows that are not finite.
 
         Raises:
             LSCError: no class owns a target yet.
         """
         self._require_classes()
+        self.system.require_batch(z)
+        finite = z.isfinite().all(-1, keepdim=True)
+        if not finite.all():
+            ordinal, cosine = self.several_nearest(z.masked_fill(~finite, 0), count)
+            return Nearest(ordinal.masked_fill(~finite, -1), cosine.masked_fill(~finite, torch.nan))
         if len(self) <= _FEW:
             u = F.normalize(as_float(z), dim=-1)
             cosine, ordinal = (u @ self.matrix(u).T).topk(min(count, len(self)), dim=-1)

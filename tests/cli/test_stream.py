@@ -171,10 +171,38 @@ def test_unknown_inputs_are_put_aside(lsc_cl, digits_run, photos, digits, tmp_pa
             assert np.array_equal(np.asarray(Image.open(path)), digits[0][number - 71])
 
 
+def test_names_of_files_do_nothing_to_terminals_folders_and_the_output(
+    lsc_cl, digits_run, photos, tmp_path
+):
+    inbox, aside = tmp_path / "inbox", tmp_path / "aside"
+    inbox.mkdir()
+    names = ["a" * 250 + ".png", "\x1b[2J\x9b31m.png", os.fsdecode(b"caf\xe9.png"), "b\nc.png"]
+    for name in names:
+        shutil.copyfile(photos / "9" / "0.png", inbox / name)
+    (inbox / "\x1b]0;bad.png").touch()
+    output = tmp_path / "o.jsonl"
+    options = ("--save-unknown", aside, "--fpr", 0.9, "--output", output)
+    code, _, errors = lsc_cl("stream", digits_run, inbox, *options)
+    assert code == 1  # for the empty file
+    assert all(c.isprintable() or c == "\n" for c in errors)
+    text = output.read_text(encoding="utf-8")
+    assert all(line.isprintable() for line in text.splitlines())
+    answers = [json.loads(line) for line in text.splitlines()]
+    assert len(answers) == 5
+    kept = sorted(path.name for path in aside.iterdir())
+    assert len(kept) == sum(answer.get("known") is False for answer in answers) > 0
+    assert all(name.isprintable() and len(os.fsencode(name)) < 256 for name in kept)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{run}/nothing", "{photos}"], "holds no model"),
+        (["{run}/nothing", "{photos}"], "there is no folder"),
+        (["{photos}", "{photos}"], "holds no model"),
+        (["{run}", "{photos}", "--save-unknown", "{photos}/x"], "lies in"),
+        (["{run}", "{photos}", "--save-unknown", "{photos}"], "lies in"),
+        (["{run}", "{photos}", "--save-unknown", "{run}/config.yaml"], "is a file: name a folder"),
+        (["{run}", "{run}/checkpoints"], "holds no images"),
         (["{run}", "{photos}", "--score", "mas"], "unknown novelty score 'mas'"),
         (["{run}", "{photos}", "--fpr", "0"], "a false-alarm rate lies between 0 and 1"),
         (["{run}", "{photos}", "--top", "-1"], "the number of alternatives is 0 or more"),

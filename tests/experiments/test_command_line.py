@@ -18,7 +18,7 @@ from experiments import arguments, page, registry
 from experiments.arguments import parse
 from experiments.outcome import Finding, Outcome, Table, Verdict
 from experiments.registry import Experiment
-from experiments.settings import NoOptions, Settings, option
+from experiments.settings import Settings, option
 from lsc_continual import LSCError
 
 ROOT = Path(experiments.__file__).parents[1]
@@ -110,10 +110,10 @@ def test_options_of_its_own_and_the_full_setting_reach_the_experiment(toy, folde
 
 
 def test_one_that_lacks_something_does_not_stop_the_others(monkeypatch, folders, tmp_path, capsys):
-    def fail(settings: Settings, options: NoOptions) -> Outcome:
+    def fail(settings: Settings, options: Options) -> Outcome:
         raise LSCError("it needs a cake: bake one")
 
-    broken = Experiment(name="broken", title="Broken", about="", measure=fail)
+    broken = Experiment(name="broken", title="Broken", about="", measure=fail, options=Options)
     use(monkeypatch, broken, TOY)
     with pytest.raises(SystemExit) as caught:
         command.main(["all", *folders, "--page", str(tmp_path / "page.md")])
@@ -125,10 +125,11 @@ def test_one_that_lacks_something_does_not_stop_the_others(monkeypatch, folders,
 
 
 def test_ctrl_c_says_what_is_kept(monkeypatch, folders, capsys):
-    def stop(settings: Settings, options: NoOptions) -> Outcome:
+    def stop(settings: Settings, options: Options) -> Outcome:
         raise KeyboardInterrupt
 
-    use(monkeypatch, Experiment(name="slow", title="Slow", about="", measure=stop))
+    slow = Experiment(name="slow", title="Slow", about="", measure=stop, options=Options)
+    use(monkeypatch, slow)
     with pytest.raises(SystemExit) as caught:
         command.main(["slow", *folders])
     assert caught.value.code == 130

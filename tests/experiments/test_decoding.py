@@ -9,13 +9,13 @@ from experiments.claims.decoding import answers
 from experiments.claims.occupancy import (
     PAPERS_LOSS,
     Options,
-    averaged,
     in_words,
     series,
     systems,
     trained,
 )
 from experiments.data import Data, Part
+from experiments.outcome import averaged
 from lsc_continual import Targets, make_system
 
 

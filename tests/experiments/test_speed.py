@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.claims.speed import Learner, Progress, Strided, faster, judged, learn
+from experiments.claims.speed import Learner, Progress, Strided, faster, learn
 from experiments.data import Data, Part
 from experiments.outcome import Verdict
 from experiments.training import Recipe
@@ -34,7 +34,7 @@ def test_a_level_that_neither_reached_decides_nothing():
     assert faster(quick, slow) == [True, True]
     assert faster(slow, quick) == [False, False]
     assert faster(progress(60.0), progress(58.0)) == [False]  # by less than a tenth
-    assert judged(faster(progress(1.0), progress(2.0))) is Verdict.OPEN
+    assert Verdict.of(*faster(progress(1.0), progress(2.0))) is Verdict.OPEN
 
 
 def test_strided_knows_its_features():

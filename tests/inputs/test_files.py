@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from lsc_continual.inputs import ImageFiles
-from lsc_continual.inputs.files import UnreadableImageError, read_image
+from lsc_continual.inputs.decoding import Decoding, UnreadableImageError
 from tests.scenarios.layouts import broken, classes, photo, put
 
 
@@ -28,19 +28,19 @@ def assert_close(image: torch.Tensor, expected: torch.Tensor, mean_difference: f
 def test_lossless_files_keep_their_pixels_whatever_they_are_called(tmp_path):
     for name in ("a.png", "b.PNG", "with space.bmp", "größe 漢字.tiff", "c.webp"):
         path = put(tmp_path / name, **({"lossless": True} if name == "c.webp" else {}))
-        assert torch.equal(read_image(path, 3), pixels(photo())), name
+        assert torch.equal(Decoding().read(path, 3), pixels(photo())), name
     photo().save(tmp_path / "png.JPEG", format="PNG")
-    assert torch.equal(read_image(tmp_path / "png.JPEG", 3), pixels(photo()))
+    assert torch.equal(Decoding().read(tmp_path / "png.JPEG", 3), pixels(photo()))
 
 
 def test_jpegs_in_grey_and_cmyk_become_colour(tmp_path):
     photo().convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
-    assert_close(read_image(tmp_path / "cmyk.jpg", 3), pixels(photo()))
+    assert_close(Decoding().read(tmp_path / "cmyk.jpg", 3), pixels(photo()))
     photo().convert("L").save(tmp_path / "grey.jpg", quality=95)
-    grey = read_image(tmp_path / "grey.jpg", 3)
+    grey = Decoding().read(tmp_path / "grey.jpg", 3)
     assert torch.equal(grey[0], grey[1])
     assert_close(grey[0], torch.from_numpy(np.array(photo().convert("L"))))
-    assert torch.equal(read_image(tmp_path / "grey.jpg", 1), grey[:1])
+    assert torch.equal(Decoding().read(tmp_path / "grey.jpg", 1), grey[:1])
 
 
 @pytest.mark.parametrize("least", [None, 30])
@@ -49,7 +49,7 @@ def test_photographs_taken_sideways_are_upright(tmp_path, least):
     exif[0x0112] = 6  # to be turned by 90° clockwise
     sideways = photo().transpose(Image.Transpose.ROTATE_90)
     sideways.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    assert_close(read_image(tmp_path / "a.jpg", 3, least), pixels(photo()))
+    assert_close(Decoding().read(tmp_path / "a.jpg", 3, least), pixels(photo()))
 
 
 def test_transparent_parts_become_white(tmp_path):
@@ -57,29 +57,32 @@ def test_transparent_parts_become_white(tmp_path):
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putdata([0, 1])
     palette.save(tmp_path / "p.png", transparency=1)
-    assert read_image(tmp_path / "p.png", 3)[:, 0].T.tolist() == [[10, 20, 30], [255, 255, 255]]
+    assert Decoding().read(tmp_path / "p.png", 3)[:, 0].T.tolist() == [
+        [10, 20, 30],
+        [255, 255, 255],
+    ]
     Image.new("LA", (1, 1), (40, 0)).save(tmp_path / "la.png")
-    assert read_image(tmp_path / "la.png", 1).item() == 255
+    assert Decoding().read(tmp_path / "la.png", 1).item() == 255
     Image.new("RGBA", (1, 1), (0, 0, 0, 128)).save(tmp_path / "rgba.png")
-    assert read_image(tmp_path / "rgba.png", 3).flatten().tolist() == [127, 127, 127]
+    assert Decoding().read(tmp_path / "rgba.png", 3).flatten().tolist() == [127, 127, 127]
 
 
 def test_deep_grey_is_scaled_not_clipped(tmp_path):
     values = np.array([[0, 200, 257 * 100, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", 1).flatten().tolist() == [0, 0, 100, 255]
+    assert Decoding().read(tmp_path / "a.png", 1).flatten().tolist() == [0, 0, 100, 255]
     Image.fromarray(values[:, :2]).save(tmp_path / "dark.png")
-    assert read_image(tmp_path / "dark.png", 1).flatten().tolist() == [0, 0]
+    assert Decoding().read(tmp_path / "dark.png", 1).flatten().tolist() == [0, 0]
 
 
 def test_one_bit_and_animated_images(tmp_path):
     bits = Image.new("1", (2, 1))
     bits.putdata([0, 255])
     bits.save(tmp_path / "bits.png")
-    assert read_image(tmp_path / "bits.png", 1).flatten().tolist() == [0, 255]
+    assert Decoding().read(tmp_path / "bits.png", 1).flatten().tolist() == [0, 255]
     frames = [Image.new("L", (2, 2), value) for value in (80, 160)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert read_image(tmp_path / "a.gif", 1).unique().tolist() == [80]
+    assert Decoding().read(tmp_path / "a.gif", 1).unique().tolist() == [80]
 
 
 def test_files_that_are_no_images_are_named_with_the_reason(tmp_path):
@@ -91,7 +94,7 @@ def test_files_that_are_no_images_are_named_with_the_reason(tmp_path):
         (tmp_path / "missing.png", "No such file"),
     ):
         with pytest.raises(UnreadableImageError, match=reason) as error:
-            read_image(path, 3)
+            Decoding().read(path, 3)
         assert str(error.value).startswith(f"{path} cannot be read (")
         assert str(error.value).count(str(path)) == 1
 

@@ -135,8 +135,8 @@ def test_a_run_of_two_processes_goes_on_in_one_and_in_two(start, tmp_path):
         assert ended[0][1].splitlines()[-1] == line
         assert ended[1][1:] == ("", "")
         assert 10 < newest(tmp_path / name) < 90
-    single = Process(tmp_path, "resume", "a")
-    pair = start("resume", "b")
+    single = Process(tmp_path, "resume", "a", "--trust-code")
+    pair = start("resume", "b", "--trust-code")
     for process in (single, *pair):
         assert process.end()[0] == 0, process.end()
     assert "going on with experience" in single.end()[1]

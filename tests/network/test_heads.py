@@ -15,6 +15,12 @@ from torch import nn
 from lsc_continual import LSCError, TargetHead, Targets, make_system
 from lsc_continual.errors import CapacityError, NotTractableError
 from lsc_continual.network.heads import origin_of
+from lsc_continual.network.losses import (
+    CosineLoss,
+    EuclideanLoss,
+    StructuredSoftmaxLoss,
+    softmax_divergence,
+)
 
 
 def experience(*classes: int) -> SimpleNamespace:
@@ -55,7 +61,10 @@ def test_output_is_the_log_probability_over_the_whole_system(name, dim, prior, n
 
 @pytest.mark.parametrize("prior", [0.0, 1e-3, 0.5, 1.0])
 @pytest.mark.parametrize("dense_classes", [10, 2])
-def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_classes):
+@pytest.mark.parametrize("frequencies", [[1.0, 7.0, 7.0, 1.0], [3.0, 0.6, 40.0, 1.0]])
+def test_a_training_prior_counts_each_class_as_often_as_it_is_seen(
+    prior, dense_classes, frequencies
+):
     torch.manual_seed(0)
     head = TargetHead(
         make_system("v21", 9), scale=8.0, unknown_prior=prior, dense_classes=dense_classes
@@ -63,12 +72,13 @@ def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_cla
     head.adaptation(experience(2, 0, 5, 1))
     z, labels = torch.randn(40, 9), torch.tensor([2, 0, 5, 1]).repeat(10)
     equal = head.log_prob(z, labels)
-    head.set_training_prior([0, 5], 7.0)
+    seen = torch.tensor(frequencies)
+    head.set_training_prior([2, 5, 0], seen[[0, 2, 1]])
     x = head.logits_per_coordinate(z).double()
     logits = x @ head.system.vectors(torch.arange(head.system.size)).double().T
     weights = torch.full((head.system.size,), prior, dtype=torch.double)
     owned = head.targets.addresses(head.targets.ordinals(torch.tensor([2, 0, 5, 1])))
-    weights[owned] = torch.tensor([1.0, 7.0, 7.0, 1.0], dtype=torch.double)
+    weights[owned] = seen.double().clamp_min(prior)  # no rarer than a vector that nobody owns
     columns = (logits + weights.log())[:, owned]
     expected = (columns - (logits + weights.log()).logsumexp(-1, keepdim=True)).float()
     got = head.log_prob(z, labels)
@@ -76,7 +86,14 @@ def test_a_training_prior_counts_frequent_classes_so_many_times(prior, dense_cla
     if head.is_dense:
         assert torch.allclose(head(z)[:, [2, 0, 5, 1]], expected, atol=1e-4)
     assert torch.allclose(head.eval().log_prob(z, labels), equal)
-    head.train().set_training_prior()
+    head.train().add_classes([9])  # one more has frequency 1
+    assert head.frequencies[4:].tolist() == [1.0]
+    head = TargetHead(
+        make_system("v21", 9), scale=8.0, unknown_prior=prior, dense_classes=dense_classes
+    )
+    head.adaptation(experience(2, 0, 5, 1))
+    head.set_training_prior([0], 2.0)
+    head.set_training_prior()
     assert torch.allclose(head.log_prob(z, labels), equal)
 
 
@@ -94,11 +111,53 @@ def test_the_default_scale_grows_with_the_classes_and_moves_no_prediction():
     assert TargetHead(make_system("v21", 32), scale=3.0).scale == 3
 
 
+@pytest.mark.parametrize("dense_classes", [10, 2])
+def test_embeddings_that_are_not_finite_are_nobody_s(dense_classes):
+    head = TargetHead(make_system("v21", 9), dense_classes=dense_classes)
+    head.add_classes([3, 4, 5])
+    z = head.targets.vectors()
+    z[1, 2] = torch.nan
+    assert head.predict(z).tolist() == [3, -1, 5]
+    output = head.eval()(z)
+    assert output[1].isnan().all() if head.is_dense else output.tolist() == [3, -1, 5]
+
+
+@pytest.mark.parametrize("dense_classes", [10, 2])
+def test_autocast_does_not_reach_head_losses_and_targets(dense_classes):
+    torch.manual_seed(0)
+    head = TargetHead(make_system("v21", 32), scale=20.0, dense_classes=dense_classes)
+    head.add_classes(range(5))
+    z, labels = torch.randn(50, 32), torch.arange(5).repeat(10)
+    losses = [make_loss() for make_loss in (StructuredSoftmaxLoss, CosineLoss, EuclideanLoss)]
+
+    def everything() -> list[torch.Tensor]:
+        output = head(z)
+        divergence = softmax_divergence(output, z.flip(0), torch.arange(3))
+        return [
+            output,
+            head.log_prob(z, labels),
+            head.log_owned(z),
+            head.log_total(z),
+            head.targets.nearest(z).score,
+            head.targets.several_nearest(z, 2).score,
+            head.targets.log_sum(z),
+            divergence,
+            *(loss(output, labels) for loss in losses),
+        ]
+
+    expected = everything()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = everything()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_wrong_training_priors_are_refused():
     head = TargetHead(make_system("v21", 9))
     head.adaptation(experience(0, 1))
-    with pytest.raises(LSCError, match="is 1 or more"):
-        head.set_training_prior([0], 0.5)
+    for wrong in (0.0, -1.0, float("nan"), torch.tensor([1.0, 0.0])):
+        with pytest.raises(LSCError, match="are above 0"):
+            head.set_training_prior([0, 1], wrong)
     with pytest.raises(LSCError, match="class 7 owns no target"):
         head.set_training_prior([7], 2.0)
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsc_continual import LSCError, NoveltyDetector, TargetHead
+from lsc_continual import LSCError, NoveltyDetector, TargetHead, make_system
 from lsc_continual.novelty.names import SCORES
 from tests.novelty.embeddings import embeddings, make_head
 
@@ -57,6 +57,50 @@ def test_p_values_are_those_of_the_definition(count, fpr, seed):
     flagged = detector.predict(new) == -1
     assert torch.equal(flagged, expected <= fpr)
     assert torch.equal(flagged, detector.score(new) > detector.threshold)
+
+
+@pytest.mark.parametrize(("count", "fpr"), [(9, 0.1), (19, 0.05), (39, 0.05), (99, 0.05)])
+@pytest.mark.parametrize("heavy_tailed", [False, True])
+def test_the_rate_is_exact_however_few_the_calibration_inputs(head, count, fpr, heavy_tailed):
+    """Over calibrations of m inputs, ⌊fpr (m + 1)⌋/(m + 1) of known inputs are flagged."""
+    torch.manual_seed(count)
+
+    def draw(number: int) -> torch.Tensor:
+        targets = head.targets.vectors()[torch.randint(8, (number,))]
+        noise = torch.randn(number, 12)
+        if heavy_tailed:
+            noise /= torch.distributions.Chi2(1.5).sample((number, 1)).div(1.5).sqrt()
+        return 3 * targets + 0.4 * noise
+
+    detector, rates = NoveltyDetector(head, fpr=fpr), []
+    for _ in range(400):
+        detector.calibrate(draw(count), draw(30))
+        rates.append(float((~detector.judge(draw(200)).known).float().mean()))
+    promised = int(fpr * (count + 1) + 1e-9) / (count + 1)
+    error = torch.tensor(rates).std().item() / len(rates) ** 0.5
+    assert abs(sum(rates) / len(rates) - promised) < 4 * error
+
+
+@pytest.mark.parametrize("score", [name for name in SCORES if name not in ("unowned", "walk")])
+def test_a_threshold_stays_what_it_was_calibrated_as_when_classes_arrive(score):
+    """The default scale of a head grows with its classes; the scores of old inputs must not."""
+    torch.manual_seed(0)
+    head = TargetHead(make_system("v21", dim=32))
+    head.add_classes(range(10))
+    known = 3 * head.targets.vectors()[torch.randint(10, (1500,))]
+    known, unknown = known + 0.4 * torch.randn_like(known), torch.randn(500, 32)
+    detector = NoveltyDetector(head, score).calibrate(known[:400], known[400:800])
+    before = [detector.judge(z).p_value for z in (known[800:], unknown)]
+    threshold, scale = detector.threshold, head.scale
+    head.add_classes(range(10, 3000))
+    assert head.scale > 1.5 * scale
+    after = [detector.judge(z) for z in (known[800:], unknown)]
+    assert detector.threshold == threshold
+    for z, verdict in zip((known[800:], unknown), after, strict=True):
+        assert torch.equal(verdict.known, detector.score(z) <= threshold)
+    assert float((~after[0].known).float().mean()) < 0.08
+    if score in ("gap", "norm", "knn", "ambiguity"):  # those that do not ask who owns what
+        assert torch.allclose(before[1], after[1].p_value)
 
 
 def test_per_class_keeps_the_rate_within_every_predicted_class(head):
@@ -141,6 +185,18 @@ def test_an_embedding_that_is_not_finite_is_unknown(head):
         assert detector.p_value(z)[0].item() == pytest.approx(1 / 101)
         assert detector.predict(z).tolist() == [-1, 0]
         assert detector.score(z)[0] == torch.inf
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_autocast_does_not_reach_scores_and_thresholds(head, score):
+    known, reference, new = (embeddings(head, n, 0.5, True) for n in (60, 40, 30))
+    expected = NoveltyDetector(head, score).calibrate(known, reference)
+    with torch.autocast("cpu", torch.bfloat16):
+        detector = NoveltyDetector(head, score).calibrate(known, reference)
+        assert detector.threshold == expected.threshold
+        assert torch.equal(detector.score(new), expected.score(new))
+        found = detector.judge(new)
+    assert torch.equal(found.p_value, expected.judge(new).p_value)
 
 
 def test_misuse_is_refused(head):

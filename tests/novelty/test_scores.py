@@ -23,10 +23,10 @@ def head() -> TargetHead:
 
 def scores_of(head: TargetHead, z: torch.Tensor) -> dict[str, torch.Tensor]:
     """All scores, fitted on known embeddings."""
-    reference, known = (Placed(head, embeddings(head, 400, 0.3, True)) for _ in range(2))
+    reference = Placed(head, embeddings(head, 400, 0.3, True))
     scores = available_scores(head)
     for score in scores.values():
-        score.fit(reference, known)
+        score.fit(reference)
     return {name: score(z) for name, score in scores.items()}
 
 
@@ -59,7 +59,7 @@ def test_unowned_and_walk_count_what_is_nearer_than_the_nearest_owned(head):
 def test_knn_is_the_mean_cosine_distance_to_five_neighbours(head):
     reference, z = embeddings(head, 50, 0.3, True), torch.randn(9, 12)
     score = make_score("knn", head)
-    score.fit(Placed(head, reference), Placed(head, reference))
+    score.fit(Placed(head, reference))
     cosines = F.cosine_similarity(z[:, None], reference[None], dim=-1)
     assert torch.allclose(score(z), 1 - cosines.topk(5).values.mean(-1), atol=1e-5)
 
@@ -67,7 +67,7 @@ def test_knn_is_the_mean_cosine_distance_to_five_neighbours(head):
 def test_mahalanobis_is_the_distance_in_the_metric_of_the_residuals(head):
     reference, z = embeddings(head, 500, 0.3, True), torch.randn(9, 12)
     score = make_score("mahalanobis", head)
-    score.fit(Placed(head, reference), Placed(head, reference))
+    score.fit(Placed(head, reference))
     targets = head.targets.vectors()
 
     def nearest(x):
@@ -86,7 +86,7 @@ def test_a_covariance_updated_in_pieces_is_that_of_all_at_once(head):
     parts = embeddings(head, 600, 0.3, True).split(200)
     at_once, in_pieces = Mahalanobis(head), Mahalanobis(head)
     for score in (at_once, in_pieces):  # one length for both
-        score.fit(Placed(head, parts[0]), Placed(head, parts[0]))
+        score.fit(Placed(head, parts[0]))
     at_once.update(Placed(head, torch.cat(parts[1:])))
     for part in parts[1:]:
         in_pieces.update(Placed(head, part))
@@ -110,12 +110,38 @@ def test_half_precision_embeddings_score_as_their_values_do(name, head):
     assert torch.allclose(half.float(), scores_of(head, z.float())[name], atol=1e-4)
 
 
-def test_the_default_adds_up_parts_in_units_of_their_deviation(head):
-    known = embeddings(head, 2000, 0.3, True)
+def test_the_default_adds_up_parts_in_units_of_their_upper_spread(head):
+    reference, z = embeddings(head, 300, 0.3, True), torch.randn(50, 12)
     score = make_score("auto", head)
-    score.fit(Placed(head, embeddings(head, 400, 0.3, True)), Placed(head, known))
-    assert abs(float(score(known).mean())) < 1e-3
-    assert 1.0 < float(score(known).std()) < 3.01  # three parts with deviation 1
+    score.fit(Placed(head, reference))
+    expected = torch.zeros(50)
+    for name in ("doubt", "knn", "mahalanobis"):
+        part = make_score(name, head)
+        part.fit(Placed(head, reference))
+        if name == "doubt":
+            of_reference, of_z = part(reference), part(z)
+        else:
+            left_out = []
+            for row in range(300):
+                part.fit(Placed(head, torch.cat([reference[:row], reference[row + 1 :]])))
+                left_out.append(part(reference[row : row + 1]))
+            of_reference = torch.cat(left_out)
+            part.fit(Placed(head, reference))
+            of_z = part(z)
+        if name == "mahalanobis":
+            of_reference, of_z = of_reference.log(), of_z.log()
+        median, upper = of_reference.quantile(torch.tensor([0.5, 0.95]))
+        expected += (of_z - median) / (upper - median)
+    assert torch.allclose(score(z), expected, rtol=2e-3, atol=2e-2)
+
+
+def test_the_default_fits_one_reference_embedding_and_parts_that_do_not_vary(head):
+    for reference in (embeddings(head, 1, 0.3, True), 3 * head.targets.vectors()[[0] * 9]):
+        score = make_score("auto", head)
+        score.fit(Placed(head, reference))
+        known, unknown = (score(embeddings(head, 300, 0.3, which)) for which in (True, False))
+        assert torch.isfinite(known).all()
+        assert unknown.median() > known.median()
 
 
 def test_systems_without_a_partition_have_the_other_scores():

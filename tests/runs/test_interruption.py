@@ -75,7 +75,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_were_not(start, expe
         time.sleep(rng.random() * 0.03)
         process.send(signal.SIGKILL)
         assert process.end()[0] == -signal.SIGKILL
-        process = start("resume", "r")
+        process = start("resume", "r", "--trust-code")
     code, output, errors = process.end()
     assert (code, errors) == (0, "")
     assert "going on with experience" in output
@@ -112,7 +112,7 @@ def test_a_signal_stops_at_the_next_step_and_says_how_to_go_on(start, tmp_path, 
     step = newest(tmp_path / "r")
     assert step == len(marks(tmp_path)) == 2  # the step under way was finished, and no other
 
-    resumed = start("resume", "r")
+    resumed = start("resume", "r", "--trust-code")
     resumed.wait_until(lambda: len(marks(tmp_path)) >= 4)
     resumed.send(number)
     returned, output, _ = resumed.end()
@@ -140,7 +140,7 @@ def test_an_evaluation_that_is_interrupted_is_repeated_and_the_training_is_not(s
     assert process.end()[0] == 130
     trained = marks(tmp_path).count("train")
     assert trained == newest(tmp_path / "r")
-    resumed = start("resume", "r")
+    resumed = start("resume", "r", "--trust-code")
     resumed.wait_until(lambda: (tmp_path / "r" / "metrics.json").exists())
     assert marks(tmp_path).count("train") in (trained, trained + 1)  # of the next experience
     resumed.send(signal.SIGINT)
@@ -153,11 +153,11 @@ def test_an_evaluation_that_is_interrupted_is_repeated_and_the_training_is_not(s
 def test_a_folder_that_a_process_is_at_work_in_is_left_alone(start, tmp_path):
     first = start("run", *slow(tmp_path, 60))
     first.wait_until(lambda: marks(tmp_path))
-    code, output, errors = start("resume", "r").end()
+    code, output, errors = start("resume", "r", "--trust-code").end()
     assert code == 2
     assert errors == ("error: another process is at work in r: wait for it or stop it first\n"), (
         output
     )
     first.stop()
-    resumed = start("resume", "r")  # a dead process keeps nobody out
+    resumed = start("resume", "r", "--trust-code")  # a dead process keeps nobody out
     resumed.wait_until(lambda: len(marks(tmp_path)) >= 2)

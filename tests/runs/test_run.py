@@ -88,7 +88,7 @@ def test_metrics_have_the_promised_shape(metrics):
         assert entry["class_names"] == [str(label) for label in entry["classes"]]
         assert len(entry["accuracy_by_experience"]) == index + 1
         for quality in entry["novelty"].values():
-            assert set(quality) == {"auroc", "fpr95", "aupr", "oscr"}
+            assert set(quality) == {"auroc", "fpr95", "fpr95_known_positive", "aupr", "oscr"}
             assert all(0 <= value <= 1 for value in quality.values())
     assert sorted(seen) == list(range(10))
     assert set(metrics["experiences"][0]["novelty"]) == set(SCORES)

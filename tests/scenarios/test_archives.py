@@ -17,7 +17,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import Source
-from lsc_continual.inputs.files import read_image
+from lsc_continual.inputs.decoding import Decoding
 from lsc_continual.scenarios import load_images
 from lsc_continual.scenarios.archives import Archive
 from tests.scenarios import layouts
@@ -74,7 +74,7 @@ def test_cub200_is_read_by_its_lists(tmp_path):
     assert data.class_names == ["Black_footed_Albatross", "Laysan_Albatross"]
     assert (data.train.targets, data.test.targets) == ([0, 0, 1, 1], [0, 1])
     path = root / "CUB_200_2011/images/002.Laysan_Albatross/Bird_0002.jpg"
-    assert torch.equal(data.test.images[1], read_image(path, 3)[:, :, 5:55])
+    assert torch.equal(data.test.images[1], Decoding().read(path, 3)[:, :, 5:55])
     assert load("split-cub200", root).input_shape == (3, 224, 224)
     with (root / "CUB_200_2011/images.txt").open("a") as file:
         file.write("7 002.Laysan_Albatross/Bird_0009.jpg\n")
@@ -106,7 +106,7 @@ def test_tiny_imagenet_is_read_as_it_unpacks(tmp_path):
     assert data.class_names == ["tench", "goldfish", "great white shark"]
     assert (data.train.targets, data.test.targets) == ([0, 0, 1, 1, 2, 2], [0, 1, 2])
     path = root / "tiny-imagenet-200/val/images/val_1.JPEG"
-    assert torch.equal(data.test.images[1], read_image(path, 3))
+    assert torch.equal(data.test.images[1], Decoding().read(path, 3))
     words = root / "tiny-imagenet-200/words.txt"
     words.write_text(words.read_text().replace("goldfish", "tench"))
     names = load("split-tiny-imagenet", root).class_names

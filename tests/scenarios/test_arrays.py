@@ -164,7 +164,7 @@ def test_files_that_are_no_npz_are_refused(tmp_path):
         (tmp_path / "bad").write_bytes(content)
         refused("bad cannot be read as an .npz file", tmp_path / "bad")
     np.save(tmp_path / "single.npy", IMAGES)
-    refused("holds a single array", tmp_path / "single.npy")
+    refused("File is not a zip file", tmp_path / "single.npy")
     save(tmp_path / "b.npz")
     refused("names 2 .npz files", tmp_path)
 

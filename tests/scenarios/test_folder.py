@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import ImageFiles, Source, StoredImages
-from lsc_continual.inputs.trees import class_files
+from lsc_continual.inputs.trees import class_folders
 from lsc_continual.scenarios import load_images
 from tests.scenarios.layouts import broken, classes, photo, put
 
@@ -176,13 +177,75 @@ def test_what_cannot_be_learned_from_is_refused_in_a_sentence(tmp_path):
     refused("unknown class 'aa': did you mean 'a'", classes=("aa", "b"))
 
 
-def test_names_that_are_not_utf8_are_refused(tmp_path):
-    classes(tmp_path, "a b")
-    put(tmp_path / "a" / "x.png").rename(tmp_path / "a" / "\udcff.png")
-    with pytest.raises(LSCError, match="is not UTF-8: rename"):
-        load(tmp_path)
+@pytest.mark.parametrize("memory", [4.0, 0.0])
+def test_names_that_are_not_utf8_or_do_things_on_terminals_are_read_and_shown_inert(
+    tmp_path, memory
+):
+    classes(tmp_path, "a", count=2)
+    classes(tmp_path / "strange", "x", count=2)
+    (tmp_path / "strange" / "x").rename(tmp_path / "\udce9t\udce9 \x1b[31m")  # latin-1
+    (tmp_path / "strange").rmdir()
+    put(tmp_path / "a" / "x.png").rename(tmp_path / "a" / "\udcff\x1b]0;.png")
+    data = load(tmp_path, memory=memory)
+    assert data.class_names == ["a", "\\udce9t\\udce9 \\x1b[31m"]
+    assert len(data.train) + len(data.test) == 5
+    assert all(len(part[row][0]) for part in (data.train, data.test) for row in range(len(part)))
+    assert "a/\\udcff\\x1b]0;.png" in data.split["train"] + data.split["test"]
+    assert json.dumps(data.split, ensure_ascii=False).isprintable()
 
 
 def test_folders_that_cannot_be_listed_are_refused(tmp_path):
     with pytest.raises(LSCError, match=r"0\.png cannot be listed \(Not a directory\)"):
-        class_files(tmp_path, put(tmp_path / "0.png").name)
+        class_folders(tmp_path, put(tmp_path / "0.png").name)
+
+
+def test_directories_are_read_once_whatever_links_lead_to_them(tmp_path):
+    classes(tmp_path / "train", "cat dog", count=4)
+    classes(tmp_path / "test", "cat dog", count=2)
+    classes(tmp_path / "more", "deep", count=3)
+    (tmp_path / "train" / "cat" / "again").symlink_to(".")
+    (tmp_path / "train" / "cat" / "up").symlink_to("../..")
+    (tmp_path / "train" / "cat" / "other").symlink_to("../dog")
+    (tmp_path / "train" / "cat" / "tests").symlink_to("../../test/cat")
+    (tmp_path / "train" / "dog" / "more").symlink_to("../../more")  # elsewhere: read
+    (tmp_path / "more" / "back").symlink_to("../train/cat")
+    (tmp_path / "train" / "alias").symlink_to("dog")
+    (tmp_path / "train" / "broken").symlink_to("nowhere")
+    data = load(tmp_path)
+    assert data.class_names == ["cat", "dog"]
+    assert torch.tensor(data.train.targets).bincount().tolist() == [4, 7]
+    assert torch.tensor(data.test.targets).bincount().tolist() == [2, 2]
+    reason = "a link to a folder that is read in another place"
+    assert data.left_out["alias"][reason] == 1
+    assert data.left_out["cat"][reason] >= 3
+
+
+def test_what_is_left_out_is_said_by_class_and_reason(tmp_path):
+    classes(tmp_path / "train", "cat dog", count=5)
+    classes(tmp_path / "test", "cat dog", count=1)
+    (tmp_path / "train" / "empty").mkdir()
+    for name in ("notes.txt", "more.TXT", "list"):
+        (tmp_path / "train" / "cat" / name).write_text("x", encoding="utf-8")
+    (tmp_path / "test" / "sounds").mkdir()
+    (tmp_path / "test" / "sounds" / "a.wav").touch()
+    (tmp_path / "train" / "dog" / "bad.png").touch()
+    with pytest.warns(UserWarning, match=r"1 image in .* left out"):
+        data = load(tmp_path).limited(3)
+    assert data.class_names == ["cat", "dog"]
+    assert data.left_out == {
+        "cat": {
+            "no image (.txt)": 2,
+            "no image (no extension)": 1,
+            "beyond data.train_per_class=3": 2,
+        },
+        "dog": {"cannot be read": 1, "beyond data.train_per_class=3": 2},
+        "empty": {"a folder without images": 1},
+        "sounds": {"no image (.wav)": 1, "a folder without images": 1},
+    }
+
+
+def test_a_folder_of_other_files_alone_is_refused_with_what_it_holds(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").touch()
+    with pytest.raises(LSCError, match=r"there: a folder without images, no image \(\.txt\)"):
+        load(tmp_path)

@@ -18,7 +18,9 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch.optim import Adam
 
 from lsc_continual import LSC, EmbeddingReplay, make_system
+from lsc_continual.inputs import StoredImages
 from lsc_continual.network.heads import origin_of
+from lsc_continual.strategies.buffer import ReservoirBuffer
 from tests.conftest import blobs, make_blob_stream, make_encoder
 
 
@@ -71,6 +73,40 @@ def test_the_buffer_is_balanced_and_never_larger_than_asked():
         assert max(counts) - min(counts) <= 1
 
 
+def filled(buffer: ReservoirBuffer, counts: list[dict[int, int]]) -> dict[int, int]:
+    """How many samples of each class a buffer holds after experiences with so many of each."""
+    for number, of_classes in enumerate(counts):
+        labels = torch.tensor([c for c, n in of_classes.items() for _ in range(n)])
+        data = StoredImages(torch.randn(len(labels), 1, 1, 1), labels)
+        buffer.update_from_dataset(as_classification_dataset(data), number)
+    return {c: int((buffer.labels == c).sum()) for c in buffer.seen_classes.tolist()}
+
+
+def test_what_small_classes_leave_free_goes_to_the_others():
+    kept = filled(ReservoirBuffer(50), [{0: 3, 1: 100, 2: 100}, {3: 5}])
+    assert kept[0] == 3
+    assert kept[3] == 5
+    assert sorted([kept[1], kept[2]]) == [21, 21]
+
+
+def test_fewer_places_than_classes_are_drawn_fairly_and_said():
+    """Every class gets a place equally often, whatever its number, size and day of arrival."""
+    places = torch.zeros(40)
+    for seed in range(300):
+        torch.manual_seed(seed)
+        with pytest.warns(UserWarning, match="10 places for 20 classes"):
+            kept = filled(
+                ReservoirBuffer(10),
+                [{c: 2 + c for c in range(20)}, dict.fromkeys(range(20, 40), 3)],
+            )
+        assert sum(kept.values()) == 10
+        assert max(kept.values()) == 1
+        places += torch.tensor([kept[c] for c in range(40)])
+    expected = 300 * 10 / 40
+    chi_squared = ((places - expected).square() / (expected * (1 - 10 / 40))).sum()
+    assert chi_squared < 80  # 39 degrees of freedom: beyond 99.98 %
+
+
 class Recorder(SupervisedPlugin):
     """Has the plugin do its part, and keeps what it knew and what it added to the loss."""
 
@@ -119,17 +155,16 @@ def test_arriving_images_too_are_held_to_what_they_resembled_of_the_old_classes(
 
 
 class Told(SupervisedPlugin):
-    """Keeps the classes that the head took for the frequent ones, and how frequent."""
+    """Keeps how frequent the head took each class to be."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.latest: tuple[list[int], float] | None = None
+        self.latest: dict[int, float] | None = None
 
     def before_training_iteration(self, strategy, **kwargs) -> None:
         head, self.latest = strategy.model.head, None
-        if head.training_prior is not None:
-            labels = head.targets.labels_of(head.training_prior.ordinals)
-            self.latest = sorted(labels.tolist()), head.training_prior.ratio
+        if head.frequencies is not None:
+            self.latest = dict(zip(head.targets.labels, head.frequencies.tolist(), strict=True))
 
 
 def new_images(experience) -> float:
@@ -145,15 +180,16 @@ def test_the_head_is_told_how_often_classes_are_seen():
     assert told.latest is None
     for number, old in ((1, 2), (2, 4)):
         strategy.train(experiences[number])
-        labels, ratio = told.latest
-        assert labels == sorted(experiences[number].classes_in_this_experience)
+        arriving = experiences[number].classes_in_this_experience
         new = new_images(experiences[number])
-        assert ratio == pytest.approx((new / 2) / (4 / old))
+        ratio = (new / 2) / (4 / old)
+        expected = {c: ratio if c in arriving else 1.0 for c in told.latest}
+        assert told.latest == pytest.approx(expected)
     strategy.train(experiences[0])  # its classes arrive again, stored ones count with them
-    labels, ratio = told.latest
-    assert labels == sorted(experiences[0].classes_in_this_experience)
-    new = new_images(experiences[0])
-    assert ratio == pytest.approx(((new + 4 / 3) / 2) / ((4 - 4 / 3) / 4))
+    arriving = experiences[0].classes_in_this_experience
+    ratio = ((new_images(experiences[0]) + 4 / 3) / 2) / ((4 - 4 / 3) / 4)
+    expected = {c: ratio if c in arriving else 1.0 for c in told.latest}
+    assert told.latest == pytest.approx(expected)
 
 
 def test_replayed_classes_can_be_the_frequent_ones():
@@ -161,10 +197,33 @@ def test_replayed_classes_can_be_the_frequent_ones():
     experiences = make_blob_stream().train_stream
     for experience in experiences[:2]:
         strategy.train(experience)
-    labels, ratio = told.latest
-    assert labels == sorted(experiences[0].classes_in_this_experience)
-    new = new_images(experiences[1])
-    assert ratio == pytest.approx(60 / new)
+    ratio = 60 / new_images(experiences[1])
+    replayed = experiences[0].classes_in_this_experience
+    expected = {c: ratio if c in replayed else 1.0 for c in told.latest}
+    assert told.latest == pytest.approx(expected)
+
+
+def test_each_class_is_as_frequent_as_its_own_images_are():
+    """Arriving classes of 30 and 10 images, old ones of 20 and 4 stored, and one without any."""
+    labels = torch.tensor([0] * 40 + [1] * 4 + [2] * 20 + [3] * 30 + [4] * 10)
+    dataset = StoredImages(torch.randn(104, 12, 1, 1), labels)
+    benchmark = nc_benchmark(
+        dataset,
+        dataset,
+        2,
+        task_labels=False,
+        per_exp_classes={0: 3, 1: 2},
+        fixed_class_order=range(5),
+    )
+    plugin = EmbeddingReplay(24, batch_size_mem=12)
+    strategy = make_strategy(plugin, told := Told())
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+    stored = {0: 10, 1: 4, 2: 10}  # of 24 places: what class 1 leaves free goes to the others
+    steps = math.ceil(40 / 16)
+    images = {c: 12 * n / 24 for c, n in stored.items()} | {3: 30 / steps, 4: 10 / steps}
+    rarer = sum(images[c] for c in stored) / 3
+    assert told.latest == pytest.approx({c: n / rarer for c, n in images.items()})
 
 
 def test_frequencies_are_left_alone_on_request():
@@ -179,7 +238,7 @@ def test_the_head_forgets_the_frequencies_after_the_experience():
     for experience in make_blob_stream().train_stream[:2]:
         strategy.train(experience)
     assert told.latest is not None
-    assert strategy.model.head.training_prior is None
+    assert strategy.model.head.frequencies is None
 
 
 def test_the_teacher_is_asked_about_classes_that_it_knew_only():

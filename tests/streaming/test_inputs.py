@@ -76,7 +76,7 @@ def test_arrays_that_do_not_fit_are_refused(x, message):
 
 def test_files_that_would_hang_or_fill_the_memory_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(LSCError, match="not a file"):
+    with pytest.raises(LSCError, match="not a regular file"):
         Preparation((1, 8, 8))(tmp_path / "pipe.png")
     Image.new("L", (60_000, 1)).save(tmp_path / "line.png")
     with pytest.raises(LSCError, match="too long and narrow, 60000×1"):

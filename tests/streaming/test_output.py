@@ -32,9 +32,12 @@ def test_lines_have_the_promised_fields_in_their_order():
 
 
 def test_lines_are_json_whatever_the_numbers_and_names():
-    strange = Prediction("\udcff\n", "x", None, float("inf"), None, 2**62, float("nan"))
-    said = json.loads(json_line(strange))
-    assert said["id"] == "\udcff\n"
+    strange = Prediction("\udcff\n\x9b", "x\x1b", None, float("inf"), None, 2**62, float("nan"))
+    line = json_line(strange).decode()
+    assert line[:-1].isprintable()
+    said = json.loads(line, parse_constant=pytest.fail)
+    assert said["id"] == "\\udcff\n\x9b"  # bytes that are no text are written as their numbers
+    assert said["label"] == "x\x1b"
     assert (said["novelty"], said["gap"], said["p_value"]) == (None, None, None)
     assert said["address"] == 2**62
 

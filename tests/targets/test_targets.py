@@ -72,6 +72,28 @@ def test_nearest_takes_the_lowest_address_in_a_tie(classes, seed, values):
     assert int(owned[targets.nearest(z).ordinal]) == int(expected)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [("v21", 24), ("v22", 14), ("permutohedron", 9), ("hypercube", 14), ("simplex", 5100)],
+)
+@pytest.mark.parametrize("classes", [range(7, 12), range(7, 5007)])
+def test_rows_that_are_not_finite_are_nobody_s(name, dim, wrong, classes):
+    targets = Targets(make_system(name, dim))
+    targets.add(classes)
+    z = targets.vectors()[:4].repeat(2, 1)
+    z[2, 0] = z[5] = wrong
+    expected = torch.tensor([0, 1, -1, 3, 0, -1, 2, 3])
+    assert torch.equal(targets.nearest(z).ordinal, expected)
+    assert torch.equal(targets.several_nearest(z, 3).ordinal[:, 0], expected)
+    assert torch.equal(targets.decode(z), expected)
+    assert torch.equal(
+        targets.labels_of(targets.nearest(z).ordinal), torch.where(expected < 0, -1, expected + 7)
+    )
+    assert torch.equal(targets.nearest(z).score.isnan(), expected < 0)
+    assert torch.equal(targets.several_nearest(z, 3).score[:, 0].isnan(), expected < 0)
+
+
 def test_labels_can_be_anything_hashable_and_keep_their_targets():
     targets = Targets(make_system("v21", 16))
     targets.add(["cat", 7, ("a", 1), None])

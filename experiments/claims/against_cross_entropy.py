@@ -13,11 +13,15 @@ from dataclasses import replace
 from functools import partial
 
 from experiments.claims import speed
-from experiments.outcome import Finding, Outcome, Row, Table
-from experiments.registry import Experiment
+from experiments.outcome import Finding, Outcome, Row, Table, Verdict
 from experiments.settings import Settings
 from lsc_continual import min_dim
 from lsc_continual.bench.plots import draw_lines
+
+TITLE = "How many more epochs than cross-entropy"
+PAPER = "arXiv 2512.07509"
+PREFACE = speed.ABOUT
+Options = speed.CharacterOptions
 
 _RATES = (1e-3, 3e-3, 1e-2)
 _USUAL, _COSINE, _STRUCTURED, _OWNED = (
@@ -28,7 +32,7 @@ _USUAL, _COSINE, _STRUCTURED, _OWNED = (
 )
 
 
-def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
+def measure(settings: Settings, options: Options) -> Outcome:
     """Every loss at three learning rates, each judged by its best."""
     by = partial(speed.learned, settings, options)
     least = min_dim("v21", options.classes)
@@ -57,22 +61,17 @@ def measure(settings: Settings, options: speed.CharacterOptions) -> Outcome:
         for name, one in best.items()
         for epochs, training, test in zip(one.epochs, one.training, one.test)
     ]
-    title = f"{options.classes} characters, 384 dimensions, each loss at its best learning rate"
-    return Outcome(
-        findings,
-        [Table(title, rows)],
-        {
-            "losses": draw_lines(
-                points,
-                title=f"{options.classes} characters",
-                x="epochs",
-                y=["training, %", "test, %"],
-                line="loss",
-                log="",
-                marked=False,
-            )
-        },
+    figure = draw_lines(
+        points,
+        title=f"{options.classes} characters",
+        x="epochs",
+        y=["training, %", "test, %"],
+        line="loss",
+        log="",
+        marked=False,
     )
+    title = f"{options.classes} characters, 384 dimensions, each loss at its best learning rate"
+    return Outcome(findings, [Table(title, rows)], {"losses": figure})
 
 
 def _ratios(one: speed.Progress, other: speed.Progress) -> dict[int, float]:
@@ -93,7 +92,7 @@ def _slower(cosine: speed.Progress, usual: speed.Progress) -> Finding:
         f"{_shown(ratios)} times the epochs; test accuracy {cosine.test[-1]:.1f} % against "
         f"{usual.test[-1]:.1f} %",
         # In part: more epochs, but another number of times.
-        speed.judged([*speed.faster(usual, cosine), *as_much]),
+        Verdict.of(*speed.faster(usual, cosine), *as_much),
     )
 
 
@@ -114,16 +113,5 @@ def _closed(name: str, best: dict[str, speed.Progress]) -> Finding:
         f"it closes {parts or 'an unknown part'} of the gap in epochs, and takes "
         f"{_shown(_ratios(own, usual))} times the epochs of cross-entropy; test accuracy "
         f"{own.test[-1]:.1f} %",
-        speed.judged([part >= 0.5 for part in closed.values()]),
+        Verdict.of(*(part >= 0.5 for part in closed.values())),
     )
-
-
-EXPERIMENT = Experiment(
-    name="against-cross-entropy",
-    paper="arXiv 2512.07509",
-    title="How many more epochs than cross-entropy",
-    about=__doc__,
-    preface=speed.ABOUT,
-    measure=measure,
-    options=speed.CharacterOptions,
-)

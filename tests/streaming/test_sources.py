@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lsc_continual.streaming.watch import watched
+from lsc_continual.streaming.sources import watched
 
 
 class Looks:

@@ -59,14 +59,12 @@ class PreparedBenchmark(NamedTuple):
         }
         described = {}
         left_out = self.left_out or {}
-        for label, name in enumerate(self.class_names):
-            used = {part: counted[label] for part, counted in counts.items()}
+        labels = {name: label for label, name in enumerate(self.class_names)}
+        for name in dict.fromkeys([*labels, *left_out]):
+            used = {part: counted[labels.get(name, -1)] for part, counted in counts.items()}
             reasons = left_out.get(name, {})
             found = sum(used.values()) + sum(reasons.values())
             described[name] = {"found": found, **used, "left_out": reasons}
-        for name, reasons in left_out.items():
-            entry = {"found": sum(reasons.values()), **dict.fromkeys(parts, 0), "left_out": reasons}
-            described.setdefault(name, entry)
         return described
 
     def summary(self) -> str:

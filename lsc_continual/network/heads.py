@@ -213,16 +213,16 @@ class TargetHead(nn.Module):
     @full_precision
     def log_owned(self, z: Tensor, scale: float | None = None) -> Tensor:
         """log O over the owned targets: [batch, dim] -> [batch]."""
-        return self._log_owned(self.logits_per_coordinate(z, scale))
+        return self.log_sum(self.logits_per_coordinate(z, scale))
 
-    def _log_owned(self, x: Tensor) -> Tensor:
-        if self.is_dense:
-            return self._logits(x).logsumexp(-1)
-        return self.targets.log_sum(x)
-
-    def _logits(self, x: Tensor) -> Tensor:
-        """ℓ of all classes in order of arrival: [batch, dim] -> [batch, classes]."""
-        return x @ self.targets.matrix(x).T
+    def log_sum(self, x: Tensor, ordinals: Tensor | None = None) -> Tensor:
+        """log Σ e^{⟨x, t⟩} over all owned targets, or those of some: [batch, dim] -> [batch]."""
+        if not self.is_dense:
+            return self.targets.log_sum(x, ordinals)
+        vectors = self.targets.matrix(x)
+        if ordinals is not None:
+            vectors = vectors[ordinals.to(x.device)]
+        return (x @ vectors.T).logsumexp(-1)
 
     def _log_normalizer(self, x: Tensor, logits: Tensor | None = None) -> Tensor:
         """log(Σ ρ_c e^{ℓ_c} + ω (Z − O)), without subtraction: Σ (ρ_c − ω) e^{ℓ_c} + ω Z.
@@ -242,7 +242,7 @@ class TargetHead(nn.Module):
             else:
                 terms.append((logits + weights).logsumexp(-1))
         elif prior < 1:
-            log_owned = self._log_owned(x) if logits is None else logits.logsumexp(-1)
+            log_owned = self.log_sum(x) if logits is None else logits.logsumexp(-1)
             terms.append(log_owned + log1p(-prior))
         return terms[0] if len(terms) == 1 else torch.stack(terms).logsumexp(0)
 
@@ -257,12 +257,12 @@ class TargetHead(nn.Module):
         """log p(c) for every column c: FloatTensor[batch, dim] -> FloatTensor[batch, columns]."""
         x = self.logits_per_coordinate(z, scale)
         columns = self.capacity or self._columns
+        least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
         if not len(self.targets):  # Avalanche may evaluate before the first experience
-            return self._opposite(x).unsqueeze(-1).expand(-1, columns).clone()
-        logits = self._logits(x)
+            return least.clone()
+        logits = x @ self.targets.matrix(x).T  # in order of arrival
         normalizer = self._log_normalizer(x, logits).unsqueeze(-1)
         labels = self.targets.label_tensor(z)
-        least = self._opposite(x).unsqueeze(-1).expand(-1, columns)
         logits = logits + self._log_frequencies(torch.arange(len(self.targets)), x)
         return least.index_copy(-1, labels, logits) - normalizer
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 from lsc_continual.machine.precision import full_precision
-from lsc_continual.network.heads import TargetHead, origin_of
+from lsc_continual.network.heads import origin_of
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": torch.mean,
@@ -94,7 +94,13 @@ class EuclideanLoss(TargetLoss):
         return (z - torch.where(owned.unsqueeze(-1), targets, opposite)).square().sum(-1)
 
 
-class SoftmaxDivergence(nn.Module):
+@full_precision
+def softmax_divergence(
+    output: Tensor,
+    earlier: Tensor,
+    among: Tensor | None = None,
+    rows: Tensor | slice = slice(None),
+) -> Tensor:
     """KL(p' ‖ p) between softmaxes over a set of vectors, at an earlier and the present embedding.
 
     A softmax over vectors v is the exponential family e^{⟨x, v⟩}, whose cumulant function is the
@@ -105,40 +111,28 @@ class SoftmaxDivergence(nn.Module):
 
     which for all vectors of the system costs what a structured softmax does, however many they are.
     It holds an embedding most firmly in the directions that decide between near vectors.
+
+    Args:
+        output: of the head.
+        earlier: the embeddings to keep to, FloatTensor[rows, dim].
+        among: ordinals of the classes whose targets are the vectors, LongTensor[count]; by default
+            all vectors of the system, or all targets where log Z is not tractable.
+        rows: which rows of the output are compared, by default all.
+
+    Returns:
+        The divergence of each row: FloatTensor[rows].
     """
+    head, z = origin_of(output)
 
-    @full_precision
-    def forward(
-        self,
-        output: Tensor,
-        earlier: Tensor,
-        among: Tensor | None = None,
-        rows: Tensor | slice = slice(None),
-    ) -> Tensor:
-        """The divergence of each row: FloatTensor[rows].
-
-        Args:
-            output: of the head.
-            earlier: the embeddings to keep to, FloatTensor[rows, dim].
-            among: ordinals of the classes whose targets are the vectors, LongTensor[count]; by
-                default all vectors of the system, or all targets where log Z is not tractable.
-            rows: which rows of the output are compared, by default all.
-        """
-        head, z = origin_of(output)
-        x = head.logits_per_coordinate(z[rows])
-        before = head.logits_per_coordinate(earlier.detach()).requires_grad_()
-        with torch.enable_grad():
-            log_before = self._log_sum(head, before, among)
-            (mean,) = torch.autograd.grad(log_before.sum(), before)  # E_{p'}[v]
-        drift = x - before.detach()
-        log_now = self._log_sum(head, x, among)
-        return log_now - log_before.detach() - (mean * drift).sum(-1)
-
-    @staticmethod
-    def _log_sum(head: TargetHead, x: Tensor, among: Tensor | None) -> Tensor:
+    def log_sum(x: Tensor) -> Tensor:
         if among is None and head.system.has_log_partition:
-            total: Tensor = head.system.log_partition(x, normalize=False)
-            return total
-        if among is not None and head.is_dense:
-            return (x @ head.targets.matrix(x)[among.to(x.device)].T).logsumexp(-1)
-        return head.targets.log_sum(x, among)
+            return head.system.log_partition(x, normalize=False)
+        return head.log_sum(x, among)
+
+    now = head.logits_per_coordinate(z[rows])
+    before = head.logits_per_coordinate(earlier.detach()).requires_grad_()
+    with torch.enable_grad():
+        log_before = log_sum(before)
+        (mean,) = torch.autograd.grad(log_before.sum(), before)  # E_{p'}[v]
+    drift = now - before.detach()
+    return log_sum(now) - log_before.detach() - (mean * drift).sum(-1)

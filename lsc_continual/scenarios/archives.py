@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torchvision.datasets.utils import download_url, extract_archive
 
@@ -55,12 +54,11 @@ class Archive:
 
     def _unpack(self, archive: Path, place: Path) -> None:
         """Beside its place first: an interrupted unpacking must not look like a complete one."""
-        temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
-        try:
+        with TemporaryDirectory(
+            dir=place.parent, prefix=f".{place.name}-", ignore_cleanup_errors=True
+        ) as temporary:
             extract_archive(archive, temporary)
-            os.replace(temporary / place.name, place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            os.replace(Path(temporary, place.name), place)
 
     def _missing(self, source: Source, reason: str) -> LSCError:
         place = source.root / self.folder

@@ -16,12 +16,9 @@ def load_digits(source: Source) -> ImageData:
     """1,797 images of 8×8 in ten classes, a stratified quarter of them for testing."""
     bunch = sklearn_digits()
     images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
-    labels = torch.tensor(bunch.target)
+    whole = StoredImages(images, torch.tensor(bunch.target))
     train, test = train_test_split(
-        torch.arange(len(labels)), test_size=0.25, stratify=bunch.target, random_state=_SPLIT_SEED
+        torch.arange(len(whole)), test_size=0.25, stratify=bunch.target, random_state=_SPLIT_SEED
     )
-    return ImageData(
-        StoredImages(images[train], labels[train]),
-        StoredImages(images[test], labels[test]),
-        [str(name) for name in bunch.target_names],
-    )
+    names = [str(name) for name in bunch.target_names]
+    return ImageData(whole.subset(train), whole.subset(test), names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -89,7 +88,7 @@ def _validation(root: Path, wnids: list[str], top: Path) -> ClassFiles:
     paths = image_paths(root, "val")
     if not paths:
         raise LSCError(f"{root / 'val'} holds no images: unpack ILSVRC2012_img_val.tar there")
-    labels = validation_labels([root, *root.parents[: len(root.relative_to(top).parts)]])
+    labels = _validation_labels([root, *root.parents[: len(root.relative_to(top).parts)]])
     test: ClassFiles = {wnid: [] for wnid in wnids}
     for path in paths:
         wnid = labels.get(Path(path).stem)
@@ -102,16 +101,8 @@ _KAGGLE = "LOC_val_solution.csv"
 _DEVKIT = "ILSVRC2012_devkit_t12"
 
 
-def validation_labels(folders: Iterable[Path]) -> dict[str, str]:
-    """WordNet ids by image, such as "ILSVRC2012_val_00000001", from Kaggle or the development kit.
-
-    Args:
-        folders: where to look for them.
-
-    Raises:
-        LSCError: neither is there, or what is there is damaged.
-    """
-    folders = list(folders)
+def _validation_labels(folders: list[Path]) -> dict[str, str]:
+    """Image, such as "ILSVRC2012_val_00000001" -> WordNet id, from Kaggle or the devkit."""
     for folder in folders:
         if (folder / _KAGGLE).exists():
             pairs = read_pairs(folder / _KAGGLE, ",")

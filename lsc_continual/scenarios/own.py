@@ -60,7 +60,6 @@ def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
     return train, test
 
 
-Arrays = dict[str, NDArray[Any]]
 _KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 
 
@@ -82,22 +81,17 @@ def load_arrays(source: Source) -> ImageData:
     x_test, y_test = _part(arrays, "test", path) if tested else (x[:0], y[:0])
     if y.dtype.kind != y_test.dtype.kind:
         raise LSCError(f"y_train in {path} is of type {y.dtype}, y_test {y_test.dtype}: use one")
-    values, labels = np.unique(np.concatenate([y, y_test]), return_inverse=True)
-    names = _names(values, arrays.get("class_names"))
-    split = None
+    values, inverse = np.unique(np.concatenate([y, y_test]), return_inverse=True)
+    names, labels = _names(values, arrays.get("class_names")), torch.from_numpy(inverse)
+    images = StoredImages(as_images(x, f"x_train in {path}"), labels[: len(y)])
     if len(y_test):
-        x_train, train, test = x, labels[: len(y)], labels[len(y) :]
-    else:
-        out = _held_out(labels, names, source)
-        x_train, x_test, train, test = x[~out], x[out], labels[~out], labels[out]
-        parts = {"train": ~out, "test": out}
-        split = {part: np.flatnonzero(rows).astype(str).tolist() for part, rows in parts.items()}
-    return ImageData(
-        StoredImages(as_images(x_train, f"x_train in {path}"), torch.from_numpy(train)),
-        StoredImages(as_images(x_test, f"x_test in {path}"), torch.from_numpy(test)),
-        names,
-        split=split,
-    )
+        test = StoredImages(as_images(x_test, f"x_test in {path}"), labels[len(y) :])
+        return ImageData(images, test, names)
+    out = _held_out(inverse, names, source)
+    rows = {"train": np.flatnonzero(~out), "test": np.flatnonzero(out)}
+    train, test = (images.subset(torch.from_numpy(part)) for part in rows.values())
+    split = {name: part.astype(str).tolist() for name, part in rows.items()}
+    return ImageData(train, test, names, split=split)
 
 
 def _find(root: Path) -> Path:
@@ -109,7 +103,9 @@ def _find(root: Path) -> Path:
     raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
 
 
-def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+def _part(
+    arrays: dict[str, NDArray[Any]], part: str, path: Path
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Images as they are, and labels as int64 or text [N]."""
     for key in (f"x_{part}", f"y_{part}"):
         if key not in arrays:
@@ -134,8 +130,7 @@ def _part(arrays: Arrays, part: str, path: Path) -> tuple[NDArray[Any], NDArray[
 
 def _names(values: NDArray[Any], names: NDArray[Any] | None) -> list[str]:
     """The names given, if labels count them from 0; else the labels themselves."""
-    counted = names is not None and values.dtype.kind == "i"
-    if names is not None and counted and values[0] >= 0 and values[-1] < len(names):
+    if names is not None and values.dtype.kind == "i" and 0 <= values[0] <= values[-1] < len(names):
         return [str(name) for name in names[values]]
     return [str(value) for value in values]
 

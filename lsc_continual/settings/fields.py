@@ -90,7 +90,7 @@ class Setting:
     def kind(self) -> str:
         """Its type in words."""
         if get_origin(self.base) is list:
-            return f"list of {_PLURALS[get_args(self.base)[0]]}"
+            return f"list of {_WORDS[get_args(self.base)[0]]}s"
         return _WORDS.get(self.base, "any keys")
 
     @property
@@ -137,7 +137,6 @@ def _shown(bound: float) -> str:
 
 
 _WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
-_PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def settings_of(schema: type[Any], prefix: str = "", part: Part | None = None) -> Iterator[Setting]:

@@ -146,13 +146,10 @@ def merge(stored: Mapping[str, Any], overrides: Sequence[Override], faults: Faul
         except msgspec.ValidationError:
             faults.add(_wrong_type(setting, value, text))
     for key, setting in KEYS.items():
-        try:
+        with faults.noted():
             setting.check(values[key])
-        except UntrustedCodeError:
-            raise
-        except LSCError as error:
-            faults.add(str(error))
-            values[key] = setting.default
+            continue
+        values[key] = setting.default
     nested: dict[str, Any] = {}
     for key, value in values.items():
         nested = _with(nested, key, value)

@@ -15,7 +15,7 @@ from lsc_continual.experiences.loader import batch_labels
 from lsc_continual.experiences.located import integers
 from lsc_continual.machine import distributed
 from lsc_continual.network.heads import TargetHead
-from lsc_continual.network.losses import SoftmaxDivergence
+from lsc_continual.network.losses import softmax_divergence
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.resumable import Resumable
 from lsc_continual.strategies.stages import Stage, Staged
@@ -31,7 +31,7 @@ class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True
       It counts for losses on the head's output, such as the structured softmax; the cosine and the
       Euclidean loss look at the embedding alone.
     - The network as it was before the experience says which of the old classes the images of a
-      batch, arriving and replayed, resembled, and how much; the `SoftmaxDivergence` from that is
+      batch, arriving and replayed, resembled, and how much; the `softmax_divergence` from that is
       added to the loss, times `distillation` and the old classes' share of all. As targets never
       move, no copy of a head is needed for it. Arriving classes are not among those compared, so
       that nothing keeps an image from its new target. Beyond the head's `dense_classes`, the
@@ -63,7 +63,6 @@ class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True
         )
         self.distillation = distillation
         self.balanced = balanced
-        self._divergence = SoftmaxDivergence()
         self._teacher: nn.Module | None = None
         self._arriving = torch.empty(0, dtype=torch.long)
         self._taught = 0  # classes that there were when the teacher was copied
@@ -118,7 +117,7 @@ class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True
         rows = rows.to(strategy.device)
         with torch.no_grad(), getattr(strategy, "autocast", nullcontext)():
             before = self._teacher(strategy.mb_x[rows])
-        each = self._divergence(strategy.mb_output, before, among, rows)
+        each = softmax_divergence(strategy.mb_output, before, among, rows)
         # Of several processes, each has a part of the batch; the mean over processes counts.
         strategy.loss += weight * distributed.world_size() / len(everywhere) * each.sum()
 

@@ -69,10 +69,8 @@ def figures_of(metrics: RunMetrics) -> Figures:
     figures |= {key: size for key, size in sizes.items() if size is not None}
     score = metrics.novelty_score
     measured = [entry.novelty[score] for entry in metrics.experiences if score in entry.novelty]
-    for key in ("auroc", "oscr"):
-        values = [quality[key] for quality in measured]
-        if values:
-            figures[key] = mean(values)
+    if measured:
+        figures |= {key: mean(quality[key] for quality in measured) for key in ("auroc", "oscr")}
     return figures
 
 
@@ -89,12 +87,11 @@ def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> di
         environment = environment or (runs[0].environment if runs else None)
         figures = [figures_of(metrics) for metrics in runs]
         names = dict.fromkeys(key for each in figures for key in each)
-        scores = dict.fromkeys(m.novelty_score for m in runs if m.novelty_score)
         rows.append(
             {
                 "strategy": strategy,
                 "bound": find_strategy(strategy).bound,
-                "novelty_score": next(iter(scores), None),
+                "novelty_score": next((m.novelty_score for m in runs if m.novelty_score), None),
                 "seeds": [metrics.seed for metrics in runs],
                 "figures": {key: _spread([f[key] for f in figures if key in f]) for key in names},
                 "curve": _curve(runs),

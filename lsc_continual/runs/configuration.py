@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def resolve(arguments: Iterable[str] = ()) -> Settings:
     given = {override.key: override.value for override in overrides}
     scenario = Settings().scenario.name
     packaged = packaged_settings(scenario)
-    with faults.noted():
+    with suppress(LSCError):  # an unknown name, which `merge` notes
         packaged = packaged_settings(given.get("scenario.name", scenario))
     if "scenario.increment" in given and "scenario.experiences" not in given:
         # The user's way of splitting replaces the scenario's.

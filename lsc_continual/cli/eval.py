@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from lsc_continual.cli.early import check_model
 from lsc_continual.cli.options import (
     BatchSize,
     Device,
@@ -19,6 +20,7 @@ from lsc_continual.cli.options import (
     Workers,
 )
 from lsc_continual.cli.running import console_for_tables, interruptible, loading, print_json
+from lsc_continual.errors import LSCError
 
 if TYPE_CHECKING:
     from lsc_continual.streaming.evaluating import Figures
@@ -49,6 +51,9 @@ def evaluate(
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
     """
+    check_model(run, score, fpr)
+    if not folder.is_dir():
+        raise LSCError(f"{folder} is not a folder: pass one with a folder of images for each class")
     with interruptible("interrupted"):
         with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier

@@ -10,6 +10,7 @@ import typer
 from lsc_continual.cli.bench import bench
 from lsc_continual.cli.compare import compare
 from lsc_continual.cli.doctor import doctor
+from lsc_continual.cli.early import check_options
 from lsc_continual.cli.eval import evaluate
 from lsc_continual.cli.ls import ls
 from lsc_continual.cli.resume import resume
@@ -71,6 +72,7 @@ def main() -> None:
     if debug:
         arguments.remove("--debug")
     try:
+        check_options(app, arguments)
         app(args=arguments)
     except LSCError as error:
         if debug:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lsc_continual.cli.early import check_data
 from lsc_continual.cli.options import MetricsJson
 from lsc_continual.cli.running import carry_out
 
@@ -34,4 +35,5 @@ def run(
     from lsc_continual.runs.configuration import resolve
 
     resolved = resolve(settings or [])
+    check_data(resolved)
     carry_out(lambda runs, console: runs.run(resolved, console), json)

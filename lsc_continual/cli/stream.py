@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lsc_continual.cli.early import check_model, check_sources
 from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading
 from lsc_continual.machine.interruption import Interruption
@@ -67,6 +68,8 @@ def stream(
     Exit codes: 0; 1 where inputs failed; 2 for a mistake in the command; 130 or 143 after Ctrl-C
     or SIGTERM, when what was read is answered; 141 when nobody reads the output any more.
     """
+    check_model(run, score, fpr)
+    check_sources(sources, watch)
     with Interruption() as interruption:
         with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier

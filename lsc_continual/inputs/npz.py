@@ -23,6 +23,19 @@ _RATIO = 100  # how many times larger than its file a larger array may be
 _LARGEST_ROW = 2**28  # bytes
 
 
+def find_npz(root: Path) -> Path:
+    """The .npz file that `data.root` names: itself, or the only one in the folder.
+
+    Raises:
+        LSCError: there is none, or several.
+    """
+    files = sorted(root.glob("*.npz")) if root.is_dir() else [root]
+    if len(files) == 1 and files[0].is_file():
+        return files[0]
+    found = f"{len(files)} .npz files" if root.is_dir() else "no file"
+    raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
+
+
 class Header(NamedTuple):
     """What an array says of itself."""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, StoredImages
-from lsc_continual.inputs.npz import read_arrays
+from lsc_continual.inputs.npz import find_npz, read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import held_out, select_classes
@@ -72,7 +72,7 @@ def load_arrays(source: Source) -> ImageData:
     Raises:
         LSCError: no such file, a key is missing, or arrays that do not fit.
     """
-    path = _find(source.root)
+    path = find_npz(source.root)
     arrays = read_arrays(path, _KEYS)
     x, y = _part(arrays, "train", path)
     if not len(x):
@@ -92,15 +92,6 @@ def load_arrays(source: Source) -> ImageData:
     train, test = (images.subset(torch.from_numpy(part)) for part in rows.values())
     split = {name: part.astype(str).tolist() for name, part in rows.items()}
     return ImageData(train, test, names, split=split)
-
-
-def _find(root: Path) -> Path:
-    """The file itself, or the only one in the folder."""
-    files = sorted(root.glob("*.npz")) if root.is_dir() else [root]
-    if len(files) == 1 and files[0].is_file():
-        return files[0]
-    found = f"{len(files)} .npz files" if root.is_dir() else "no file"
-    raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
 
 
 def _part(

@@ -1,0 +1,88 @@
+"""Mistakes that are told before torch is loaded, which takes seconds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from lsc_continual.errors import LSCError
+from lsc_continual.settings import Settings
+
+_WITH_SETTINGS = ("run", "show", "compare", "resume")
+
+
+def check_model(run: Path, score: str | None, fpr: float | None) -> None:
+    """Refuse a run folder that is not there, an unknown score, and a rate that is none.
+
+    Raises:
+        LSCError: the sentence says which.
+    """
+    from lsc_continual.novelty.names import SCORES
+
+    if not run.is_dir():
+        raise LSCError(f"there is no folder {run}: pass that of a run or model")
+    if score is not None:
+        SCORES.check(score)
+    if fpr is not None and not 0 < fpr < 1:
+        raise LSCError(f"a false-alarm rate lies between 0 and 1, not at {fpr:g}")
+
+
+def check_sources(sources: Sequence[str], watch: bool) -> None:
+    """Refuse sources of which nothing can come.
+
+    Raises:
+        LSCError: the sentence says which.
+    """
+    if sources.count("-") > 1:
+        raise LSCError("standard input can be read once: pass - once")
+    if watch and (len(sources) != 1 or not Path(sources[0]).is_dir()):
+        raise LSCError("--watch needs a folder as the only source: pass one that exists")
+
+
+def check_data(settings: Settings) -> None:
+    """Refuse data that are not where the settings say.
+
+    Raises:
+        LSCError: the sentence says so.
+    """
+    root, scenario = Path(settings.data.root), settings.scenario.name
+    if scenario == "folder" and not root.is_dir():
+        raise LSCError(
+            f"data.root={root} is not a folder: pass one that holds a folder of images for each "
+            "class (unpack archives first)"
+        )
+    if scenario == "arrays":
+        from lsc_continual.inputs.npz import find_npz
+
+        find_npz(root)
+
+
+def check_options(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """Refuse "--epochs 3", which other programs would take, with the setting that it is here.
+
+    Raises:
+        LSCError: an option that a command does not have, and a setting of that name.
+    """
+    from lsc_continual.settings.reading import KEYS
+
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    if verb not in _WITH_SETTINGS:
+        return
+    command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts}
+    for place, argument in enumerate(arguments):
+        found = re.fullmatch(r"(--[a-z][a-z_.-]*)(?:=(.*))?", argument)
+        if found is None or found[1] in known | {"--help", "--debug"}:
+            continue
+        name = found[1].removeprefix("--").replace("-", "_")
+        keys = [key for key in KEYS if key == name or key.endswith(f".{name}")]
+        if keys:
+            following = arguments[place + 1] if place + 1 < len(arguments) else "…"
+            value = found[2] if found[2] is not None else following
+            raise LSCError(
+                f"{found[1]} is no option of {verb}: settings are written without dashes, "
+                f"{keys[0]}={value}"
+            )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from avalanche.benchmarks.utils import AvalancheDataset
 
 from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.inputs.repeats import Repeats
 from lsc_continual.inputs.trees import LeftOut
 
 
@@ -36,6 +37,8 @@ class PreparedBenchmark(NamedTuple):
     """Whether the images are the negatives of their files."""
     left_out: LeftOut | None = None
     """What else was found, by class and reason."""
+    repeats: Repeats = Repeats()
+    """Images that are there again where they should not be."""
 
     @property
     def experiences(self) -> list[Any]:
@@ -100,6 +103,8 @@ class PreparedBenchmark(NamedTuple):
         for entry, images in zip(description["experiences"], self.held_out):
             entry["held_out_images"] = len(images)
         description["images"] = self.images()
+        if any(self.repeats):
+            description["repeated_images"] = self.repeats._asdict()
         if self.split is not None:
             description["split"] = self.split
         if self.skipped:

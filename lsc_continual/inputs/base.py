@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+import warnings
 from abc import abstractmethod
 from typing import NamedTuple
 
@@ -102,6 +104,15 @@ class ImageData(NamedTuple):
             if missing := sorted(set(range(len(self.class_names))) - present):
                 name = self.class_names[missing[0]]
                 raise LSCError(f"class {name!r} has no {part} images: add some or remove the class")
+        by_form: dict[str, str] = {}
+        for name in self.class_names:
+            other = by_form.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+            if other != name:
+                warnings.warn(
+                    f"classes {other!r} and {name!r} differ by case or by the form of their "
+                    "letters alone: are they one?",
+                    stacklevel=1,
+                )
         if self.train.shape != self.test.shape:
             raise LSCError(
                 f"training images have shape {self.train.shape}, test images {self.test.shape}: "

@@ -15,6 +15,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs import Images, Source, StoredImages
+from lsc_continual.inputs.repeats import find_repeats
 from lsc_continual.inputs.selection import hold_out
 from lsc_continual.scenarios import class_incremental, class_order, experience_sizes, load_images
 from lsc_continual.scenarios.python import load_benchmark, validation
@@ -43,6 +44,7 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
     )
     order = class_order(classes, scenario.class_order, settings.seed)
     fingerprint = data.fingerprint()
+    repeats = find_repeats(data.train, data.test)
     data, rest = hold_out(data, settings.novelty.holdout, settings.seed)
     benchmark = class_incremental(data, order, sizes)
     return PreparedBenchmark(
@@ -57,6 +59,7 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
         split=data.split,
         inverted=data.inverted,
         left_out=data.left_out,
+        repeats=repeats,
     )
 
 

@@ -141,6 +141,8 @@ def _carry_out(
         checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
     say(console, assembly.summary)
     say(console, f"images: {assembly.data.summary()}")
+    if repeated := str(assembly.data.repeats):
+        say(console, f"the same pixels: {repeated}")
     with (
         Interruption() as interruption,
         closing(Recorder(folder, assembly, progress, console)) as recorder,

@@ -348,3 +348,17 @@ def test_damaged_models_are_refused_in_a_sentence(folder, tmp_path, damage):
     with pytest.raises(LSCError, match=r"holds no model|is damaged|has format 99") as caught:
         load_model(copy)
     assert "\n" not in str(caught.value)
+
+
+def test_repeated_images_are_said_and_written(tmp_path):
+    x = np.random.default_rng(0).integers(256, size=(80, 6, 6)).astype(np.uint8)
+    y = np.arange(80) % 4
+    x[1] = x[0]
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:12], y_test=y[:12])
+    settings = ["scenario=arrays", f"data.root={tmp_path}/d.npz", f"run.dir={tmp_path}/r"]
+    quick = ["encoder=mlp", "system.dim=32", "train.epochs=1", "scenario.increment=2"]
+    result = CliRunner().invoke(app, ["run", *settings, *quick])
+    said = "12 of the test images among the training images; 1 of the images in several classes"
+    assert f"the same pixels: {said}" in result.output
+    written = json.loads((tmp_path / "r" / "stream.json").read_text(encoding="utf-8"))
+    assert written["repeated_images"] == {"tested_and_trained": 12, "in_several_classes": 1}

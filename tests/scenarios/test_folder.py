@@ -249,3 +249,18 @@ def test_a_folder_of_other_files_alone_is_refused_with_what_it_holds(tmp_path):
     (tmp_path / "a" / "x.txt").touch()
     with pytest.raises(LSCError, match=r"there: a folder without images, no image \(\.txt\)"):
         load(tmp_path)
+
+
+def test_names_that_differ_by_case_or_form_alone_are_pointed_out(tmp_path):
+    classes(tmp_path, "Lion lion dog", count=3)
+    for name in ("caf\u00e9", "cafe\u0301"):
+        classes(tmp_path / "more", "x", count=3)
+        (tmp_path / "more" / "x").rename(tmp_path / name)
+    (tmp_path / "more").rmdir()
+    with pytest.warns(UserWarning, match="are they one") as caught:
+        data = load(tmp_path)
+    assert len(data.class_names) == 5
+    assert sorted(str(one.message).split(" differ")[0] for one in caught) == [
+        "classes 'Lion' and 'lion'",
+        "classes 'cafe\u0301' and 'caf\u00e9'",
+    ]

@@ -100,7 +100,8 @@ class ImageData(NamedTuple):
                 f"the test data has class {name!r}, which is never trained on: remove its "
                 "images or add some to the training data"
             )
-        for part, present in (("training", trained), ("test", tested)):
+        drawn = self.split is not None and tested  # classes with a single image have no other
+        for part, present in (("training", trained), ("test", trained if drawn else tested)):
             if missing := sorted(set(range(len(self.class_names))) - present):
                 name = self.class_names[missing[0]]
                 raise LSCError(f"class {name!r} has no {part} images: add some or remove the class")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError, unknown_name
 from lsc_continual.inputs import ImageData, Images
 from lsc_continual.inputs.base import place_in_class
+from lsc_continual.inputs.trees import LeftOut
 
 
 def select_classes(names: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
@@ -73,20 +74,34 @@ def share_of_each(labels: Tensor, fraction: float, seed: int) -> Tensor:
     return taken
 
 
-def held_out(name: str, count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which of a class's `count` images are for testing: `fraction` of them, at least one.
+def split_classes(counts: Mapping[str, int], keep_single: bool) -> tuple[list[str], LeftOut]:
+    """The classes that can be split into training and test images, and those left out.
 
-    This depends on nothing else, so further classes leave a class's split as it is. The generator
-    is numpy's frozen one, which gives the same numbers in every version.
+    Args:
+        counts: images by class.
+        keep_single: whether a class with a single image is trained on without a test image.
 
     Raises:
-        LSCError: the class has a single image.
+        LSCError: there would be no class, or no test image.
     """
-    if count < 2:
+    single = [name for name, count in counts.items() if count == 1]
+    if len(single) == len(counts):
         raise LSCError(
-            f"class {name!r} has a single image, and training and testing need one each: add some "
-            "or remove the class"
+            "every class has a single image, and training and testing need one each: add some"
         )
+    if keep_single:
+        return list(counts), {}
+    kept = [name for name in counts if name not in set(single)]
+    return kept, {name: {"the only image of its class": 1} for name in single}
+
+
+def held_out(count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which of a class's `count` images are for testing: `fraction` of them, at least one.
+
+    A single image is for training. This depends on nothing else, so further classes leave a class's
+    split as it is. The generator is numpy's frozen one, which gives the same numbers in every
+    version.
+    """
     wanted = min(max(round(fraction * count), 1), count - 1)
     mask: NDArray[np.bool_] = np.random.RandomState(seed).permutation(count) < wanted
     return mask

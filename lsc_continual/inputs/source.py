@@ -22,6 +22,8 @@ class Source:
         depth: bits of a grey value in files that do not say it.
         max_pixels: that an image may have while it is decoded.
         memory: GiB up to which images that come in files are decoded once and kept.
+        keep_single: whether a class with a single image is kept where the data come without a
+            split; without a test image then.
         seed: of splits that the data come without.
     """
 
@@ -34,6 +36,7 @@ class Source:
     depth: int | None = None
     max_pixels: int = MAX_PIXELS
     memory: float = 4.0
+    keep_single: bool = False
     seed: int = 0
 
     @property

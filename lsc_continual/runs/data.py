@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
     repeats = find_repeats(data.train, data.test)
     data, rest = hold_out(data, settings.novelty.holdout, settings.seed)
     benchmark = class_incremental(data, order, sizes)
+    _check_tested(benchmark, data.class_names)
     return PreparedBenchmark(
         benchmark=benchmark,
         input_shape=data.input_shape,
@@ -61,6 +63,19 @@ def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
         left_out=data.left_out,
         repeats=repeats,
     )
+
+
+def _check_tested(benchmark: Any, class_names: Sequence[str]) -> None:
+    """Refuse an experience that nothing is measured on."""
+    for number, (train, test) in enumerate(
+        zip(benchmark.train_stream, benchmark.test_stream, strict=True), 1
+    ):
+        if not len(test.dataset):
+            names = ", ".join(class_names[label] for label in arriving_classes(train))
+            raise LSCError(
+                f"experience {number} has no test image, as its classes ({names}) have a single "
+                "image each: set data.single_images=leave-out, or add some"
+            )
 
 
 def _from_python(settings: Settings) -> PreparedBenchmark:
@@ -124,6 +139,7 @@ def source_of(settings: Settings) -> Source:
         classes=None if data.classes is None else tuple(data.classes),
         test_fraction=data.test_fraction,
         on_error=data.on_error,
+        keep_single=data.single_images == "train",
         depth=data.depth,
         max_pixels=data.max_pixels,
         memory=data.memory,

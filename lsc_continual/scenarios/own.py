@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lsc_continual.inputs import ImageData, StoredImages
 from lsc_continual.inputs.npz import find_npz, read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
-from lsc_continual.inputs.selection import held_out, select_classes
+from lsc_continual.inputs.selection import held_out, keep_classes, select_classes, split_classes
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import ClassFiles, class_folders
 
@@ -43,9 +44,11 @@ def load_folder(source: Source) -> ImageData:
     (files,), left_out = class_folders(root)
     if list(files) == ["train"]:
         (files,), left_out = class_folders(root, "train")
-    names = select_classes(list(files), source.classes)
+    counts = {name: len(files[name]) for name in select_classes(list(files), source.classes)}
+    names, single = split_classes(counts, source.keep_single)
     train, testing = _split({name: files[name] for name in names}, source)
-    data = read_files(root, train, testing, source).without(left_out)
+    chosen = replace(source, classes=None)  # they are by now
+    data = read_files(root, train, testing, chosen).without(left_out).without(single)
     parts = {"train": train, "test": testing}
     split = {part: [*map(inert, chain(*paths.values()))] for part, paths in parts.items()}
     return data._replace(split=split)
@@ -54,7 +57,7 @@ def load_folder(source: Source) -> ImageData:
 def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
     train, test = {}, {}
     for name, paths in files.items():
-        mask = held_out(name, len(paths), source.test_fraction, source.seed)
+        mask = held_out(len(paths), source.test_fraction, source.seed)
         train[name] = [path for path, out in zip(paths, mask, strict=True) if not out]
         test[name] = [path for path, out in zip(paths, mask, strict=True) if out]
     return train, test
@@ -87,11 +90,14 @@ def load_arrays(source: Source) -> ImageData:
     if len(y_test):
         test = StoredImages(as_images(x_test, f"x_test in {path}"), labels[len(y) :])
         return ImageData(images, test, names)
-    out = _held_out(inverse, names, source)
-    rows = {"train": np.flatnonzero(~out), "test": np.flatnonzero(out)}
+    counts = dict(zip(names, np.bincount(inverse).tolist(), strict=True))
+    kept, single = split_classes(counts, source.keep_single)
+    out = _held_out(inverse, len(names), source)
+    used = np.isin(inverse, [names.index(name) for name in kept])
+    rows = {"train": np.flatnonzero(used & ~out), "test": np.flatnonzero(out)}
     train, test = (images.subset(torch.from_numpy(part)) for part in rows.values())
     split = {name: part.astype(str).tolist() for name, part in rows.items()}
-    return ImageData(train, test, names, split=split)
+    return keep_classes(ImageData(train, test, names, split=split).without(single), kept)
 
 
 def _part(
@@ -122,13 +128,13 @@ def _part(
 def _names(values: NDArray[Any], names: NDArray[Any] | None) -> list[str]:
     """The names given, if labels count them from 0; else the labels themselves."""
     if names is not None and values.dtype.kind == "i" and 0 <= values[0] <= values[-1] < len(names):
-        return [str(name) for name in names[values]]
-    return [str(value) for value in values]
+        return [inert(str(name)) for name in names[values]]
+    return [inert(str(value)) for value in values]
 
 
-def _held_out(labels: NDArray[Any], names: list[str], source: Source) -> NDArray[np.bool_]:
+def _held_out(labels: NDArray[Any], classes: int, source: Source) -> NDArray[np.bool_]:
     out = np.zeros(len(labels), dtype=bool)
-    for label, name in enumerate(names):
+    for label in range(classes):
         rows = np.flatnonzero(labels == label)
-        out[rows] = held_out(name, len(rows), source.test_fraction, source.seed)
+        out[rows] = held_out(len(rows), source.test_fraction, source.seed)
     return out

@@ -44,6 +44,12 @@ class DataSettings:
         least=0.001,
         most=0.999,
     )
+    single_images: str = setting(
+        "leave-out",
+        "What becomes of a class with a single image, where the data come without a split: it is "
+        "left out, or trained on without a test image.",
+        choices=("leave-out", "train"),
+    )
     on_error: str = setting(
         "skip", "What to do about a file that cannot be read.", choices=("skip", "raise")
     )

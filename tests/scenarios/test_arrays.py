@@ -183,3 +183,18 @@ def test_classes_can_be_chosen_and_put_in_order(tmp_path):
     ):
         with pytest.raises(LSCError, match=message):
             load(path, classes=wanted)
+
+
+def test_a_class_with_a_single_image_is_left_out_or_trained_on(tmp_path):
+    x = np.random.default_rng(0).integers(256, size=(11, 4, 4)).astype(np.uint8)
+    y = np.array([7] + [3, 9] * 5)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    data = load_images("arrays", Source(tmp_path / "d.npz"))
+    assert data.class_names == ["3", "9"]
+    assert data.left_out["7"] == {"the only image of its class": 1}
+    assert sorted(data.split["train"] + data.split["test"], key=int) == [*map(str, range(1, 11))]
+    assert (len(data.train), len(data.test)) == (8, 2)
+    data = load_images("arrays", Source(tmp_path / "d.npz", keep_single=True))
+    assert data.class_names == ["3", "7", "9"]
+    assert torch.tensor(data.train.targets).bincount().tolist() == [4, 1, 4]
+    assert set(data.test.targets) == {0, 2}

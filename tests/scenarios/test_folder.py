@@ -169,7 +169,8 @@ def test_what_cannot_be_learned_from_is_refused_in_a_sentence(tmp_path):
         path.unlink()
     classes(tmp_path, "a b")
     classes(tmp_path, "lonely", count=1)
-    refused(r"class 'lonely' has a single image")
+    assert load(tmp_path).class_names == ["a", "b"]
+    refused("every class has a single image", classes=("lonely",))
     assert load(tmp_path, classes=("b", "a")).class_names == ["b", "a"]
     classes(tmp_path / "train", "a b")
     classes(tmp_path / "test", "a b c")
@@ -264,3 +265,17 @@ def test_names_that_differ_by_case_or_form_alone_are_pointed_out(tmp_path):
         "classes 'Lion' and 'lion'",
         "classes 'cafe\u0301' and 'caf\u00e9'",
     ]
+
+
+def test_a_class_with_a_single_image_is_left_out_or_trained_on(tmp_path):
+    classes(tmp_path, "a b", count=5)
+    classes(tmp_path, "lonely", count=1)
+    data = load(tmp_path)
+    assert data.class_names == ["a", "b"]
+    assert data.left_out == {"lonely": {"the only image of its class": 1}}
+    assert not any("lonely" in path for paths in data.split.values() for path in paths)
+    data = load(tmp_path, keep_single=True)
+    assert data.class_names == ["a", "b", "lonely"]
+    assert torch.tensor(data.train.targets).bincount().tolist() == [4, 4, 1]
+    assert torch.tensor(data.test.targets).bincount().tolist() == [1, 1]
+    assert not any(data.left_out or {})

@@ -362,3 +362,20 @@ def test_repeated_images_are_said_and_written(tmp_path):
     assert f"the same pixels: {said}" in result.output
     written = json.loads((tmp_path / "r" / "stream.json").read_text(encoding="utf-8"))
     assert written["repeated_images"] == {"tested_and_trained": 12, "in_several_classes": 1}
+
+
+def test_a_class_without_a_test_image_is_trained_on(tmp_path):
+    x = np.random.default_rng(0).integers(256, size=(51, 6, 6)).astype(np.uint8)
+    y = np.array([0] + [1, 2, 3, 4, 5] * 10)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    settings = ["scenario=arrays", f"data.root={tmp_path}/d.npz", "data.single_images=train"]
+    quick = ["encoder=mlp", "system.dim=32", "train.epochs=1", "novelty.holdout=0"]
+    folder = tmp_path / "r"
+    command = ["run", *settings, *quick, f"run.dir={folder}"]
+    result = CliRunner().invoke(app, [*command, "scenario.increment=3"])
+    assert result.exit_code == 0, result.output
+    images = json.loads((folder / "stream.json").read_text(encoding="utf-8"))["images"]
+    assert images["0"] == {"found": 1, "training": 1, "test": 0, "held_out": 0, "left_out": {}}
+    command[-1] = f"run.dir={tmp_path}/other"
+    result = CliRunner().invoke(app, [*command, "scenario.increment=1"])
+    assert "has no test image, as its classes (0) have a single image each" in str(result.exception)

@@ -119,7 +119,11 @@ def _of_parts(data: ImageData, order: Sequence[int], sizes: Sequence[int]) -> An
             rows = torch.isin(torch.tensor(images.targets), classes).nonzero()[:, 0]
             part = _make_taskaware_classification_dataset(images.subset(rows), task_labels=0)
             streams[name].append(part)
-    return benchmark_from_datasets(**streams)
+    benchmark = benchmark_from_datasets(**streams)
+    for stream in (benchmark.train_stream, benchmark.test_stream):
+        for experience in stream:  # some of Avalanche's strategies ask for it
+            experience.classes_in_this_experience = sorted(set(experience.dataset.targets))
+    return benchmark
 
 
 def make_benchmark(

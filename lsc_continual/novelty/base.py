@@ -13,7 +13,7 @@ from lsc_continual.errors import NotTractableError
 from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.names import SCORES
-from lsc_continual.systems.base import Decoded, as_float
+from lsc_continual.systems.base import Decoded, as_float, finite_rows
 from lsc_continual.targets.nearest import Nearest
 
 
@@ -32,7 +32,7 @@ class Placed:
         self.head = head
         self.scale = scale
         self.z = as_float(z)
-        self.finite = self.z.isfinite().all(-1)
+        self.finite = finite_rows(self.z)
         """BoolTensor[batch]; rows that are not finite are replaced by zeros."""
         if not self.finite.all():
             self.z = self.z.masked_fill(~self.finite.unsqueeze(-1), 0)

@@ -24,6 +24,7 @@ from lsc_continual.novelty.base import Placed
 from lsc_continual.streaming.inputs import Content, Input, Preparation
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
 from lsc_continual.streaming.prediction import Alternative, Prediction
+from lsc_continual.systems.base import finite_rows
 from lsc_continual.targets.nearest import Nearest
 
 BATCH_SIZE = 64
@@ -199,7 +200,7 @@ class StreamClassifier:
         """The answers for a batch."""
         if launched.done is not None:
             launched.done.synchronize()
-        finite = launched.embedding.isfinite().all(-1)
+        finite = finite_rows(launched.embedding)
         fine = iter(finite.tolist())
         told = iter(self._tell(launched.embedding[finite]))
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from lsc_continual.errors import LSCError, UnknownLabelError
 from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems import VectorSystem, make_system
-from lsc_continual.systems.base import as_float
+from lsc_continual.systems.base import as_float, finite_rows
 from lsc_continual.targets.allocation import make_allocation
 from lsc_continual.targets.labels import AnyLabels, Labels, plain, scalar
 from lsc_continual.targets.nearest import Nearest, Search
@@ -189,7 +189,7 @@ class Targets:
         FloatTensor[batch, dim] -> LongTensor[batch]; −1 for rows that are not finite, too.
         """
         owner: Tensor = self.allocation.decode(z)[1]
-        return owner.masked_fill(~z.isfinite().all(-1), -1)
+        return owner.masked_fill(~finite_rows(z), -1)
 
     @full_precision
     def nearest(self, z: Tensor) -> Nearest:
@@ -204,7 +204,7 @@ class Targets:
         """
         self._require_classes()
         self.system.require_batch(z)
-        finite = z.isfinite().all(-1)
+        finite = finite_rows(z)
         if finite.all():
             return self.search.nearest(z)
         ordinal, score = self.search.nearest(z.masked_fill(~finite.unsqueeze(-1), 0))
@@ -230,7 +230,7 @@ class Targets:
         """
         self._require_classes()
         self.system.require_batch(z)
-        finite = z.isfinite().all(-1, keepdim=True)
+        finite = finite_rows(z).unsqueeze(-1)
         if not finite.all():
             ordinal, cosine = self.several_nearest(z.masked_fill(~finite, 0), count)
             return Nearest(ordinal.masked_fill(~finite, -1), cosine.masked_fill(~finite, torch.nan))

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The run folder.", show_default=False)],
-    folder: Annotated[
-        Path, typer.Argument(help="A folder with a folder of images for each class.")
-    ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder with a folder of images for each class, or an .npz file with x_test and "
+            "y_test; by default the test images of the run.",
+            show_default=False,
+        ),
+    ] = None,
     fpr: Rate = None,
     score: Score = None,
     batch_size: BatchSize = 64,
@@ -42,22 +47,27 @@ def evaluate(
 ) -> None:
     """Measure a trained model on labelled images, of classes it knows and of others.
 
-    Folders named after a class of the model hold known images, all others unknown ones. Exit code
-    1 where images could not be read.
+    Folders named after a class of the model hold known images, all others unknown ones; so do
+    labels of arrays. Exit code 1 where images could not be read.
 
     Examples:
+
+    - `lsc-cl eval runs/folder-lsc-seed0`
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test`
 
     - `lsc-cl eval runs/folder-lsc-seed0 photos/test --fpr 0.01 --json`
     """
     check_model(run, score, fpr)
-    if not folder.is_dir():
-        raise LSCError(f"{folder} is not a folder: pass one with a folder of images for each class")
+    if source is not None and not source.exists():
+        raise LSCError(
+            f"there is no {source}: pass a folder with a folder of images for each class, or an "
+            ".npz file"
+        )
     with interruptible("interrupted"):
         with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier
-            from lsc_continual.streaming.evaluating import evaluate_folder
+            from lsc_continual.streaming.evaluating import evaluate as figures_of
         classifier = StreamClassifier.load(
             run,
             score=score,
@@ -67,7 +77,13 @@ def evaluate(
             max_pixels=max_pixels,
             trust_code=trust_code,
         )
-        figures = evaluate_folder(classifier, folder, console, batch_size, workers)
+        if source is None:
+            from lsc_continual.runs.data import own_test_images
+
+            own = own_test_images(run, trust_code)
+            figures = figures_of(classifier, own, console, batch_size, workers)
+        else:
+            figures = figures_of(classifier, source, console, batch_size, workers)
     if json:
         from dataclasses import asdict
 

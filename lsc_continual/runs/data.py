@@ -11,13 +11,17 @@ from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset, as_classification_dataset
+from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.experiences.prepared import PreparedBenchmark
-from lsc_continual.inputs import Images, Source, StoredImages
+from lsc_continual.inputs import ImageFiles, Images, Source, StoredImages
 from lsc_continual.inputs.repeats import find_repeats
 from lsc_continual.inputs.selection import hold_out
+from lsc_continual.registry import names_from_file
+from lsc_continual.runs.configuration import read_stored, reopen
+from lsc_continual.runs.folder import CONFIG
 from lsc_continual.scenarios import class_incremental, class_order, experience_sizes, load_images
 from lsc_continual.scenarios.python import load_benchmark, validation
 from lsc_continual.scenarios.unknown_sets import load_unknown
@@ -127,6 +131,28 @@ def load_unknown_sets(settings: Settings, known: PreparedBenchmark) -> dict[str,
         images = load_unknown(given, source_of(settings), known.input_shape, known.inverted)
         others[name] = as_classification_dataset(images)
     return others
+
+
+def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArray[Any]]]:
+    """The test images of a run, each behind the name of its class.
+
+    Args:
+        run: its folder.
+        trust_code: whether code that its settings name may be run.
+
+    Raises:
+        LSCError: it is no run, its benchmark is of the user's own code, or its data are not there.
+    """
+    if not (run / CONFIG).is_file():
+        raise LSCError(f"{run} is no run folder ({CONFIG} is missing): name labelled images, too")
+    with names_from_file(run / CONFIG, trust_code):
+        settings = reopen(read_stored(run / CONFIG))
+        data = load_images(settings.scenario.name, source_of(settings))
+    images, names = data.test, [data.class_names[label] for label in data.test.targets]
+    if isinstance(images, ImageFiles):
+        return [(name, images.path(row)) for row, name in enumerate(names)]
+    assert isinstance(images, StoredImages)
+    return list(zip(names, images.images.numpy(), strict=True))
 
 
 def source_of(settings: Settings) -> Source:

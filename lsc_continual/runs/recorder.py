@@ -114,7 +114,8 @@ class Recorder:
         counts = [entry.parameters for entry in self.metrics.experiences]
         self._say(f"parameters of the network: {counts[0]:,} at first, {counts[-1]:,} at the end")
         if count := self.metrics.unreadable_files:
-            self._say(f"{count:,} files could not be read and were left out")
+            noun = "file" if count == 1 else "files"
+            self._say(f"left out: {count:,} {noun} that could not be read")
         self._say(f"run folder: {self.folder.path}")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.npz import read_arrays
+from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.trees import image_paths
 from lsc_continual.novelty import novelty_metrics
 from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
-from lsc_continual.streaming.inputs import Input
+from lsc_continual.streaming.inputs import Content, Input
 from lsc_continual.streaming.prediction import Prediction
 from lsc_continual.streaming.progress import StreamProgress
 
@@ -46,29 +49,29 @@ class Figures:
     oscr: float | None
 
 
-def evaluate_folder(
+def evaluate(
     classifier: StreamClassifier,
-    folder: Path,
+    source: Path | Iterable[tuple[str, Content]],
     console: Console,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
 ) -> Figures:
-    """Figures on FOLDER/CLASS/…; classes that own no target of the model are unknown.
+    """Figures on labelled images; classes that own no target of the model are unknown.
+
+    Args:
+        source: a folder with a folder of images for each class; an .npz file with x_test and y_test
+            (or x and y); or images, each behind the name of its class.
 
     Raises:
-        LSCError: no class folders with images, or none of the images can be read.
+        LSCError: there are no labelled images, or none of them can be read.
     """
-    if not folder.is_dir():
-        raise LSCError(f"{folder} is not a folder: pass one with a folder of images for each class")
     names = classifier.spec.class_names
     learned = {names[int(str(label))] for label in classifier.model.head.targets.labels}
-    inputs = [
-        Input(_class_of(inert(path), learned), folder / path)
-        for path in image_paths(folder)
-        if "/" in path
-    ]
-    if not inputs:
-        raise LSCError(f"{folder} has no folders with images: give each class one, named after it")
+    if isinstance(source, Path):
+        labelled = _of_file(source) if source.suffix == ".npz" else _of_folder(source, learned)
+    else:
+        labelled = list(source)
+    inputs = [Input(*pair) for pair in labelled]
     classes = {name for name, _ in inputs}
 
     answers: list[Prediction] = []
@@ -78,7 +81,7 @@ def evaluate_folder(
             progress.add(predictions)
             answers += [answer for answer in predictions if answer.error is None]
     if not answers:
-        raise LSCError(f"none of the {progress.failed:,} images in {folder} can be read")
+        raise LSCError(f"none of the {progress.failed:,} images can be read")
 
     known = np.array([answer.id in learned for answer in answers])
     correct = np.array([answer.label == answer.id for answer in answers])
@@ -102,6 +105,30 @@ def evaluate_folder(
         fpr95_known_positive=quality.get("fpr95_known_positive"),
         oscr=quality.get("oscr"),
     )
+
+
+def _of_folder(folder: Path, learned: set[str]) -> list[tuple[str, Content]]:
+    """The images of FOLDER/CLASS/…."""
+    if not folder.is_dir():
+        raise LSCError(f"{folder} is not a folder: pass one with a folder of images for each class")
+    paths = [path for path in image_paths(folder) if "/" in path]
+    if not paths:
+        raise LSCError(f"{folder} has no folders with images: give each class one, named after it")
+    return [(_class_of(inert(path), learned), folder / path) for path in paths]
+
+
+def _of_file(path: Path) -> list[tuple[str, Content]]:
+    """The images of an .npz file, whose labels are names or, with class_names, their numbers."""
+    arrays = read_arrays(path, ("x_test", "y_test", "x", "y", "class_names"))
+    keys = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
+    if not set(keys) <= arrays.keys() or len(arrays[keys[0]]) != len(arrays[keys[1]]):
+        raise LSCError(f"{path} has no x_test and y_test (or x and y) of one length: add them")
+    x, y = (arrays[key] for key in keys)
+    names, numbered = arrays.get("class_names"), y.dtype.kind in "iu" and len(y) > 0
+    if names is not None and numbered and 0 <= y.min() <= y.max() < len(names):
+        y = names[y]
+    images = as_images(x, f"{keys[0]} in {path}").numpy()
+    return [(inert(str(name)), image) for name, image in zip(y.ravel(), images, strict=True)]
 
 
 def _class_of(path: str, learned: set[str]) -> str:

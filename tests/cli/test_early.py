@@ -28,7 +28,7 @@ HEAVY = ("torch", "torchvision", "avalanche")
         ("stream . . --score mas", "did you mean 'mass'?"),
         ("stream . . --fpr 1", "a false-alarm rate lies between 0 and 1, not at 1"),
         ("stream . - -", "standard input can be read once"),
-        ("eval . nope", "nope is not a folder"),
+        ("eval . nope", "there is no nope"),
         ("eval . . --fpr 0", "a false-alarm rate lies between 0 and 1, not at 0"),
     ],
 )

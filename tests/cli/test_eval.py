@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
@@ -73,7 +74,7 @@ def test_the_table_names_what_could_not_be_read(digits_run, photos):
 def test_a_folder_without_classes_is_refused(digits_run, photos, tmp_path):
     for folder, message in (
         (photos / "0", "has no folders with images"),
-        (tmp_path / "x", "is not a folder"),
+        (tmp_path / "x", "there is no"),
     ):
         with pytest.raises(LSCError, match=message):
             CliRunner().invoke(app, ["eval", str(digits_run), str(folder)], catch_exceptions=False)
@@ -84,3 +85,37 @@ def test_class_names_may_span_folders():
     assert _class_of("Greek/alpha/1.png", learned) == "Greek/alpha"
     assert _class_of("cat/2024/1.png", learned) == "cat"
     assert _class_of("Greek/beta/1.png", learned) == "Greek"
+
+
+def test_the_test_images_of_the_run_say_what_the_run_said(digits_run):
+    result = CliRunner().invoke(app, ["eval", str(digits_run), "--json"])
+    figures = json.loads(result.stdout)
+    metrics = json.loads((digits_run / "metrics.json").read_text(encoding="utf-8"))
+    latest = metrics["experiences"][-1]
+    arrived = {name for entry in metrics["experiences"] for name in entry["class_names"]}
+    assert figures["known_classes"] == len(arrived)
+    assert figures["accuracy"] == pytest.approx(latest["accuracy_seen"])
+    assert figures["false_alarms"] == pytest.approx(latest["flagged"]["known"])
+
+
+@pytest.mark.parametrize("keys", [("x_test", "y_test"), ("x", "y")])
+def test_labelled_arrays_are_measured_as_their_files_are(digits_run, photos, tmp_path, keys):
+    from_files = evaluated(digits_run, photos)
+    paths = sorted(photos.rglob("*.png"))
+    x = np.stack([np.asarray(Image.open(path)) for path in paths])
+    labels = np.array([path.parent.name for path in paths])
+    names, numbers = np.unique(labels, return_inverse=True)
+    for name, arrays in {
+        "names": {keys[1]: labels},
+        "numbers": {keys[1]: numbers, "class_names": names},
+    }.items():
+        np.savez(tmp_path / f"{name}.npz", **{keys[0]: x}, **arrays)
+        assert evaluated(digits_run, tmp_path / f"{name}.npz") == from_files
+    np.savez(tmp_path / "bare.npz", x=x)
+    result = CliRunner().invoke(app, ["eval", str(digits_run), str(tmp_path / "bare.npz")])
+    assert "has no x_test and y_test (or x and y)" in str(result.exception)
+
+
+def test_a_model_folder_alone_has_no_test_images(digits_run):
+    result = CliRunner().invoke(app, ["eval", str(digits_run / "model")])
+    assert "is no run folder" in str(result.exception)

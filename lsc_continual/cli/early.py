@@ -14,6 +14,16 @@ from lsc_continual.settings import Settings
 _WITH_SETTINGS = ("run", "show", "compare", "resume")
 
 
+def check_folder(run: Path) -> None:
+    """Refuse a run folder that is not there.
+
+    Raises:
+        LSCError: it is not.
+    """
+    if not run.is_dir():
+        raise LSCError(f"there is no folder {run}: pass that of a run or model")
+
+
 def check_model(run: Path, score: str | None, fpr: float | None) -> None:
     """Refuse a run folder that is not there, an unknown score, and a rate that is none.
 
@@ -21,25 +31,13 @@ def check_model(run: Path, score: str | None, fpr: float | None) -> None:
         LSCError: the sentence says which.
     """
     from lsc_continual.novelty.names import SCORES
+    from lsc_continual.novelty.rate import checked_rate
 
-    if not run.is_dir():
-        raise LSCError(f"there is no folder {run}: pass that of a run or model")
+    check_folder(run)
     if score is not None:
         SCORES.check(score)
-    if fpr is not None and not 0 < fpr < 1:
-        raise LSCError(f"a false-alarm rate lies between 0 and 1, not at {fpr:g}")
-
-
-def check_sources(sources: Sequence[str], watch: bool) -> None:
-    """Refuse sources of which nothing can come.
-
-    Raises:
-        LSCError: the sentence says which.
-    """
-    if sources.count("-") > 1:
-        raise LSCError("standard input can be read once: pass - once")
-    if watch and (len(sources) != 1 or not Path(sources[0]).is_dir()):
-        raise LSCError("--watch needs a folder as the only source: pass one that exists")
+    if fpr is not None:
+        checked_rate(fpr)
 
 
 def check_data(settings: Settings) -> None:
@@ -49,11 +47,10 @@ def check_data(settings: Settings) -> None:
         LSCError: the sentence says so.
     """
     root, scenario = Path(settings.data.root), settings.scenario.name
-    if scenario == "folder" and not root.is_dir():
-        raise LSCError(
-            f"data.root={root} is not a folder: pass one that holds a folder of images for each "
-            "class (unpack archives first)"
-        )
+    if scenario == "folder":
+        from lsc_continual.inputs.trees import require_folder
+
+        require_folder(root)
     if scenario == "arrays":
         from lsc_continual.inputs.npz import find_npz
 

@@ -21,6 +21,7 @@ from lsc_continual.cli.options import (
 )
 from lsc_continual.cli.running import console_for_tables, interruptible, loading, print_json
 from lsc_continual.errors import LSCError
+from lsc_continual.settings.data import MAX_PIXELS
 
 if TYPE_CHECKING:
     from lsc_continual.streaming.evaluating import Figures
@@ -41,7 +42,7 @@ def evaluate(
     batch_size: BatchSize = 64,
     workers: Workers = None,
     device: Device = "auto",
-    max_pixels: MaxPixels = 2**26,
+    max_pixels: MaxPixels = MAX_PIXELS,
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from lsc_continual.cli.early import check_folder
 from lsc_continual.cli.options import MetricsJson, TrustCode
 from lsc_continual.cli.running import carry_out
-from lsc_continual.errors import LSCError
 
 
 def resume(
@@ -32,8 +32,7 @@ def resume(
 
     - `lsc-cl resume runs/split-imagenet-lsc-seed0 train.device=cpu data.root=/mnt/imagenet`
     """
-    if not run.is_dir():
-        raise LSCError(f"there is no folder {run}: pass that of a run")
+    check_folder(run)
     carry_out(
         lambda runs, console: runs.resume(run, settings or [], console, trust_code=trust_code),
         json,

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from lsc_continual.cli.early import check_model, check_sources
+from lsc_continual.cli.early import check_model
 from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
 from lsc_continual.cli.running import loading
 from lsc_continual.machine.interruption import Interruption
+from lsc_continual.settings.data import MAX_PIXELS
+from lsc_continual.streaming.checks import check_sources
 
 _BROKEN_PIPE = 128 + 13  # as shells count
 
@@ -47,7 +49,7 @@ def stream(
     ] = 1.0,
     workers: Workers = None,
     device: Device = "auto",
-    max_pixels: MaxPixels = 2**26,
+    max_pixels: MaxPixels = MAX_PIXELS,
     trust_code: TrustCode = False,
 ) -> None:
     """Classify a stream of images; write a JSON line for each, in order.

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 
 from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.experiences.located import integers
 from lsc_continual.inputs.repeats import Repeats
 from lsc_continual.inputs.trees import LeftOut
 
@@ -56,19 +58,24 @@ class PreparedBenchmark(NamedTuple):
             "test": [one.dataset for one in self.benchmark.test_stream],
             "held_out": self.held_out,
         }
-        counts = {
-            part: Counter(int(label) for dataset in datasets for label in dataset.targets)
-            for part, datasets in parts.items()
-        }
+        counts = {part: self._counts(datasets) for part, datasets in parts.items()}
         described = {}
         left_out = self.left_out or {}
         labels = {name: label for label, name in enumerate(self.class_names)}
         for name in dict.fromkeys([*labels, *left_out]):
-            used = {part: counted[labels.get(name, -1)] for part, counted in counts.items()}
+            label = labels.get(name)
+            used = {part: 0 if label is None else n[label] for part, n in counts.items()}
             reasons = left_out.get(name, {})
             found = sum(used.values()) + sum(reasons.values())
             described[name] = {"found": found, **used, "left_out": reasons}
         return described
+
+    def _counts(self, datasets: Sequence[Any]) -> list[int]:
+        """How many samples of each class the data sets have together."""
+        labels = [integers(dataset.targets).long() for dataset in datasets]
+        together = torch.cat([torch.empty(0).long(), *labels])
+        counts: list[int] = together.bincount(minlength=len(self.class_names)).tolist()
+        return counts
 
     def summary(self) -> str:
         """One line on what was found, used and left out."""
@@ -81,7 +88,8 @@ class PreparedBenchmark(NamedTuple):
         if not reasons:
             return f"{line}, none left out"
         said = ", ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common())
-        empty = [name for name, entry in images.items() if name not in self.class_names]
+        classes = set(self.class_names)
+        empty = [name for name in images if name not in classes]
         of = f" (of them no classes: {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})"
         return f"{line}, {reasons.total():,} left out: {said}{of if empty else ''}"
 

@@ -11,10 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.settings.data import MAX_PIXELS
 from lsc_continual.storage.reading import open_regular
-
-MAX_PIXELS = 2**26
-"""Pixels of 4 bytes that an image may have while it is decoded: 8,192 × 8,192."""
 
 _BYTES = 4  # of a pixel of `MAX_PIXELS`
 _BYTES_DEEP = 8  # of a pixel that has more than 8 bits, while it is scaled

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsc_continual.inputs.decoding import MAX_PIXELS, Decoding
+from lsc_continual.inputs.decoding import Decoding
+from lsc_continual.settings.data import MAX_PIXELS
 
 
 @dataclass(frozen=True)

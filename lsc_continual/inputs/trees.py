@@ -132,6 +132,19 @@ def _refuse(error: OSError) -> None:
         ) from error
 
 
+def require_folder(root: Path) -> None:
+    """Make sure that `data.root` is a folder.
+
+    Raises:
+        LSCError: it is none.
+    """
+    if not root.is_dir():
+        raise LSCError(
+            f"data.root={root} is not a folder: pass one that holds a folder of images for each "
+            "class (unpack archives first)"
+        )
+
+
 class ClassFolders(NamedTuple):
     """The class folders of the parts of a data set."""
 

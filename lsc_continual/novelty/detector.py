@@ -12,6 +12,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import Placed, make_score
+from lsc_continual.novelty.rate import checked_rate
 
 _NOT_CALIBRATED = "the detector has no threshold yet: call calibrate() first"
 
@@ -46,11 +47,9 @@ class NoveltyDetector:
     def __init__(
         self, head: TargetHead, score: str = "auto", fpr: float = 0.05, per_class: bool = False
     ) -> None:
-        if not 0 < fpr < 1:
-            raise LSCError(f"a false-alarm rate lies between 0 and 1, not at {fpr}")
         self.head = head
         self.score_name = score
-        self.fpr = fpr
+        self.fpr = checked_rate(fpr)
         self.per_class = per_class
         self._score = make_score(score, head)
         self.known: Tensor | None = None

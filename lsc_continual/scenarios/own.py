@@ -18,7 +18,7 @@ from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import held_out, keep_classes, select_classes, split_classes
 from lsc_continual.inputs.source import Source
-from lsc_continual.inputs.trees import ClassFiles, class_folders
+from lsc_continual.inputs.trees import ClassFiles, class_folders, require_folder
 
 _TEST = ("test", "val", "valid", "validation")  # the first that is there counts
 
@@ -32,11 +32,7 @@ def load_folder(source: Source) -> ImageData:
         LSCError: no such folders; a class with a single image, where a split is needed.
     """
     root = source.root
-    if not root.is_dir():
-        raise LSCError(
-            f"data.root={root} is not a folder: pass one that holds a folder of images for each "
-            "class (unpack archives first)"
-        )
+    require_folder(root)
     test = next((name for name in _TEST if (root / name).is_dir()), None)
     if test and (root / "train").is_dir():
         (train, testing), left_out = class_folders(root, "train", test)

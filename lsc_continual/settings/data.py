@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from lsc_continual.settings.fields import Part, setting
 
+MAX_PIXELS = 2**26
+"""Pixels of 4 bytes that an image may have while it is decoded: 8,192 × 8,192."""
+
 
 @dataclass(frozen=True)
 class ScenarioSettings:
@@ -61,7 +64,7 @@ class DataSettings:
         most=32,
     )
     max_pixels: int = setting(
-        2**26,
+        MAX_PIXELS,
         "The largest number of pixels, of 4 bytes each, that an image file may have while it is "
         "decoded; of 16 or 32 bits a value, half as many.",
         least=1,

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from lsc_continual.classifier import ModelSpec, SavedModel
 from lsc_continual.errors import LSCError, NotCalibratedError
-from lsc_continual.inputs.decoding import MAX_PIXELS, Decoding
+from lsc_continual.inputs.decoding import Decoding
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import Placed
+from lsc_continual.settings.data import MAX_PIXELS
 from lsc_continual.streaming.inputs import Content, Input, Preparation
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
 from lsc_continual.streaming.prediction import Alternative, Prediction

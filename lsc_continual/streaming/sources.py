@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.trees import image_paths, look_through
+from lsc_continual.streaming.checks import check_sources
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.lines import read_inputs
 from lsc_continual.streaming.npz import NpzImages
@@ -37,12 +38,9 @@ def open_sources(
     Raises:
         LSCError: an .npz file that cannot be read, or nothing to watch.
     """
+    check_sources(sources, watch)
     if watch:
-        if len(sources) != 1 or not Path(sources[0]).is_dir():
-            raise LSCError("--watch needs a folder as the only source: pass one that exists")
         return watched(Path(sources[0]), answered, stop=stop)
-    if sources.count("-") > 1:
-        raise LSCError("standard input can be read once: pass - once")
     several = len(sources) > 1
     return chain.from_iterable([_open(source, several, stop) for source in sources])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -51,13 +52,15 @@ _SETTINGS = [
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
+def here(tmp_path, monkeypatch) -> Iterator[Path]:
     """A working folder with a stranger's module in it."""
     (tmp_path / "stranger.py").write_text(STRANGER, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "stranger", raising=False)
-    return tmp_path
+    sys.modules.pop("stranger", None)
+    yield tmp_path
+    for name in ("stranger", "own_score"):  # other tests have modules of these names
+        sys.modules.pop(name, None)
 
 
 def saved(folder: Path, place: tuple[str, ...] = (), name: str = "stranger:thing") -> Path:

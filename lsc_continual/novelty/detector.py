@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import Placed, make_score
+from lsc_continual.novelty.mondrian import groups_of
 from lsc_continual.novelty.rate import checked_rate
 
 _NOT_CALIBRATED = "the detector has no threshold yet: call calibrate() first"
@@ -38,7 +40,7 @@ class NoveltyDetector:
         fpr: false-alarm rate, between 0 and 1.
         per_class: keep the rate within the inputs of every predicted class (Mondrian conformal
             prediction), not only over all. Classes with too few calibration inputs share a
-            threshold; if even together they have too few, it is everyone's.
+            threshold; where even together they have too few, with the next rarest class.
 
     Raises:
         LSCError: an unknown score, one that the system does not have, or a rate out of range.
@@ -58,9 +60,9 @@ class NoveltyDetector:
         """The embeddings that it compares with; None where the score needs none."""
         self.scale: float | None = None
         """The head's inverse temperature that it is calibrated at."""
-        self._calibration = _Tail(torch.empty(0), torch.empty(0, dtype=torch.long))
+        self._calibration = _Tail([torch.empty(0)])
         self._groups = torch.empty(0, dtype=torch.long)
-        """Of calibration scores, for each ordinal; 0: the class has none of its own."""
+        """Of calibration scores, for each ordinal; the last is for all that come later."""
 
     @property
     def needed(self) -> int:
@@ -106,20 +108,18 @@ class NoveltyDetector:
         if reference is not None:
             self._score.fit(Placed(self.head, reference.detach(), scale))
         scores = self._score.of(known)
-        groups = torch.zeros_like(scores, dtype=torch.long)
+        grouped = [scores]
         if self.per_class:
             nearest = known.nearest.ordinal
-            enough = nearest.bincount(minlength=len(self.head.targets)) >= self.needed
-            self._groups = torch.where(enough, enough.cumsum(0), 0)
-            groups, apart = self._groups[nearest], enough[nearest]
-            if (~apart).sum() < self.needed:
-                scores = torch.cat([scores, scores[apart]])
-                groups = torch.cat([groups, torch.zeros_like(groups[apart])])
-        self._calibration = _Tail(scores, groups)
+            # One more, without calibration inputs, stands for classes that are yet to arrive.
+            counts = nearest.bincount(minlength=len(self.head.targets) + 1)
+            self._groups, members = groups_of(counts, self.needed)
+            grouped = [scores[classes[nearest]] for classes in members]
+        self._calibration = _Tail(grouped)
         # p = (1 + #{calibration scores ≥ score})/(m + 1) ≤ fpr beyond this place from above.
-        p_values = torch.arange(1, len(z_known) + 2, dtype=torch.float64) / (len(z_known) + 1)
+        p_values = torch.arange(1, len(scores) + 2, dtype=torch.float64) / (len(scores) + 1)
         place = int((p_values <= self.fpr).sum())
-        self._threshold = float(scores[: len(z_known)].topk(place).values[-1])
+        self._threshold = float(scores.topk(place).values[-1])
         self.known, self.scale = known.z, scale
         self.reference = None if reference is None else reference.detach()
         return self
@@ -179,9 +179,7 @@ class NoveltyDetector:
         ordinal = placed.nearest.ordinal
         groups = torch.zeros_like(ordinal)
         if self.per_class:
-            arrived_since = ordinal >= len(self._groups)
-            groups = self._groups[ordinal.masked_fill(arrived_since, 0)]
-            groups = groups.masked_fill(arrived_since, 0)
+            groups = self._groups[ordinal.clamp_max(len(self._groups) - 1)]
         p_value = self._calibration.p_value(novelty, groups)
         return Verdict(ordinal, novelty, p_value, p_value > self.fpr)
 
@@ -201,13 +199,14 @@ class _Tail:
     """Calibration scores in groups, and how many of a group are at least as high as another.
 
     Args:
-        scores: FloatTensor[count].
-        groups: LongTensor[count], numbers from 0.
+        grouped: the scores of each group, FloatTensor[count].
     """
 
-    def __init__(self, scores: Tensor, groups: Tensor) -> None:
+    def __init__(self, grouped: Sequence[Tensor]) -> None:
+        scores = torch.cat(list(grouped))
+        self._sizes = torch.tensor([len(group) for group in grouped], device=scores.device)
+        groups = torch.arange(len(grouped), device=scores.device).repeat_interleave(self._sizes)
         self._ordered = scores.sort().values
-        self._sizes = groups.bincount()
         # One sorted list serves all groups: it is sorted by group, then by rank among all scores.
         self._keys = (groups * (len(scores) + 1) + self._rank(scores)).sort().values
 

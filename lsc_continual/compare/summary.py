@@ -55,6 +55,9 @@ COLUMNS = (
 )
 
 
+_NOVELTY = ("auroc", "oscr")
+
+
 def figures_of(metrics: RunMetrics) -> Figures:
     """The figures of one run by column key; novelty only if measured.
 
@@ -67,11 +70,20 @@ def figures_of(metrics: RunMetrics) -> Figures:
     figures["train_seconds"] = sum(entry.train_seconds for entry in metrics.experiences)
     sizes = {key: getattr(latest, key) for key in ("parameters", "state_bytes", "stored_bytes")}
     figures |= {key: size for key, size in sizes.items() if size is not None}
-    score = metrics.novelty_score
-    measured = [entry.novelty[score] for entry in metrics.experiences if score in entry.novelty]
-    if measured:
-        figures |= {key: mean(quality[key] for quality in measured) for key in ("auroc", "oscr")}
-    return figures
+    novelty, _ = metrics.novelty()
+    return figures | {key: novelty[key] for key in _NOVELTY if key in novelty}
+
+
+def _without_novelty(runs: Sequence[RunMetrics]) -> str | None:
+    """Why the runs of a strategy have no novelty figures together; None where they have."""
+    scores = sorted({str(metrics.novelty_score) for metrics in runs})
+    if len(scores) > 1:
+        return f"the seeds have different scores, {' and '.join(scores)}"
+    reasons = {metrics.seed: metrics.novelty()[1] for metrics in runs}
+    said = [f"seed {seed}: {why}" for seed, why in reasons.items() if why is not None]
+    if len(said) == len(runs) and len(set(reasons.values())) == 1:
+        return next(iter(reasons.values()), None)
+    return "; ".join(said) or None
 
 
 def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> dict[str, Any]:
@@ -86,14 +98,18 @@ def summarize(comparison: Comparison, problems: Mapping[ComparedRun, str]) -> di
         runs = [run.folder.metrics() for run in planned if run not in problems]
         environment = environment or (runs[0].environment if runs else None)
         figures = [figures_of(metrics) for metrics in runs]
-        names = dict.fromkeys(key for each in figures for key in each)
+        missing = _without_novelty(runs)
+        names = [key for key in (figures[0] if figures else ()) if all(key in f for f in figures)]
+        if missing is not None:
+            names = [key for key in names if key not in _NOVELTY]
         rows.append(
             {
                 "strategy": strategy,
                 "bound": find_strategy(strategy).bound,
                 "novelty_score": next((m.novelty_score for m in runs if m.novelty_score), None),
+                "novelty_missing": missing,
                 "seeds": [metrics.seed for metrics in runs],
-                "figures": {key: _spread([f[key] for f in figures if key in f]) for key in names},
+                "figures": {key: _spread([f[key] for f in figures]) for key in names},
                 "curve": _curve(runs),
                 "problems": {
                     str(run.settings.seed): problems[run] for run in planned if run in problems
@@ -136,7 +152,7 @@ def table_of(summary: Mapping[str, Any]) -> Table:
     title = f"{summary['scenario']}: mean ± standard deviation over seeds {seeds}"
     if len(summary["seeds"]) == 1:
         title = f"{summary['scenario']}, seed {seeds}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left")
     table.add_column("strategy")
     for column in COLUMNS:
         table.add_column(column.heading, justify="right")
@@ -144,11 +160,15 @@ def table_of(summary: Mapping[str, Any]) -> Table:
     if any(row["problems"] for row in summary["rows"]):
         table.add_column("not finished", overflow="fold")
     best = {column.key: _best(summary["rows"], column) for column in COLUMNS}
+    without = []
     for row in summary["rows"]:
         cells = [_cell(row, column, best[column.key]) for column in COLUMNS]
         problems = "\n".join(f"seed {n}: {text}" for n, text in row["problems"].items())
         last = [escape(problems)] if problems else []
         table.add_row(label_of(row), *cells, row["novelty_score"] or "–", *last)
+        if row["novelty_missing"] is not None:
+            without.append(f"– AUROC and OSCR of {row['strategy']}: {row['novelty_missing']}")
+    table.caption = escape("\n".join(without))
     return table
 
 

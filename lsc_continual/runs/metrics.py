@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import msgspec
@@ -49,6 +50,8 @@ class ExperienceMetrics:
     """Accuracy over the classes of this experience."""
     novelty: dict[str, Quality] = field(default_factory=dict)
     """Each score against the classes still to come; empty where none is left."""
+    novelty_missing: str | None = None
+    """Why the score that speaks for the run is not among them; None where it is."""
     novelty_others: dict[str, dict[str, Quality]] = field(default_factory=dict)
     """Each score against other data sets, by their names."""
     novelty_forgotten: dict[str, Quality] = field(default_factory=dict)
@@ -58,6 +61,9 @@ class ExperienceMetrics:
     of others; empty without a calibration."""
     neural_collapse: dict[str, Any] | None = None
     """After each epoch and on the test data of the classes seen; None where not asked for."""
+
+
+NONE_TO_COME = "no class is left to come"
 
 
 def classes_seen(arriving: Iterable[Sequence[Any]]) -> list[int]:
@@ -104,6 +110,23 @@ class RunMetrics:
     """The score that speaks for the run."""
     unreadable_files: int = 0
     experiences: list[ExperienceMetrics] = field(default_factory=list)
+
+    def novelty(self) -> tuple[Quality, str | None]:
+        """The run's score, as a mean over all experiences after which classes are to come.
+
+        Returns:
+            the means, and None; or none, and why: experiences without it would make others of them.
+        """
+        measured = []
+        for number, entry in enumerate(self.experiences, 1):
+            if self.novelty_score in entry.novelty:
+                measured.append(entry.novelty[self.novelty_score])
+            elif entry.novelty:
+                why = entry.novelty_missing or f"{self.novelty_score} was not measured"
+                return {}, f"experience {number}: {why}"
+        if not measured:
+            return {}, NONE_TO_COME
+        return {key: mean(quality[key] for quality in measured) for key in measured[0]}, None
 
     @property
     def final(self) -> Final | None:

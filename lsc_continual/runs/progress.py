@@ -143,12 +143,24 @@ def experience_line(
 
 def result_table(metrics: RunMetrics) -> Table:
     """The table at the end of a run: one row an experience."""
-    title = "accuracy on seen, old, new classes; AUROC of those to come; false alarms"
-    table = Table(title=title, title_justify="left")
-    rows = [_figures(entry, metrics.novelty_score) for entry in metrics.experiences]
+    score = metrics.novelty_score
+    by = "" if score is None else f" by {score}"
+    title = f"accuracy on seen, old, new; AUROC{by} of classes to come; alarms"
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    rows = [_figures(entry, score) for entry in metrics.experiences]
     for header in ("", "classes", *rows[0]):
         table.add_column(header, justify="left" if header == "classes" else "right")
     for number, (entry, row) in enumerate(zip(metrics.experiences, rows, strict=True), 1):
         classes = abbreviate(entry.class_names or entry.classes, most=5)
         table.add_row(str(number), escape(classes), *row.values())
+    table.caption = escape(_without_novelty(metrics))
     return table
+
+
+def _without_novelty(metrics: RunMetrics) -> str:
+    """Which experiences have a dash in place of an AUROC, and why; empty where none has."""
+    numbers: dict[str, list[str]] = {}
+    for number, entry in enumerate(metrics.experiences, 1):
+        if entry.novelty_missing is not None:
+            numbers.setdefault(entry.novelty_missing, []).append(str(number))
+    return "\n".join(f"{DASH} after {', '.join(after)}: {why}" for why, after in numbers.items())

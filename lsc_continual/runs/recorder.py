@@ -16,7 +16,7 @@ from lsc_continual.machine import distributed
 from lsc_continual.machine.environment import describe_environment
 from lsc_continual.machine.terminal import say
 from lsc_continual.runs.folder import CONFIG, METRICS, REPORT, STREAM, RunFolder
-from lsc_continual.runs.metrics import ExperienceMetrics, RunMetrics
+from lsc_continual.runs.metrics import NONE_TO_COME, ExperienceMetrics, RunMetrics
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
 from lsc_continual.settings.words import to_yaml
@@ -75,6 +75,7 @@ class Recorder:
             train_seconds=progress.seconds,
             images_per_second=progress.images_per_second,
             novelty=result.novelty,
+            novelty_missing=self._novelty_missing(result),
             novelty_others=result.others,
             novelty_forgotten=result.forgotten,
             flagged=result.flagged,
@@ -91,6 +92,15 @@ class Recorder:
         self._log_events(count, entry)
         score = self.metrics.novelty_score
         self._say(experience_line(count, len(assembly.rounds), entry, score))
+
+    def _novelty_missing(self, result: OpenWorldResult) -> str | None:
+        """Why the run's score was not measured on classes to come; None where it was."""
+        if not result.novelty:
+            return NONE_TO_COME
+        if self.assembly.score in result.novelty:
+            return None
+        calibration = self.assembly.calibration
+        return None if calibration is None else calibration.problem
 
     def _collapse(self) -> dict[str, Any] | None:
         """Neural collapse after each epoch and on the test data of the classes seen, if asked."""

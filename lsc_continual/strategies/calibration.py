@@ -50,6 +50,8 @@ class NoveltyCalibration(Staged, SupervisedPlugin, Resumable, supports_distribut
         self.held_out = held_out
         self.store = ReservoirBuffer(size, balanced=False)
         self.reference = reference
+        self.problem: str | None = None
+        """Why there is no threshold after the latest experience; None where there is one."""
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         number = strategy.experience.current_experience
@@ -60,9 +62,11 @@ class NoveltyCalibration(Staged, SupervisedPlugin, Resumable, supports_distribut
         else:
             parts = [self.store.buffer, self.reference.buffer]
         known, reference = (embeddings(strategy, part) for part in parts)
+        self.problem = None
         try:
             self.detector.calibrate(known, reference)
         except LSCError as error:
+            self.problem = str(error)
             warnings.warn(f"novelty is not calibrated after this experience: {error}", stacklevel=1)
 
     def state(self) -> State:
@@ -72,10 +76,12 @@ class NoveltyCalibration(Staged, SupervisedPlugin, Resumable, supports_distribut
             "known": detector.known,
             "reference": detector.reference,
             "scale": detector.scale,
+            "problem": self.problem,
         }
 
     def load_state(self, state: State, strategy: Any, stream: Any) -> None:
         self.store.load_state(state["store"], self.held_out)
+        self.problem = state.get("problem")
         if state["known"] is not None:
             known, reference = (state[n].to(strategy.device) for n in ("known", "reference"))
             self.detector.calibrate(known, reference, state.get("scale"))

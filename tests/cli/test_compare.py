@@ -68,12 +68,20 @@ def test_it_shows_means_and_deviations_of_the_runs(finished):
         assert row["figures"]["train_seconds"]["values"] == pytest.approx(seconds)
         assert row["problems"] == {}
     lsc, replay, joint = summary["rows"]
-    runs = [metrics_of(folder, f"lsc-seed{seed}") for seed in (0, 1)]
-    score = lsc["novelty_score"]
-    # After the first experience too few images are held out to calibrate that score.
-    assert score == "auto"
-    auroc = [run["experiences"][1]["novelty"][score]["auroc"] for run in runs]
-    assert lsc["figures"]["auroc"]["values"] == pytest.approx(auroc)
+    # After the first experience too few images are held out to calibrate the score of the run, and
+    # a mean without that experience, or of another score there, would be none of what others have.
+    assert lsc["novelty_score"] == "auto"
+    assert lsc["novelty_missing"].startswith("experience 1: a false-alarm rate of 0.05 needs 19")
+    assert not {"auroc", "oscr"} & lsc["figures"].keys()
+    runs = [metrics_of(folder, f"replay-seed{seed}") for seed in (0, 1)]
+    score = replay["novelty_score"]
+    auroc = [
+        np.mean([entry["novelty"][score]["auroc"] for entry in run["experiences"][:2]])
+        for run in runs
+    ]
+    assert (score, replay["novelty_missing"]) == ("vim", None)
+    assert replay["figures"]["auroc"]["values"] == pytest.approx(auroc)
+    assert "– AUROC and OSCR of lsc: experience 1: a false-alarm rate" in result.output
     assert [point["classes"] for point in replay["curve"]] == [4, 7, 10]
     assert replay["curve"][0]["mean"] == pytest.approx(
         np.mean(
@@ -207,7 +215,7 @@ def test_the_best_are_set_in_bold_but_never_a_bound():
     bound = {"last_accuracy": {"mean": 0.9, "sd": 0.1}, "forgetting": {"mean": 0.0, "sd": None}}
     summary["rows"] = [
         {"strategy": name, "bound": name == "joint", "figures": f, "problems": {}}
-        | {"novelty_score": None}
+        | {"novelty_score": None, "novelty_missing": None}
         for name, f in (("lsc", figures), ("der", other), ("joint", bound))
     ]
     table = table_of(summary)
@@ -222,6 +230,27 @@ def test_novelty_is_left_out_where_none_was_measured():
     figures = figures_of(RunMetrics("toy", "lsc", 0, {}, "auto", experiences=[entry]))
     final = {"last_accuracy": 0.5, "average_incremental_accuracy": 0.5, "forgetting": 0.0}
     assert figures == sizes | final
+
+
+def test_novelty_is_of_one_score_over_all_experiences_or_not_told():
+    sizes = {"train_seconds": 1.0, "parameters": 2, "state_bytes": 3, "stored_bytes": 4}
+
+    def entry(**novelty: float) -> ExperienceMetrics:
+        measured = {name: {"auroc": value, "oscr": value} for name, value in novelty.items()}
+        why = None if "auto" in novelty else "too few held out"
+        more = {"novelty": measured, "novelty_missing": why}
+        return ExperienceMetrics([0], 0.5, [0.5] * 3, images_per_second=9.0, **sizes, **more)
+
+    def metrics(*entries: ExperienceMetrics) -> RunMetrics:
+        return RunMetrics("toy", "lsc", 0, {}, "auto", experiences=list(entries))
+
+    whole = metrics(entry(auto=0.8, mass=0.1), entry(auto=0.6), entry())
+    assert whole.novelty() == ({"auroc": pytest.approx(0.7), "oscr": pytest.approx(0.7)}, None)
+    assert figures_of(whole)["auroc"] == pytest.approx(0.7)
+    broken = metrics(entry(mass=0.9), entry(auto=0.6, mass=0.1), entry())
+    assert broken.novelty() == ({}, "experience 1: too few held out")
+    assert "auroc" not in figures_of(broken)
+    assert metrics(entry()).novelty() == ({}, "no class is left to come")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_metrics_have_the_promised_shape(metrics):
             "train_seconds",
             "images_per_second",
             "novelty",
+            "novelty_missing",
             "novelty_others",
             "novelty_forgotten",
             "flagged",

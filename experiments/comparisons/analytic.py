@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from experiments.settings import Settings, option
 from experiments.training import Identity, outputs
 from lsc_continual import TargetHead, make_system
 from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.experiences import arriving_classes
 from lsc_continual.network.ridge import RecursiveRidge
 
 TITLE = "LSC-analytic beside streaming LDA and its one-hot twin, on one frozen encoder"
@@ -160,8 +162,9 @@ def _train_encoder(data: DataSet, seed: int, settings: Settings) -> dict[str, Te
         features = outputs(lambda x: encoder(x).flatten(1), part.images)
         tensors |= {f"{name}.x": features.cpu(), f"{name}.y": part.labels.cpu()}
     stream = prepared.assembly.data
-    sizes = [len(experience.classes_in_this_experience) for experience in stream.experiences]
-    return tensors | {"order": torch.tensor(stream.class_order), "sizes": torch.tensor(sizes)}
+    arriving = [arriving_classes(experience) for experience in stream.experiences]
+    order, sizes = [*chain(*arriving)], list(map(len, arriving))
+    return tensors | {"order": torch.tensor(order), "sizes": torch.tensor(sizes)}
 
 
 def _methods(

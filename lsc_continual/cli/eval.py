@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -49,7 +49,8 @@ def evaluate(
     """Measure a trained model on labelled images, of classes it knows and of others.
 
     Folders named after a class of the model hold known images, all others unknown ones; so do
-    labels of arrays. Exit code 1 where images could not be read.
+    labels of arrays. Images that the run was trained on are counted; figures on these say little
+    of new ones. Exit code 1 where images could not be read.
 
     Examples:
 
@@ -67,6 +68,7 @@ def evaluate(
         )
     with interruptible("interrupted"):
         with loading() as console:
+            from lsc_continual.runs.trained import TrainedOn
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate as figures_of
         classifier = StreamClassifier.load(
@@ -78,13 +80,14 @@ def evaluate(
             max_pixels=max_pixels,
             trust_code=trust_code,
         )
+        labelled: Any = source
         if source is None:
             from lsc_continual.runs.data import own_test_images
 
-            own = own_test_images(run, trust_code)
-            figures = figures_of(classifier, own, console, batch_size, workers)
-        else:
-            figures = figures_of(classifier, source, console, batch_size, workers)
+            labelled = own_test_images(run, trust_code)
+        seen = TrainedOn.read(run)
+        count = None if seen is None else seen.count
+        figures = figures_of(classifier, labelled, console, batch_size, workers, count)
     if json:
         from dataclasses import asdict
 
@@ -108,6 +111,8 @@ def _table(figures: Figures) -> Table:
     table.add_column(justify="right")
     table.add_row("known images", f"{figures.known:,} of {figures.known_classes} classes")
     table.add_row("unknown images", f"{figures.unknown:,} of {figures.unknown_classes} classes")
+    trained_on = "–" if figures.trained_on is None else f"{figures.trained_on:,}"
+    table.add_row("of these, trained on", trained_on)
     if figures.failed:
         table.add_row("could not be read", f"{figures.failed:,}")
     table.add_section()

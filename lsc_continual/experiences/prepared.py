@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 
 from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.experiences.located import integers
+from lsc_continual.inputs.base import Content, Images
 from lsc_continual.inputs.repeats import Repeats
 from lsc_continual.inputs.trees import LeftOut
 
@@ -23,10 +24,14 @@ class PreparedBenchmark(NamedTuple):
     input_shape: tuple[int, int, int]
     class_names: list[str]
     """The name of each class label."""
-    class_order: list[int] | None
-    """The order in which classes arrive; None where some arrive more than once."""
+    class_order: list[str] | None
+    """Their names in the order in which they arrive; None where some arrive more than once."""
     fingerprint: str
     """A digest of the data, by which a resumed run tells whether they have changed."""
+    contents: Mapping[str, Content] = {}
+    """Class by class, by which it can be said what has changed."""
+    trained: Images | None = None
+    """All images that are trained or calibrated on; None for a benchmark of the user's own."""
     in_memory: bool = False
     """Whether the images are, rather than in files."""
     skipped: tuple[str, ...] = ()
@@ -34,7 +39,7 @@ class PreparedBenchmark(NamedTuple):
     held_out: Sequence[AvalancheDataset] = ()
     """For each experience, images of its classes that are not trained on; empty for none."""
     split: dict[str, list[str]] | None = None
-    """Where this package drew the line between training and test data."""
+    """What training and test data consist of, by path or row, of the user's own data."""
     inverted: bool = False
     """Whether the images are the negatives of their files."""
     left_out: LeftOut | None = None

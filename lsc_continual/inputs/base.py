@@ -5,9 +5,12 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -45,6 +48,11 @@ class Images(Dataset[tuple[Tensor, int]]):
     def fingerprint(self) -> str:
         """A digest of the images and labels: the same for the same data, on any machine."""
 
+    @property
+    @abstractmethod
+    def digests(self) -> NDArray[np.uint64]:
+        """A number for each image: the same for the same one, and for others hardly ever."""
+
 
 class ImageData(NamedTuple):
     """What a scenario loads: training and test images over the same classes."""
@@ -55,7 +63,9 @@ class ImageData(NamedTuple):
     skipped: tuple[str, ...] = ()
     """Files that could not be read, each with the reason."""
     split: dict[str, list[str]] | None = None
-    """What "train" and "test" consist of, by path or row, where this package drew the line."""
+    """What "train" and "test" consist of, by path or row, of the user's own data."""
+    drawn: bool = False
+    """Whether it was this package that drew the line between them."""
     inverted: bool = False
     """Whether the images are the negatives of their files."""
     left_out: LeftOut | None = None
@@ -100,7 +110,7 @@ class ImageData(NamedTuple):
                 f"the test data has class {name!r}, which is never trained on: remove its "
                 "images or add some to the training data"
             )
-        drawn = self.split is not None and tested  # classes with a single image have no other
+        drawn = self.drawn and tested  # classes with a single image have no other
         for part, present in (("training", trained), ("test", trained if drawn else tested)):
             if missing := sorted(set(range(len(self.class_names))) - present):
                 name = self.class_names[missing[0]]
@@ -124,6 +134,42 @@ class ImageData(NamedTuple):
     def fingerprint(self) -> str:
         """A digest of all of it: a run is resumed on the same data only."""
         return f"{self.train.fingerprint()}-{self.test.fingerprint()}"
+
+    def contents(self) -> dict[str, Content]:
+        """Class by class, by which it can be said what has changed where the fingerprint has."""
+        found = {name: Content(0, "") for name in self.class_names}
+        for images in (self.train, self.test):
+            labels, digests = np.array(images.targets, dtype=np.int64), images.digests
+            counts = np.bincount(labels, minlength=len(found)).tolist()
+            sums = np.zeros(len(found), np.uint64)
+            np.add.at(sums, labels, digests)  # modulo 2⁶⁴
+            for name, count, total in zip(self.class_names, counts, sums.tolist(), strict=True):
+                of = found[name]
+                found[name] = Content(of.images + count, f"{of.digest}{total:016x}")
+        return found
+
+
+class Content(NamedTuple):
+    """What the images of a class are."""
+
+    images: int
+    """How many there are, for training and testing."""
+    digest: str
+    """The same for the same images."""
+
+
+def changes(before: Mapping[str, Content], now: Mapping[str, Content]) -> list[str]:
+    """What differs between the contents of two data sets, a few words for each class."""
+    said = [f"class {name} is gone" for name in before if name not in now]
+    for name, content in now.items():
+        was = before.get(name)
+        if was is None:
+            said.append(f"class {name} is new")
+        elif was.images != content.images:
+            said.append(f"class {name} has {content.images:,} images and had {was.images:,}")
+        elif was != content:
+            said.append(f"images of class {name} are others")
+    return said
 
 
 def place_in_class(labels: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.inputs.base import Images
@@ -91,14 +93,33 @@ class ImageFiles(Images):
 
         Asking a million files for their size takes minutes on some file systems.
         """
-        digest = hashlib.sha256(repr(self.shape).encode())
+        digest = sha256(repr(self.shape).encode())
         digest.update(torch.tensor(self.targets).numpy().tobytes())
         digest.update(b"\n".join(self.paths.tolist()))
-        for index in np.linspace(0, len(self) - 1, min(_SAMPLED, len(self)), dtype=int):
-            try:
-                digest.update(str(self.path(index).stat().st_size).encode())
-                with open_regular(self.path(index)) as file:
-                    digest.update(file.read(_SAMPLED_BYTES))
-            except OSError:
-                digest.update(b"cannot be read")
+        for content in self._some().values():
+            digest.update(content)
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """Of each name, and of size and content of the same files as in the fingerprint."""
+        some = self._some()
+        parts = (path + some.get(index, b"") for index, path in enumerate(self.paths.tolist()))
+        return np.array([path_digest(part) for part in parts], np.uint64)
+
+    def _some(self) -> dict[int, bytes]:
+        """Size and beginning of some files that are spread over all, by their places."""
+        found = {}
+        for index in np.linspace(0, len(self) - 1, min(_SAMPLED, len(self)), dtype=int).tolist():
+            try:
+                with open_regular(self.path(index)) as file:
+                    size = os.fstat(file.fileno()).st_size
+                    found[index] = str(size).encode() + file.read(_SAMPLED_BYTES)
+            except OSError:
+                found[index] = b"cannot be read"
+        return found
+
+
+def path_digest(path: bytes) -> int:
+    """A number of 64 bits, the same for the same path."""
+    return int.from_bytes(blake2b(path, digest_size=8).digest())

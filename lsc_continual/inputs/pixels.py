@@ -11,6 +11,8 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 
+_CHUNK = 2**24  # bytes that digests are taken of at a time
+
 
 def as_images(x: NDArray[Any], what: str) -> Tensor:
     """Tensor[N, C, H, W], uint8 or float32, for `StoredImages`.
@@ -80,3 +82,26 @@ def pixel_values(x: NDArray[Any], what: str, table: bool = False) -> NDArray[Any
         f"{what} holds values from {low:g} to {high:g}: scale them to 0 … 1, or to whole numbers "
         "0 … 255"
     )
+
+
+def pixel_digests(images: Tensor) -> NDArray[np.uint64]:
+    """A number for each image: the same for the same pixels, and for others hardly ever.
+
+    The mixed words of 64 bits, times odd numbers drawn once, added up modulo 2⁶⁴.
+
+    Args:
+        images: [N, C, H, W], uint8 or floats.
+    """
+    rows = images.contiguous().flatten(1).numpy()
+    words = -(-rows.shape[1] * rows.itemsize // 8)
+    factors = np.random.RandomState(0).randint(2**63, size=words, dtype=np.uint64) * 2 + 1
+    step = max(1, _CHUNK // (8 * words))
+    found = np.empty(len(rows), np.uint64)
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        padded = np.zeros((len(some), 8 * words), np.uint8)
+        padded[:, : some[0].nbytes] = some.view(np.uint8)
+        mixed = padded.view(np.uint64) * factors
+        mixed ^= mixed >> np.uint64(29)
+        found[start : start + step] = (mixed * factors).sum(1, dtype=np.uint64)
+    return found

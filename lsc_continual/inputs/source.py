@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lsc_continual.inputs.decoding import Decoding
 from lsc_continual.settings.data import MAX_PIXELS
+
+
+class Recorded(NamedTuple):
+    """What a run was started with, so that what was added since does not matter."""
+
+    class_names: Sequence[str]
+    split: Mapping[str, Sequence[str]] | None = None
+    """As in `ImageData`."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,7 @@ class Source:
         keep_single: whether a class with a single image is kept where the data come without a
             split; without a test image then.
         seed: of splits that the data come without.
+        recorded: the data that are to be found again; None: whatever is there.
     """
 
     root: Path = Path("data")
@@ -39,6 +50,12 @@ class Source:
     memory: float = 4.0
     keep_single: bool = False
     seed: int = 0
+    recorded: Recorded | None = None
+
+    @property
+    def split(self) -> Mapping[str, Sequence[str]] | None:
+        """What training and test images are to be found again."""
+        return None if self.recorded is None else self.recorded.split
 
     @property
     def decoding(self) -> Decoding:

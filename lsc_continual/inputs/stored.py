@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.base import Images
+from lsc_continual.inputs.pixels import pixel_digests
 
 
 class StoredImages(Images):
@@ -52,6 +56,10 @@ class StoredImages(Images):
         digest.update(torch.tensor(self.targets).numpy().tobytes())
         digest.update(self.images.contiguous().numpy().data)
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        return pixel_digests(self.images)
 
 
 def as_unit_range(images: Tensor) -> Tensor:

@@ -105,6 +105,23 @@ def read_stored(path: Path) -> dict[str, Any]:
     return content
 
 
+def by_name(stored: dict[str, Any], class_names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Stored settings in which classes go by their names; earlier versions wrote numbers.
+
+    Args:
+        class_names: of the run's data; without, the numbers stay, as text.
+    """
+    scenario = stored.get("scenario")
+    order = scenario.get("class_order") if isinstance(scenario, dict) else None
+    if not isinstance(order, list) or not all(type(label) is int for label in order):
+        return stored
+    if class_names is not None and sorted(order) == list(range(len(class_names))):
+        names = [class_names[label] for label in order]
+    else:
+        names = list(map(str, order))
+    return {**stored, "scenario": {**stored["scenario"], "class_order": names}}
+
+
 def reopen(stored: dict[str, Any], arguments: Sequence[str] = ()) -> Settings:
     """The settings of an earlier run, with `key=value` overrides of what may change.
 
@@ -121,7 +138,7 @@ def reopen(stored: dict[str, Any], arguments: Sequence[str] = ()) -> Settings:
             )
     faults.refuse()
     before = Faults()
-    settings = merge(stored, overrides, before)
+    settings = merge(by_name(stored), overrides, before)
     if before.sentences:
         raise LSCError(
             f"the run's configuration does not fit this version ({before.sentences[0]}): resume "

@@ -4,61 +4,73 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset, as_classification_dataset
 from numpy.typing import NDArray
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs import ImageFiles, Images, Source, StoredImages
+from lsc_continual.inputs.base import Content
 from lsc_continual.inputs.repeats import find_repeats
 from lsc_continual.inputs.selection import hold_out
+from lsc_continual.inputs.source import Recorded
 from lsc_continual.registry import names_from_file
 from lsc_continual.runs.configuration import read_stored, reopen
-from lsc_continual.runs.folder import CONFIG
+from lsc_continual.runs.folder import CONFIG, STREAM
 from lsc_continual.scenarios import class_incremental, class_order, experience_sizes, load_images
 from lsc_continual.scenarios.python import load_benchmark, validation
 from lsc_continual.scenarios.unknown_sets import load_unknown
 from lsc_continual.settings import Settings
+from lsc_continual.storage.reading import read_text
 from lsc_continual.strategies.evaluation import FLAGGED
 
 _SPLIT = ("experiences", "increment", "base_classes", "class_order")
 _DECIDED = (*(f"scenario.{name}" for name in _SPLIT), "data.classes", "data.train_per_class")
 """Settings that a benchmark of the user's own leaves nothing to decide."""
+_LARGEST = 2**30  # bytes of a stream.json
 
 
-def prepare_benchmark(settings: Settings) -> PreparedBenchmark:
+def prepare_benchmark(settings: Settings, recorded: Recorded | None = None) -> PreparedBenchmark:
     """Load the data of `scenario.name` and cut them into experiences.
+
+    Args:
+        recorded: what the run was started with, if it was before.
 
     Raises:
         LSCError: something the user can mend.
     """
     if settings.scenario.name == "python":
         return _from_python(settings)
-    data = load_images(settings.scenario.name, source_of(settings))
+    data = load_images(settings.scenario.name, source_of(settings, recorded))
     data = data.limited(settings.data.train_per_class)
-    classes, scenario = len(data.class_names), settings.scenario
+    names, scenario = data.class_names, settings.scenario
     sizes = experience_sizes(
-        classes, scenario.experiences, scenario.increment, scenario.base_classes
+        len(names), scenario.experiences, scenario.increment, scenario.base_classes
     )
-    order = class_order(classes, scenario.class_order, settings.seed)
-    fingerprint = data.fingerprint()
+    order = class_order(names, scenario.class_order, settings.seed)
+    fingerprint, contents = data.fingerprint(), data.contents()
+    trained = data.train
     repeats = find_repeats(data.train, data.test)
     data, rest = hold_out(data, settings.novelty.holdout, settings.seed)
     benchmark = class_incremental(data, order, sizes)
-    _check_tested(benchmark, data.class_names)
+    _check_tested(benchmark, names)
     return PreparedBenchmark(
         benchmark=benchmark,
         input_shape=data.input_shape,
-        class_names=data.class_names,
-        class_order=order,
+        class_names=names,
+        class_order=[names[label] for label in order],
         fingerprint=fingerprint,
+        contents=contents,
+        trained=trained,
         in_memory=isinstance(data.train, StoredImages),
         skipped=data.skipped,
         held_out=_by_experience(rest, benchmark) if len(rest) else (),
@@ -94,6 +106,12 @@ def _from_python(settings: Settings) -> PreparedBenchmark:
         for experience in stream:
             targets = [int(label) for label in experience.dataset.targets]
             digest.update(json.dumps(targets).encode())
+    counts = Counter(
+        int(label)
+        for stream in (benchmark.train_stream, benchmark.test_stream)
+        for experience in stream
+        for label in experience.dataset.targets
+    )
     benchmark, rest = validation(benchmark, settings.novelty.holdout, settings.seed)
     channels, height, width = benchmark.train_stream[0].dataset[0][0].shape
     return PreparedBenchmark(
@@ -102,6 +120,7 @@ def _from_python(settings: Settings) -> PreparedBenchmark:
         class_names=[str(label) for label in range(max(labels) + 1)],
         class_order=None,
         fingerprint=digest.hexdigest()[:16],
+        contents={str(label): Content(count, "") for label, count in counts.items()},
         held_out=rest,
     )
 
@@ -133,6 +152,29 @@ def load_unknown_sets(settings: Settings, known: PreparedBenchmark) -> dict[str,
     return others
 
 
+class _Split(TypedDict):
+    train: list[str]
+    test: list[str]
+
+
+def recorded_data(run: Path) -> Recorded | None:
+    """What the data of a run were when it was started; None where that is not written down.
+
+    Raises:
+        LSCError: the file cannot be read.
+    """
+    path = run / STREAM
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(read_text(path, _LARGEST))
+        names = msgspec.convert(content["class_names"], list[str])
+        split = content.get("split")
+        return Recorded(names, split and dict(msgspec.convert(split, _Split)))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LSCError(f"{path} cannot be read ({first_line(error)}): start a new run") from error
+
+
 def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArray[Any]]]:
     """The test images of a run, each behind the name of its class.
 
@@ -147,7 +189,7 @@ def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArr
         raise LSCError(f"{run} is no run folder ({CONFIG} is missing): name labelled images, too")
     with names_from_file(run / CONFIG, trust_code):
         settings = reopen(read_stored(run / CONFIG))
-        data = load_images(settings.scenario.name, source_of(settings))
+        data = load_images(settings.scenario.name, source_of(settings, recorded_data(run)))
     images, names = data.test, [data.class_names[label] for label in data.test.targets]
     if isinstance(images, ImageFiles):
         return [(name, images.path(row)) for row, name in enumerate(names)]
@@ -155,7 +197,7 @@ def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArr
     return list(zip(names, images.images.numpy(), strict=True))
 
 
-def source_of(settings: Settings) -> Source:
+def source_of(settings: Settings, recorded: Recorded | None = None) -> Source:
     """Where the configuration says that the images are."""
     data = settings.data
     return Source(
@@ -170,4 +212,5 @@ def source_of(settings: Settings) -> Source:
         max_pixels=data.max_pixels,
         memory=data.memory,
         seed=settings.seed,
+        recorded=recorded,
     )

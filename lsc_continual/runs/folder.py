@@ -144,8 +144,11 @@ class RunFolder:
             return
 
     def write(self, name: str, text: str) -> None:
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
         with self.writing(name):
-            write_file(self.path / name, text.encode())
+            write_file(self.path / name, content)
 
     def write_json(self, name: str, content: Any) -> None:
         with self.writing(name):

@@ -19,6 +19,7 @@ from lsc_continual.runs.folder import CONFIG, METRICS, REPORT, STREAM, RunFolder
 from lsc_continual.runs.metrics import NONE_TO_COME, ExperienceMetrics, RunMetrics
 from lsc_continual.runs.progress import TrainingProgress, experience_line, result_table
 from lsc_continual.runs.report import render_report
+from lsc_continual.runs.trained import TRAINED, trained_file
 from lsc_continual.settings.words import to_yaml
 from lsc_continual.strategies.assembly import Assembly
 from lsc_continual.strategies.collapse_metrics import as_json
@@ -54,6 +55,8 @@ class Recorder:
         if distributed.rank() == 0:
             folder.write(CONFIG, self._yaml)
             folder.write_json(STREAM, assembly.data.describe())
+            if assembly.data.trained is not None:
+                folder.write_bytes(TRAINED, trained_file(assembly.data.trained))
             self._events = SummaryWriter(str(folder.path))
         self._skipped = set(assembly.data.skipped)
 
@@ -138,6 +141,7 @@ class Recorder:
         return {
             "config": asdict(self.assembly.settings),
             "fingerprint": self.assembly.data.fingerprint,
+            "contents": {name: list(of) for name, of in self.assembly.data.contents.items()},
             "environment": self.metrics.environment,
             "recorder": {
                 "experiences": self.metrics.to_json()["experiences"],

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
+from lsc_continual.inputs.base import Content, changes
+from lsc_continual.inputs.source import Recorded
 from lsc_continual.machine import distributed
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.machine.environment import describe_environment
@@ -22,8 +24,8 @@ from lsc_continual.machine.terminal import say
 from lsc_continual.registry import UntrustedCodeError, names_from_file
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
-from lsc_continual.runs.configuration import read_stored, reopen
-from lsc_continual.runs.data import load_unknown_sets, prepare_benchmark
+from lsc_continual.runs.configuration import by_name, read_stored, reopen
+from lsc_continual.runs.data import load_unknown_sets, prepare_benchmark, recorded_data
 from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
@@ -35,6 +37,8 @@ from lsc_continual.strategies.names import STRATEGIES, find_strategy
 from lsc_continual.strategies.resumable import State
 from lsc_continual.strategies.stages import in_order
 
+_NAMED = 5  # changes that a sentence names
+
 
 class Prepared(NamedTuple):
     """A run that has not begun."""
@@ -45,15 +49,18 @@ class Prepared(NamedTuple):
     progress: TrainingProgress
 
 
-def prepare(settings: Settings, console: Console) -> Prepared:
+def prepare(settings: Settings, console: Console, recorded: Recorded | None = None) -> Prepared:
     """Load the data and put the strategy together; writes nothing.
+
+    Args:
+        recorded: the data that the run was started with, if it was before.
 
     Raises:
         LSCError: something the user can mend.
     """
     device = pick_device(settings.train.device)
     seed_everything(settings.seed)
-    data = distributed.one_first(lambda: prepare_benchmark(settings))
+    data = distributed.one_first(lambda: prepare_benchmark(settings, recorded))
     unknown = distributed.one_first(lambda: load_unknown_sets(settings, data))
     scenario = replace(settings.scenario, class_order=data.class_order)
     settings = replace(settings, scenario=scenario)
@@ -106,7 +113,10 @@ def resume(
     with _on_all(lambda: RunFolder.open(path)) as folder:
         latest = Checkpoints(folder.checkpoints).latest
         state = latest() if distributed.rank() == 0 else None
-        stored = _stored_settings(folder, state) if distributed.rank() == 0 else None
+        recorded = recorded_data(folder.path) if distributed.rank() == 0 else None
+        stored = _stored_settings(folder, state, recorded) if distributed.rank() == 0 else None
+        sent = distributed.from_first(recorded and list(recorded))
+        recorded = sent and Recorded(*sent)
         with names_from_file(folder.path / CONFIG, trust_code):
             settings = reopen(distributed.from_first(stored), overrides)
             if not find_strategy(settings.strategy.name).resumable:
@@ -115,7 +125,7 @@ def resume(
                     "cannot save what it carries from one step to the next, as Avalanche's "
                     "cannot; run it anew"
                 )
-            prepared = prepare(settings, console)
+            prepared = prepare(settings, console, recorded)
         state = distributed.from_first(state)
         if state is None:
             say(console, "there is no checkpoint yet: starting from the beginning")
@@ -212,11 +222,14 @@ def _where(checkpointing: Checkpointing, state: State, experiences: int) -> str:
     return place
 
 
-def _stored_settings(folder: RunFolder, state: State | None) -> dict[str, Any]:
+def _stored_settings(
+    folder: RunFolder, state: State | None, recorded: Recorded | None
+) -> dict[str, Any]:
     """The settings of a run that is to go on: those of the checkpoint, if there is one."""
-    stored = read_stored(folder.path / CONFIG)
-    changed = set() if state is None else differences(state["config"], stored) - CHANGEABLE
-    if changed:
+    names = None if recorded is None else recorded.class_names
+    stored = by_name(read_stored(folder.path / CONFIG), names)
+    started = None if state is None else by_name(state["config"], names)
+    if started and (changed := differences(started, stored) - CHANGEABLE):
         raise LSCError(
             f"{folder.path / CONFIG} is not what the run was started with (it differs in "
             f"{', '.join(sorted(changed))}): change it back or start a new run"
@@ -225,11 +238,17 @@ def _stored_settings(folder: RunFolder, state: State | None) -> dict[str, Any]:
 
 
 def _check_same_data(assembly: Assembly, state: State) -> None:
-    if assembly.data.fingerprint != state["fingerprint"]:
-        raise LSCError(
-            f"the data in {assembly.settings.data.root} are not those that the run was started "
-            "with: put them back, say where they are (data.root=…), or start a new run"
-        )
+    data = assembly.data
+    if data.fingerprint == state["fingerprint"]:
+        return
+    before = {name: Content(*content) for name, content in state.get("contents", {}).items()}
+    said = changes(before, data.contents) if before else []
+    what = "; ".join(said[:_NAMED]) + ("; …" if len(said) > _NAMED else "")
+    raise LSCError(
+        f"the data in {assembly.settings.data.root} are not those that the run was started "
+        f"with{f' ({what})' if what else ''}: put them back, say where they are (data.root=…), or "
+        "start a new run"
+    )
 
 
 def _note_move(assembly: Assembly, state: State, console: Console) -> None:

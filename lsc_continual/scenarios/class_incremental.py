@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lsc_continual.inputs.source import Source
 from lsc_continual.scenarios.names import SCENARIOS
 
 _EXPERIENCES = 5  # where nobody says how many
+_NAMED = 5  # classes that a sentence names
 
 
 def load_images(name: str, source: Source | None = None) -> ImageData:
@@ -33,7 +35,16 @@ def load_images(name: str, source: Source | None = None) -> ImageData:
     if name == "python":
         raise LSCError("scenario 'python' is a benchmark of your own: call your function instead")
     data = SCENARIOS.make(name, source, of=ImageData)
-    return keep_classes(data, source.classes).check()
+    left_out = set(data.left_out or ()) - set(data.class_names)
+    wanted = source.classes and [name for name in source.classes if name not in left_out]
+    if source.recorded is not None:
+        wanted = list(source.recorded.class_names)
+        if gone := [name for name in wanted if name not in data.class_names]:
+            raise LSCError(
+                f"classes that the run was started with are gone from {source.root} "
+                f"({', '.join(gone)}): put them back or start a new run"
+            )
+    return keep_classes(data, wanted).check()
 
 
 def experience_sizes(
@@ -79,16 +90,39 @@ def experience_sizes(
     return sizes + [rest // count + (i < rest % count) for i in range(count)]
 
 
-def class_order(classes: int, given: Sequence[int] | None, seed: int) -> list[int]:
-    """The order in which classes arrive: as given, or a shuffle by the seed."""
+def class_order(names: Sequence[str], given: Sequence[str | int] | None, seed: int) -> list[int]:
+    """The labels of classes in the order in which they arrive.
+
+    Args:
+        names: of the classes, by label.
+        given: these names in the order of arrival, or, where no class is called so, their numbers
+            from 0; by default shuffled by the seed.
+
+    >>> class_order(["cat", "dog", "eel"], ["eel", "cat", "dog"], seed=0)
+    [2, 0, 1]
+    """
+    count = len(names)
     if given is None:
-        return torch.randperm(classes, generator=torch.Generator().manual_seed(seed)).tolist()
-    order = list(given)
-    if sorted(order) != list(range(classes)):
-        raise LSCError(
-            f"scenario.class_order has to name each class from 0 to {classes - 1} once, got {order}"
-        )
+        return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    wanted = [str(name) for name in given]
+    labels = {name: label for label, name in enumerate(names)}
+    if not labels.keys() >= set(wanted):
+        labels = {str(label): label for label in range(count)} | labels
+    order = [labels[name] for name in wanted if name in labels]
+    often = Counter(order)
+    faults = {
+        "there is no": [name for name in wanted if name not in labels],
+        "twice": [names[label] for label, times in often.items() if times > 1],
+        "missing": [name for label, name in enumerate(names) if label not in often],
+    }
+    said = [f"{what} {_few(which)}" for what, which in faults.items() if which]
+    if said:
+        raise LSCError(f"scenario.class_order names each class once: {'; '.join(said)}")
     return order
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
 
 
 def class_incremental(data: ImageData, order: Sequence[int], sizes: Sequence[int]) -> Any:
@@ -132,7 +166,7 @@ def make_benchmark(
     experiences: int | None = None,
     increment: int | None = None,
     base_classes: int = 0,
-    order: Sequence[int] | None = None,
+    order: Sequence[str | int] | None = None,
     seed: int = 0,
     root: str | Path = "data",
     download: bool = True,
@@ -147,6 +181,5 @@ def make_benchmark(
     [2, 2, 2, 2, 2]
     """
     data = load_images(name, Source(root=Path(root), download=download))
-    classes = len(data.class_names)
-    sizes = experience_sizes(classes, experiences, increment, base_classes)
-    return class_incremental(data, class_order(classes, order, seed), sizes)
+    sizes = experience_sizes(len(data.class_names), experiences, increment, base_classes)
+    return class_incremental(data, class_order(data.class_names, order, seed), sizes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,9 +20,11 @@ from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import held_out, keep_classes, select_classes, split_classes
 from lsc_continual.inputs.source import Source
-from lsc_continual.inputs.trees import ClassFiles, class_folders, require_folder
+from lsc_continual.inputs.trees import ClassFiles, LeftOut, class_folders, require_folder
 
 _TEST = ("test", "val", "valid", "validation")  # the first that is there counts
+_NAMED = 3  # files that a sentence names
+ADDED = "added since the run was started"
 
 
 def load_folder(source: Source) -> ImageData:
@@ -34,20 +38,55 @@ def load_folder(source: Source) -> ImageData:
     root = source.root
     require_folder(root)
     test = next((name for name in _TEST if (root / name).is_dir()), None)
-    if test and (root / "train").is_dir():
-        (train, testing), left_out = class_folders(root, "train", test)
-        return read_files(root, train, testing, source).without(left_out)
-    (files,), left_out = class_folders(root)
-    if list(files) == ["train"]:
-        (files,), left_out = class_folders(root, "train")
-    counts = {name: len(files[name]) for name in select_classes(list(files), source.classes)}
-    names, single = split_classes(counts, source.keep_single)
-    train, testing = _split({name: files[name] for name in names}, source)
-    chosen = replace(source, classes=None)  # they are by now
-    data = read_files(root, train, testing, chosen).without(left_out).without(single)
-    parts = {"train": train, "test": testing}
-    split = {part: [*map(inert, chain(*paths.values()))] for part, paths in parts.items()}
-    return data._replace(split=split)
+    drawn = not (test and (root / "train").is_dir())
+    if drawn:
+        parts, left_out = class_folders(root)
+        if list(*parts) == ["train"]:
+            parts, left_out = class_folders(root, "train")
+    else:
+        parts, left_out = class_folders(root, "train", str(test))
+    more: LeftOut = {}
+    chosen = replace(source, classes=None)  # where they are by then
+    if source.split is not None:
+        (train, testing), more = _found_again(parts, source.split, root)
+    elif drawn:
+        (files,) = parts
+        counts = {name: len(files[name]) for name in select_classes(list(files), source.classes)}
+        names, more = split_classes(counts, source.keep_single)
+        train, testing = _split({name: files[name] for name in names}, source)
+    else:
+        (train, testing), chosen = parts, source
+    data = read_files(root, train, testing, chosen).without(left_out).without(more)
+    split = {
+        part: [*map(inert, chain(*files.values()))]
+        for part, files in (("train", train), ("test", testing))
+    }
+    return data._replace(split=split, drawn=drawn)
+
+
+def _found_again(
+    parts: Sequence[ClassFiles], split: Mapping[str, Sequence[str]], root: Path
+) -> tuple[tuple[ClassFiles, ClassFiles], LeftOut]:
+    """The training and test files that a run was started with, and what was added since."""
+    train, test = (set(split[part]) for part in ("train", "test"))
+    chosen: tuple[ClassFiles, ClassFiles] = {}, {}
+    added: Counter[str] = Counter()
+    found = set()
+    every = [(name, path) for part in parts for name, paths in part.items() for path in paths]
+    for name, path in every:
+        shown = inert(path)
+        found.add(shown)
+        for files, wanted in zip(chosen, (train, test), strict=True):
+            if shown in wanted:
+                files.setdefault(name, []).append(path)
+        added[name] += shown not in train and shown not in test
+    if gone := sorted((train | test) - found):
+        named = ", ".join(gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
+        raise LSCError(
+            f"{len(gone):,} of the images that the run was started with are gone from {root} "
+            f"({named}): put them back or start a new run"
+        )
+    return chosen, {name: {ADDED: count} for name, count in added.items() if count}
 
 
 def _split(files: ClassFiles, source: Source) -> tuple[ClassFiles, ClassFiles]:
@@ -86,14 +125,27 @@ def load_arrays(source: Source) -> ImageData:
     if len(y_test):
         test = StoredImages(as_images(x_test, f"x_test in {path}"), labels[len(y) :])
         return ImageData(images, test, names)
-    counts = dict(zip(names, np.bincount(inverse).tolist(), strict=True))
-    kept, single = split_classes(counts, source.keep_single)
-    out = _held_out(inverse, len(names), source)
-    used = np.isin(inverse, [names.index(name) for name in kept])
-    rows = {"train": np.flatnonzero(used & ~out), "test": np.flatnonzero(out)}
+    if source.split is None:
+        counts = dict(zip(names, np.bincount(inverse).tolist(), strict=True))
+        kept, left_out = split_classes(counts, source.keep_single)
+        out = _held_out(inverse, len(names), source)
+        used = np.isin(inverse, [names.index(name) for name in kept])
+        rows = {"train": np.flatnonzero(used & ~out), "test": np.flatnonzero(out)}
+    else:
+        rows = {part: np.array(source.split[part], np.int64) for part in ("train", "test")}
+        again = np.concatenate([*rows.values()])
+        if again.max() >= len(y):
+            raise LSCError(
+                f"{path} has {len(y):,} images, and the run was started with more: put them back "
+                "or start a new run"
+            )
+        kept = [names[label] for label in np.unique(inverse[again])]
+        added = Counter(names[label] for label in np.delete(inverse, again))
+        left_out = {name: {ADDED: count} for name, count in added.items()}
     train, test = (images.subset(torch.from_numpy(part)) for part in rows.values())
     split = {name: part.astype(str).tolist() for name, part in rows.items()}
-    return keep_classes(ImageData(train, test, names, split=split).without(single), kept)
+    data = ImageData(train, test, names, split=split, drawn=True)
+    return keep_classes(data.without(left_out), kept)
 
 
 def _part(

@@ -24,8 +24,9 @@ class ScenarioSettings:
     base_classes: int = setting(
         0, "Classes of the first experience; 0: as many as in the others.", least=0
     )
-    class_order: list[int] | None = setting(
-        None, "Every class once, in the order of arrival; by default shuffled by the seed."
+    class_order: list[str] | None = setting(
+        None,
+        "The name of every class once, in the order of arrival; by default shuffled by the seed.",
     )
 
 

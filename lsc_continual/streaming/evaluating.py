@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from torch import Tensor
 
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.npz import read_arrays
@@ -19,6 +20,9 @@ from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
 from lsc_continual.streaming.inputs import Content, Input
 from lsc_continual.streaming.prediction import Prediction
 from lsc_continual.streaming.progress import StreamProgress
+
+TrainedOn = Callable[[Sequence[tuple[Content, Tensor]]], int]
+"""Images, each behind where it comes from -> how many of them were trained on."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class Figures:
     unknown_classes: int
     failed: int
     """Images that could not be read."""
+    trained_on: int | None
+    """How many of the others the model was trained or calibrated on, which say little of new
+    ones."""
     accuracy: float | None
     """Share of known images whose class is named rightly, whether or not it is called known."""
     fpr: float | None
@@ -55,12 +62,14 @@ def evaluate(
     console: Console,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    trained_on: TrainedOn | None = None,
 ) -> Figures:
     """Figures on labelled images; classes that own no target of the model are unknown.
 
     Args:
         source: a folder with a folder of images for each class; an .npz file with x_test and y_test
             (or x and y); or images, each behind the name of its class.
+        trained_on: tells which images the model was trained on.
 
     Raises:
         LSCError: there are no labelled images, or none of them can be read.
@@ -75,11 +84,16 @@ def evaluate(
     classes = {name for name, _ in inputs}
 
     answers: list[Prediction] = []
+    again = 0
     batches = classifier.stream_inputs([inputs], batch_size=batch_size, workers=workers)
     with StreamProgress(console) as progress:
-        for _, predictions in batches:
+        for items, predictions in batches:
             progress.add(predictions)
             answers += [answer for answer in predictions if answer.error is None]
+            if trained_on is not None:
+                again += trained_on(
+                    [(item.content, item.image) for item in items if isinstance(item.image, Tensor)]
+                )
     if not answers:
         raise LSCError(f"none of the {progress.failed:,} images can be read")
 
@@ -96,6 +110,7 @@ def evaluate(
         unknown=int((~known).sum()),
         unknown_classes=len(classes - learned),
         failed=progress.failed,
+        trained_on=None if trained_on is None else again,
         accuracy=_share(correct[known]),
         fpr=None if detector is None else detector.fpr,
         false_alarms=None if detector is None else _share(alarms[known]),

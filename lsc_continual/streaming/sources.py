@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.trees import image_paths, look_through
+from lsc_continual.storage.json_text import without_surrogates
 from lsc_continual.streaming.checks import check_sources
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.lines import read_inputs
@@ -17,6 +19,10 @@ from lsc_continual.streaming.npz import NpzImages
 _SOME = 64  # inputs handed over at a time
 _STANDARD_INPUT = 0
 _PAUSE = 0.1  # seconds between two looks at `stop`
+_CHECKED = 1000  # answered files that a look compares with what they were
+_NAMED = 3  # files that a warning names
+
+_State = tuple[int, int] | None
 
 
 def open_sources(
@@ -74,29 +80,51 @@ def watched(
     """Image files below `root`, those that are there and those to come, called by relative path.
 
     A file counts as complete when it is not empty and neither its size nor its time has changed
-    between two looks. What is changed later is not looked at again.
+    between two looks. Each name is answered once, as it would be after an interruption; of a file
+    that takes the place of another there is a warning.
 
     Args:
-        answered: relative paths to pass over.
+        answered: relative paths to pass over, as they are written in answers.
         every: seconds between two looks.
     """
     done = set(answered)
-    before: dict[str, tuple[int, int] | None] = {}
+    before: dict[str, _State] = {}
+    taken: dict[str, _State] | None = None  # files that are done and still there
+    turn = 0
     while not stop():
-        present = image_paths(root)
-        done.intersection_update(present)  # so that it does not grow beyond the folder
-        now = {name: _state(root / name) for name in present if name not in done}
-        complete = [name for name, state in now.items() if state and state == before.get(name)]
+        names = {path: without_surrogates(path) for path in image_paths(root)}
+        now = {path: _state(root / path) for path, name in names.items() if name not in done}
+        complete = [path for path, state in now.items() if state and state == before.get(path)]
         if complete:
-            yield [Input(name, root / name) for name in complete]
-        done.update(complete)
+            yield [Input(path, root / path) for path in complete]
+        old = [path for path, name in names.items() if name in done]
+        some = old[turn : turn + _CHECKED]
+        turn = turn + len(some) if len(some) == _CHECKED else 0
+        states = dict.fromkeys(old) | (taken or {}) | {path: _state(root / path) for path in some}
+        if taken is not None:
+            _warn_of_replaced(
+                [p for p in old if p not in taken or taken[p] not in (None, states[p])]
+            )
+        done.update(names[path] for path in complete)
+        taken = {path: states[path] for path in old} | {path: now[path] for path in complete}
         before = now
         end = time.monotonic() + every
         while time.monotonic() < end and not stop():
             time.sleep(min(_PAUSE, every))
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _warn_of_replaced(paths: Sequence[str]) -> None:
+    if paths:
+        named = ", ".join(map(inert, paths[:_NAMED])) + (", …" if len(paths) > _NAMED else "")
+        files = "1 file has" if len(paths) == 1 else f"{len(paths):,} files have"
+        warnings.warn(
+            f"{files} changed since the answer ({named}): each name is answered once, so that "
+            "what is new needs a new name",
+            stacklevel=1,
+        )
+
+
+def _state(path: Path) -> _State:
     """Size and time of a file that has content."""
     try:
         status = path.stat()

@@ -71,8 +71,8 @@ def test_show_prints_what_run_would_use():
             "error: train.epochs=x has the wrong type: write a whole number\n",
         ),
         (
-            ["show", "scenario.class_order=[0,a]"],
-            "scenario.class_order=[0,a] has the wrong type: write a list of whole numbers\n",
+            ["show", "data.mean=[0,a]"],
+            "data.mean=[0,a] has the wrong type: write a list of numbers\n",
         ),
         (["bench", "los"], "error: unknown part of the bench 'los': did you mean 'loss'?\n"),
         (["ls", "system"], "error: unknown list 'system': did you mean 'systems'?\n"),

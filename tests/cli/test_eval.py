@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from lsc_continual import StreamClassifier
 from lsc_continual.cli.main import app
 from lsc_continual.errors import LSCError
+from lsc_continual.runs.configuration import resolve
+from lsc_continual.runs.run import run
 from lsc_continual.streaming.evaluating import _class_of
+from tests.scenarios.layouts import classes, put
 
 
 def evaluated(*arguments: object) -> dict:
@@ -119,3 +125,43 @@ def test_labelled_arrays_are_measured_as_their_files_are(digits_run, photos, tmp
 def test_a_model_folder_alone_has_no_test_images(digits_run):
     result = CliRunner().invoke(app, ["eval", str(digits_run / "model")])
     assert "is no run folder" in str(result.exception)
+
+
+@pytest.mark.parametrize("memory", [4, 0])
+def test_images_that_the_run_was_trained_on_are_counted(tmp_path, memory):
+    root = classes(tmp_path / "data", "ant bee", 10)
+    settings = ["encoder=mlp", "train.epochs=1", "system.dim=16", "data.resolution=16"]
+    settings += ["scenario=folder", f"data.root={root}", f"data.memory={memory}"]
+    folder = run(resolve([*settings, f"run.dir={tmp_path / 'run'}"]), Console(quiet=True))
+    assert evaluated(folder)["trained_on"] == 0
+    assert evaluated(folder, root)["trained_on"] == 16
+    assert evaluated(folder / "model", root)["trained_on"] == 16
+    split = json.loads((folder / "stream.json").read_text(encoding="utf-8"))["split"]
+    for number, path in enumerate([split["train"][0], split["test"][0], split["test"][1]]):
+        target = tmp_path / "few" / "ant" / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if memory:
+            shutil.copy(root / path, target)
+        else:
+            target.symlink_to(root / path)
+    figures = evaluated(folder, tmp_path / "few")
+    assert (figures["known"], figures["trained_on"]) == (3, 1)
+    table = CliRunner().invoke(app, ["eval", str(folder), str(tmp_path / "few")]).stdout
+    assert re.search(r"of these, trained on +│ +1 │", table)
+    for number in range(20):  # with other data, the split that a new run would draw is another
+        put(root / "ant" / f"0{number}.png", 40 + number)
+    assert evaluated(folder)["trained_on"] == 0
+    assert evaluated(folder)["known"] == 4
+
+
+def test_of_a_model_without_its_run_nothing_is_said_of_its_training(digits_run, photos, tmp_path):
+    shutil.copytree(digits_run / "model", tmp_path / "model")
+    assert evaluated(tmp_path / "model", photos)["trained_on"] is None
+    (digits_run / "training-images.safetensors").rename(tmp_path / "kept")
+    try:
+        assert evaluated(digits_run, photos)["trained_on"] is None
+        (digits_run / "training-images.safetensors").write_bytes(b"nothing")
+        result = CliRunner().invoke(app, ["eval", str(digits_run), str(photos)])
+        assert "training-images.safetensors cannot be read" in str(result.exception)
+    finally:
+        (tmp_path / "kept").replace(digits_run / "training-images.safetensors")

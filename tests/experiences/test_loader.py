@@ -197,6 +197,10 @@ class Pids(Images):
     def fingerprint(self) -> str:
         return "pids"
 
+    @property
+    def digests(self) -> np.ndarray:
+        return np.arange(len(self), dtype=np.uint64)
+
 
 def pids(batches: BatchLoader) -> set[int]:
     return {int(pid) for batch in batches for pid in batch[0].unique()}

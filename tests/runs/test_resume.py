@@ -28,7 +28,6 @@ from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import resolve
 from lsc_continual.runs.folder import RunFolder
 from lsc_continual.storage import folders
-from tests.scenarios.layouts import classes
 
 QUICK = [
     "encoder=mlp",
@@ -207,6 +206,25 @@ def test_settings_that_may_change_do(references, tmp_path):
     runs.resume(folder, [], quiet())  # though config.yaml and the checkpoint now differ from before
 
 
+def test_the_time_of_earlier_sittings_counts(references, tmp_path):
+    folder = cut_off(references("adamw"), 10, tmp_path / "run")  # within the second experience
+    checkpoints = Checkpoints(folder / "checkpoints", keep=10000)
+    state = checkpoints.latest()
+    state["recorder"]["seconds"] += 5000
+    state["strategy"]["plugins"]["TrainingProgress"]["seconds"] += 1000
+    state["recorder"]["experiences"][0]["train_seconds"] = 2000.0
+    checkpoints.write(10**6, state)
+    console = quiet()
+    runs.resume(folder, [], console)
+    entries = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["experiences"]
+    assert entries[0]["train_seconds"] == 2000
+    assert 1000 < entries[1]["train_seconds"] < 1100
+    assert entries[1]["images_per_second"] < 1
+    assert all(entry["train_seconds"] < 100 for entry in entries[2:])
+    (seconds,) = re.findall(r"forgetting .*, (\d+) s\n", said(console))
+    assert 5000 < int(seconds) < 5100
+
+
 # What is refused.
 
 
@@ -324,58 +342,6 @@ def test_a_checkpoint_of_another_network_is_refused(halfway, tmp_path):
     with pytest.raises(LSCError, match=r"does not fit this run .*resume with") as caught:
         runs.resume(halfway, [], quiet())
     assert "\n" not in str(caught.value)
-
-
-def arrays(path: Path, seed: int = 0) -> Path:
-    rng = np.random.default_rng(seed)
-    labels = np.arange(60) % 3
-    images = (rng.random((60, 1, 4, 4)) * 50 + 80 * labels[:, None, None, None]).astype(np.uint8)
-    np.savez(path, x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
-    return path
-
-
-def test_other_arrays_are_refused_and_moved_ones_are_found(tmp_path):
-    source = arrays(tmp_path / "data.npz")
-    settings = ["scenario=arrays", "scenario.experiences=3", f"data.root={source}"]
-    folder = run(tmp_path / "r", *settings)
-    for path in (folder / "checkpoints").glob("step-*"):
-        if int(path.name[5:]) > 3:
-            shutil.rmtree(path)
-    expected = outcome(folder)
-    arrays(source, seed=1)
-    refused(folder, r"data\.npz are not those that the run was started with: put them back")
-    source.unlink()
-    refused(folder, "names no file")
-    moved = arrays(tmp_path / "moved.npz")
-    runs.resume(folder, [f"data.root={moved}"], quiet())
-    assert outcome(folder) == expected
-
-
-@pytest.mark.parametrize("memory", [4, 0])
-def test_files_that_changed_are_refused(tmp_path, memory):
-    root = classes(tmp_path / "data", "ant bee", 8)
-    settings = ["scenario=folder", "scenario.experiences=2", f"data.root={root}"]
-    files = [*settings, f"data.memory={memory}", "data.resolution=8", "train.workers=0"]
-    folder = run(tmp_path / "r", *files)
-    changed = root / "ant" / "0.png"
-    original = changed.read_bytes()
-    shutil.copy(root / "bee" / "3.png", changed)
-    refused(folder, "are not those that the run was started with")
-    changed.write_bytes(original)
-    runs.resume(folder, [], quiet())
-
-
-def test_files_read_from_disk_go_on_to_the_bit(tmp_path):
-    root = classes(tmp_path / "data", "ant bee cat", 12)
-    settings = ["scenario=folder", "scenario.experiences=3", f"data.root={root}", "data.memory=0"]
-    settings += ["data.resolution=8", "augment.crop_scale=0.3", "train.batch_size=4"]
-    folder = run(tmp_path / "r", *settings, "train.workers=0")
-    expected = outcome(folder)
-    for path in (folder / "checkpoints").glob("step-*"):
-        if int(path.name[5:]) > 9:
-            shutil.rmtree(path)
-    runs.resume(folder, ["train.workers=2"], quiet())
-    assert outcome(folder) == expected
 
 
 # Full disks.

@@ -47,13 +47,34 @@ def test_impossible_sizes_are_refused(options, message):
         experience_sizes(10, **options)
 
 
-def test_orders_are_seeded_or_given_and_complete():
-    assert class_order(10, None, seed=3) == class_order(10, None, seed=3)
-    assert class_order(10, None, seed=3) != class_order(10, None, seed=4)
-    assert sorted(class_order(10, None, seed=3)) == list(range(10))
-    assert class_order(3, [2, 0, 1], seed=0) == [2, 0, 1]
-    with pytest.raises(LSCError, match="name each class from 0 to 2 once"):
-        class_order(3, [2, 2, 1], seed=0)
+TEN = [str(label) for label in range(10)]
+
+
+def test_orders_are_seeded_and_complete():
+    assert class_order(TEN, None, seed=3) == class_order(TEN, None, seed=3)
+    assert class_order(TEN, None, seed=3) != class_order(TEN, None, seed=4)
+    assert sorted(class_order(TEN, None, seed=3)) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "order"),
+    [
+        ("cat dog eel", "eel cat dog", [2, 0, 1]),
+        ("cat dog eel", "2 0 1", [2, 0, 1]),  # numbers, as earlier versions wrote
+        ("10 2 3", "2 3 10", [1, 2, 0]),  # names, though all are numbers
+        ("0 1 10 2", "10 2 1 0", [2, 3, 1, 0]),
+        ("1 2 3", "2 0 1", "twice '1'; missing '3'"),  # the class called 1, and the first one
+        ("cat dog eel", "eel eel dog", "twice 'eel'; missing 'cat'"),
+        ("cat dog eel", "eel elk dog", "there is no 'elk'; missing 'cat'"),
+        ("cat dog eel", "0 1 3", "there is no '3'; missing 'eel'"),
+    ],
+)
+def test_an_order_is_given_by_names(names, given, order):
+    if isinstance(order, str):
+        with pytest.raises(LSCError, match=f"class_order names each class once: {order}"):
+            class_order(names.split(), given.split(), seed=0)
+    else:
+        assert class_order(names.split(), given.split(), seed=0) == order
 
 
 def images(labels: list[int]) -> StoredImages:

@@ -31,7 +31,11 @@ def test_training_and_test_folders_are_read(tmp_path, test):
     assert data.class_names == ["Ant", "zebra"]
     assert data.train.targets == [0, 0, 0, 1, 1, 1]
     assert data.test.targets == [0, 0, 1, 1]
-    assert (data.split, data.skipped) == (None, ())
+    assert data.split is not None
+    assert data.split["test"] == [
+        f"{test}/{name}/{i}.png" for name in ("Ant", "zebra") for i in (0, 1)
+    ]
+    assert (data.drawn, data.skipped) == (False, ())
     assert data.input_shape == (3, 30, 30)  # the shorter side
     expected = np.array(photo(10))[:, 5:35]  # Ant's first image
     assert torch.equal(data.train.images[0], torch.from_numpy(expected).movedim(-1, 0))
@@ -274,6 +278,7 @@ def test_a_class_with_a_single_image_is_left_out_or_trained_on(tmp_path):
     assert data.class_names == ["a", "b"]
     assert data.left_out == {"lonely": {"the only image of its class": 1}}
     assert not any("lonely" in path for paths in data.split.values() for path in paths)
+    assert load(tmp_path, classes=("lonely", "b", "a")).class_names == ["b", "a"]
     data = load(tmp_path, keep_single=True)
     assert data.class_names == ["a", "b", "lonely"]
     assert torch.tensor(data.train.targets).bincount().tolist() == [4, 4, 1]

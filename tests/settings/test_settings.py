@@ -30,7 +30,7 @@ def test_options_of_an_encoder_do_not_reach_another():
 
 
 def test_lists_and_nothing_can_be_given():
-    assert resolve(["scenario.class_order=[1,0]"]).scenario.class_order == [1, 0]
+    assert resolve(["scenario.class_order=[1,0]"]).scenario.class_order == ["1", "0"]
     assert resolve(["data.mean=null", "data.std=null"]).data.mean is None
     assert resolve(["data.classes=[cat,7]"]).data.classes == ["cat", "7"]
     assert resolve([]).data.classes is None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
+import pytest
+
+from lsc_continual.storage.json_text import json_text
 from lsc_continual.streaming.sources import watched
 
 
@@ -39,7 +43,8 @@ def test_files_are_taken_when_they_have_stopped_growing(tmp_path):
     a, b = tmp_path / "a.png", tmp_path / "b.png"
     a.write_bytes(b"1")
     changes = [nothing, write(b, b"1"), write(b, b"12"), nothing, write(b, b"123"), nothing]
-    assert names(tmp_path, *changes) == [["a.png"], ["b.png"]]
+    with pytest.warns(UserWarning, match="changed since the answer"):  # after two looks alike
+        assert names(tmp_path, *changes) == [["a.png"], ["b.png"]]
 
 
 def test_empty_hidden_and_other_files_are_left_alone(tmp_path):
@@ -63,8 +68,30 @@ def test_answered_files_and_those_that_vanish_are_passed_over(tmp_path):
     assert names(tmp_path, *vanish, answered=["a.png"]) == [["c.png"]]
 
 
-def test_a_file_that_comes_back_is_a_new_one(tmp_path):
+@pytest.mark.parametrize("gone", [0, 1, 3])
+def test_a_file_that_is_replaced_is_not_answered_twice_and_that_is_said(tmp_path, gone):
+    """However many looks fall into the gap."""
     x = tmp_path / "x.png"
     x.write_bytes(b"1")
-    changes = [nothing, nothing, x.unlink, write(x, b"2"), nothing]
-    assert names(tmp_path, *changes) == [["x.png"], ["x.png"]]
+
+    def replace():
+        if gone:
+            x.write_bytes(b"22")
+        else:
+            (tmp_path / "new").write_bytes(b"22")
+            os.replace(tmp_path / "new", x)
+
+    gap = [x.unlink, *[nothing] * (gone - 1)] if gone else []
+    changes = [nothing, nothing, nothing, *gap, replace, nothing, nothing]
+    with pytest.warns(UserWarning, match=r"1 file has changed .* \(x.png\)") as caught:
+        assert names(tmp_path, *changes) == [["x.png"]]
+    assert len(caught) == 1
+
+
+def test_names_that_are_no_text_are_passed_over_as_they_are_written(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    with open(path, "wb") as file:
+        file.write(b"1")
+    (found,) = names(tmp_path, nothing, nothing)
+    written = json.loads(json_text(found[0]))
+    assert names(tmp_path, nothing, nothing, nothing, answered=[written]) == []

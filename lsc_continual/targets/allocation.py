@@ -7,6 +7,7 @@ append-only: an ordinal keeps its address for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -43,6 +44,8 @@ class Allocation(ABC):
     """The name that `make_allocation` took."""
     needs_embeddings: ClassVar[bool] = False
     """Whether `extend` has to be given where the encoder puts the arriving classes."""
+    needs_names: ClassVar[bool] = False
+    """Whether `extend` has to be given the names of the arriving classes."""
 
     def __init__(self, system: VectorSystem, seed: int = 0) -> None:
         self.system = system
@@ -76,11 +79,14 @@ class Allocation(ABC):
     @abstractmethod
     def _extend(self, count: int, embeddings: Tensor | None) -> None: ...
 
-    def extend(self, count: int, embeddings: Tensor | None = None) -> None:
+    def extend(
+        self, count: int, embeddings: Tensor | None = None, names: Sequence[str] | None = None
+    ) -> None:
         """Give fresh addresses to the next `count` ordinals.
 
         Args:
             embeddings: FloatTensor[count, dim], mean embeddings of the arriving classes.
+            names: of the arriving classes; only "named" looks at them.
 
         Raises:
             CapacityError: the system holds too few vectors; nothing is allocated then.
@@ -94,6 +100,19 @@ class Allocation(ABC):
             )
         if count:
             self._extend(count, embeddings)
+
+    def retire(self, ordinals: Tensor, names: Sequence[str], *, reserve: bool) -> None:
+        """Take classes out; those behind them move up.
+
+        Args:
+            ordinals: LongTensor[count].
+            names: of these.
+            reserve: whether their addresses are never given to others.
+
+        Raises:
+            LSCError: this rule goes by the order of arrival, and keeps every class.
+        """
+        raise LSCError(f'allocation {self.name!r} keeps every class: use "named"')
 
     def state(self) -> dict[str, object]:
         """What `load_state` needs, in JSON types, and tensors where those would be long lists."""

@@ -12,6 +12,10 @@ ALLOCATIONS: Registry[Entry] = Registry(
     "a subclass of Allocation, called with (system, seed)",
     {
         "affine": Entry(_RULES + "AffineAllocation", "a·i + b mod size: no table at all"),
+        "named": Entry(
+            "lsc_continual.targets.named_allocation:NamedAllocation",
+            "by a hash of the class's name, the same in any order and on every machine",
+        ),
         "random": Entry(_TABLE + "RandomAllocation", "a seeded random free vector"),
         "spread": Entry(_TABLE + "SpreadAllocation", "as far as possible from the owned targets"),
         "affinity": Entry(_TABLE + "AffinityAllocation", "the free vector nearest to the class"),

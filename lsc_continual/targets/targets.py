@@ -24,7 +24,7 @@ _FEW = 4096  # classes that cost no more to compare with than a list of near vec
 
 
 class Targets:
-    """Which class owns which vector of a system. Classes are added, never moved or removed.
+    """Which class owns which vector of a system. Classes are added, and never moved.
 
     A class has a label (any hashable), an ordinal (the order of its arrival) and an address (the
     vector it owns).
@@ -67,10 +67,30 @@ class Targets:
             CapacityError: the system holds too few vectors; nothing is added then.
         """
         new = Labels.of(labels).without(self.labels)
-        self.allocation.extend(len(new), embeddings)
+        names = list(map(str, new)) if self.allocation.needs_names else None
+        self.allocation.extend(len(new), embeddings, names)
         self.labels.extend(new)
         if len(new):
             self._cache.clear()
+
+    def retire(self, labels: AnyLabels, *, reserve: bool = True) -> None:
+        """Take classes out, so that they are no longer answered; those behind them move up.
+
+        Args:
+            reserve: whether their addresses are kept for them, should they come again, and never
+                given to others.
+
+        Raises:
+            UnknownLabelError: some label owns no target.
+            LSCError: the allocation goes by the order of arrival.
+        """
+        gone = list(Labels.of(labels))
+        ordinals = self.require_ordinals(gone)
+        self.allocation.retire(ordinals, list(map(str, gone)), reserve=reserve)
+        out = set(ordinals.tolist())
+        self.labels = Labels.of([name for i, name in enumerate(self.labels) if i not in out])
+        self.search = Search(self.system, self.allocation)
+        self._cache.clear()
 
     def new_labels(self, labels: AnyLabels) -> list[Any]:
         """Those of `labels` that own no target yet, each once, in the order given."""

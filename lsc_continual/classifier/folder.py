@@ -48,11 +48,9 @@ def model_files(
     description = {"format": _FORMAT, "spec": built, "targets": targets}
     calibration = {}
     if detector is not None and detector.known is not None and detector.reference is not None:
-        description["detector"] = {
-            "score": detector.score_name,
-            "fpr": detector.fpr,
-            "per_class": detector.per_class,
-        }
+        settings = {"score": detector.score_name, "fpr": detector.fpr}
+        settings["per_class"] = detector.per_class
+        description["detector"] = settings | ({"crossed": True} if detector.crossed else {})
         calibration = {
             "known": detector.known.cpu(),
             "reference": detector.reference.cpu(),
@@ -161,6 +159,7 @@ class SavedModel(NamedTuple):
         with _damage_named(self.folder):
             settings = dict(self.description["detector"])
             settings["fpr"] = settings["fpr"] if fpr is None else fpr
+            crossed = bool(settings.pop("crossed", False))
             tensors = load(self.files[_CALIBRATION])
             scale = tensors["scale"].item() if "scale" in tensors else None  # as the head has it
             if score is not None:  # the user's choice
@@ -168,7 +167,9 @@ class SavedModel(NamedTuple):
             else:
                 with self._names():
                     detector = NoveltyDetector(head, **settings)
-            return detector.calibrate(tensors["known"], tensors["reference"], scale)
+            return detector.calibrate(
+                tensors["known"], tensors["reference"], scale, crossed=crossed
+            )
 
     def _names(self) -> AbstractContextManager[None]:
         return names_from_file(self.folder / _DESCRIPTION, self.trust_code)

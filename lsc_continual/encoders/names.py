@@ -35,6 +35,10 @@ ENCODERS: Registry[Entry] = Registry(
             "lsc_continual.encoders.default:default_encoder",
             "resnet-small for images, mlp for vectors",
         ),
+        "vectors": Entry(
+            "lsc_continual.encoders.vectors:Vectors",
+            "none: inputs are features already, such as another network's embeddings",
+        ),
         "mlp": Entry(
             "lsc_continual.encoders.mlp:MLP",
             "two hidden layers of 256 units",

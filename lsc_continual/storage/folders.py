@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import hashlib
 import os
@@ -22,6 +23,7 @@ SEAL = "SHA256SUMS"
 """In the format of `sha256sum`, which can check it."""
 
 
+_HERE, _EXCHANGE = -100, 2  # of Linux: paths as they are, two names for each other
 _REPLACED_WITHIN, _PAUSE = 5.0, 0.005  # seconds
 _LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(-old)?")
 
@@ -63,13 +65,23 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, content in {**files, SEAL: _seal(files)}.items():
             write_file(temporary / name, content)
         _sync(temporary)
-        if folder.exists():
-            os.replace(folder, replaced)
-        os.replace(temporary, folder)
+        if not (folder.exists() and _exchanged(temporary, folder)):
+            if folder.exists():
+                os.replace(folder, replaced)
+            os.replace(temporary, folder)
         _sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Have two folders change places at once; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    return bool(rename(_HERE, bytes(one), _HERE, bytes(other), _EXCHANGE) == 0)
 
 
 def read_folder(folder: Path, mapped: Collection[str] = ()) -> dict[str, Any]:

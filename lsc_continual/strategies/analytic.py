@@ -15,32 +15,13 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.machine import distributed
-from lsc_continual.network.ridge import PENALTIES, RecursiveRidge
+from lsc_continual.network.ridge import PENALTIES, RecursiveRidge, decorrelation
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.strategies.assembly import Assembly, Conditions, with_targets
 from lsc_continual.strategies.dynamic_head import DynamicTargetHead
 from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.resumable import State
 from lsc_continual.systems import VectorSystem
-
-_SHRINKAGE = 0.1  # of `decorrelation`; chosen on test accuracy (docs/analytic.md)
-
-
-def decorrelation(second_moments: Tensor) -> Tensor:
-    """A matrix that undoes the overlap of targets: [dim, dim] -> [dim, dim].
-
-    Regression gives ŷ = Σ_c p_c t_c, where p_c is what it would give for the class indicators. If
-    the targets are linearly independent, ⟨(Σ_c t_c t_cᵀ)⁻¹ ŷ, t_c⟩ = p_c: the nearest owned target
-    is then that of the largest p_c. The sum over samples, YᵀY, takes the place of that over
-    classes, divided by its mean eigenvalue and shrunk towards the identity, which it is where
-    targets are spread evenly. That also divides p_c by the share of the class among the samples,
-    so that a rare class is not answered more rarely than it comes.
-    """
-    dim = len(second_moments)
-    identity = torch.eye(dim).to(second_moments)
-    scaled = second_moments * (dim / second_moments.trace())
-    inverse: Tensor = torch.linalg.inv(scaled + _SHRINKAGE * identity)
-    return (1 + _SHRINKAGE) * inverse
 
 
 class RidgeProjection(nn.Linear):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,19 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.classifier import ModelSpec, SavedModel
+from lsc_continual.classifier.answering import Answering, Names
+from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError, NotCalibratedError
 from lsc_continual.inputs.decoding import Decoding
+from lsc_continual.inputs.preparation import Content, Preparation
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
-from lsc_continual.novelty.base import Placed
+from lsc_continual.novelty.base import NoveltyScore
 from lsc_continual.settings.data import MAX_PIXELS
-from lsc_continual.streaming.inputs import Content, Input, Preparation
+from lsc_continual.streaming.inputs import Input
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
-from lsc_continual.streaming.prediction import Alternative, Prediction
 from lsc_continual.systems.base import finite_rows
-from lsc_continual.targets.nearest import Nearest
 
 BATCH_SIZE = 64
 _UNFITTED = "maxcos"  # the score that is told where nothing was calibrated
@@ -75,16 +75,23 @@ class StreamClassifier:
             self.model.to(memory_format=torch.channels_last)
         self.spec = spec
         self.detector = None if detector is None else detector.to("cpu")
-        self.top = top
         decoding = Decoding(spec.depth, max_pixels)
         self.prepare = Preparation(spec.input_shape, spec.inverted, decoding)
-        if detector is None:
-            self._score = make_score(score or _UNFITTED, model.head)
-            if self._score.needs_fit:
+        judge: NoveltyDetector | NoveltyScore | None = self.detector
+        if judge is None:
+            judge = make_score(score or _UNFITTED, model.head)
+            if judge.needs_fit:
                 raise LSCError(
                     f"the score {score!r} compares with known inputs, and the run holds no "
                     f"calibration: use a score such as {_UNFITTED}"
                 )
+        self._names = Names(model.head.targets, spec.class_names)
+        self._tell = Answering(model.head, self._names, judge, top)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes that it knows, in order of arrival."""
+        return self._names.all()
 
     @classmethod
     def load(
@@ -213,41 +220,6 @@ class StreamClassifier:
             return Prediction(item.id, **next(told))
 
         return [answer(item) for item in launched.items]
-
-    def _tell(self, z: Tensor) -> list[dict[str, Any]]:
-        """What `Prediction` says about each embedding.
-
-        Args:
-            z: FloatTensor[batch, dim] on the CPU, finite.
-        """
-        if not len(z):
-            return []
-        head, names = self.model.head, self.spec.class_names
-        placed = Placed(head, z) if self.detector is None else self.detector.placed(z)
-        decoded = placed.decoded
-        if self.top:
-            ranked = head.targets.several_nearest(z, 1 + self.top)
-        else:
-            ranked = Nearest(*(part.unsqueeze(-1) for part in placed.nearest))
-        labels = head.targets.labels_of(ranked.ordinal.clamp_min(0)).tolist()
-        scores = ranked.score.tolist()
-        columns = {
-            "label": [names[row[0]] for row in labels],
-            "address": decoded.address.tolist(),
-            "gap": decoded.gap.tolist(),
-            "alternatives": [
-                tuple(Alternative(names[n], s) for n, s in zip(*row) if s > -inf)
-                for row in zip((row[1:] for row in labels), (row[1:] for row in scores))
-            ],
-        }
-        if self.detector is None:
-            columns["novelty"] = self._score.of(placed).tolist()
-        else:
-            verdict = self.detector.judge_placed(placed)
-            columns["novelty"] = verdict.novelty.tolist()
-            columns["p_value"] = verdict.p_value.tolist()
-            columns["known"] = verdict.known.tolist()
-        return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
 
 class _Launched(NamedTuple):

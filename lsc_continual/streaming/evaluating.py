@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
+from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.npz import read_arrays
 from lsc_continual.inputs.pixels import as_images
+from lsc_continual.inputs.preparation import Content
 from lsc_continual.inputs.trees import image_paths
 from lsc_continual.novelty import novelty_metrics
 from lsc_continual.streaming.classifier import BATCH_SIZE, StreamClassifier
-from lsc_continual.streaming.inputs import Content, Input
-from lsc_continual.streaming.prediction import Prediction
+from lsc_continual.streaming.inputs import Input
 from lsc_continual.streaming.progress import StreamProgress
 
 TrainedOn = Callable[[Sequence[tuple[Content, Tensor]]], int]
@@ -74,8 +75,7 @@ def evaluate(
     Raises:
         LSCError: there are no labelled images, or none of them can be read.
     """
-    names = classifier.spec.class_names
-    learned = {names[int(str(label))] for label in classifier.model.head.targets.labels}
+    learned = set(classifier.class_names)
     if isinstance(source, Path):
         labelled = _of_file(source) if source.suffix == ".npz" else _of_folder(source, learned)
     else:

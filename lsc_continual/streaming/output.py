@@ -10,10 +10,10 @@ from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
+from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError
 from lsc_continual.storage.json_text import json_text
 from lsc_continual.streaming.inputs import Input, Stop, never
-from lsc_continual.streaming.prediction import Prediction
 
 
 def json_line(prediction: Prediction) -> bytes:

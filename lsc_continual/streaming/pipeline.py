@@ -15,7 +15,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
-from lsc_continual.streaming.inputs import Content, Input
+from lsc_continual.inputs.preparation import Content
+from lsc_continual.streaming.inputs import Input
 
 _CHUNK = 16  # inputs that one thread prepares at a time
 _AHEAD = 2  # batches that may wait, prepared or not

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from lsc_continual.streaming.prediction import Prediction
+from lsc_continual.classifier.prediction import Prediction
 
 _EVERY = 0.2  # seconds between two changes of a terminal's line
 _LINE_EVERY = 30.0  # seconds between two lines in a log

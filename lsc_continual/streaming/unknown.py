@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.preparation import Content, Preparation
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.storage.folders import write_file
-from lsc_continual.streaming.inputs import Content, Preparation
 
 _LONGEST = 200  # bytes of a name that are kept; behind a number it must not have more than 255
 

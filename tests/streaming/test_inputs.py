@@ -11,7 +11,7 @@ from PIL import Image
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs import ImageFiles
-from lsc_continual.streaming.inputs import Preparation
+from lsc_continual.inputs.preparation import Preparation
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "I;16", "1"])

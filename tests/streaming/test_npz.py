@@ -7,7 +7,7 @@ import pytest
 
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.pixels import as_images
-from lsc_continual.streaming.inputs import Preparation
+from lsc_continual.inputs.preparation import Preparation
 from lsc_continual.streaming.npz import NpzImages
 
 RANDOM = np.random.RandomState(0)

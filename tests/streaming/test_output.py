@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lsc_continual.classifier import Alternative, Prediction
 from lsc_continual.errors import LSCError
-from lsc_continual.streaming import Alternative, Prediction
 from lsc_continual.streaming.inputs import Input
 from lsc_continual.streaming.output import Answered, LineFile, json_line
 

@@ -1,0 +1,89 @@
+"""Ridge regression solved: the weights, what each sample weighs in them, and small changes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_CHUNK = 1024  # samples whose leverages are computed at once
+
+
+class Solution:
+    """W = (X̃ᵀX̃ + λI₀)⁻¹ X̃ᵀY for inputs X̃ = [1 X] and outputs Y; I₀ leaves the intercept free.
+
+    Samples that come or go later change it by their rank (Woodbury): no new factorisation.
+
+    Args:
+        gram: X̃ᵀX̃, DoubleTensor[1 + features, 1 + features], the lower triangle.
+        cross: X̃ᵀY, DoubleTensor[1 + features, outputs].
+        penalty: λ.
+    """
+
+    def __init__(self, gram: Tensor, cross: Tensor, penalty: float) -> None:
+        self.penalty = penalty
+        shifted = gram.tril()
+        shifted.diagonal()[1:] += penalty
+        self._lower = torch.linalg.cholesky(shifted)
+        self.weight = torch.cholesky_solve(cross, self._lower)
+        """W: DoubleTensor[1 + features, outputs]."""
+        self._shifts = gram.new_empty(len(gram), 0)  # inverse times the rows that came later
+        self._signs = gram.new_empty(0)
+        self._rows = gram.new_empty(0, len(gram))
+
+    @property
+    def rank(self) -> int:
+        """How many samples have come and gone since it was solved."""
+        return len(self._rows)
+
+    def update(self, x: Tensor, y: Tensor, sign: int = 1) -> None:
+        """Take samples into account, or out.
+
+        Args:
+            x: rows of X̃, DoubleTensor[count, 1 + features].
+            y: DoubleTensor[count, outputs].
+            sign: 1 for samples that come, −1 for those that go.
+        """
+        shift = self._inverse(x.T)
+        inner = torch.eye(len(x)).to(x) * sign + x @ shift
+        self.weight += shift @ torch.linalg.solve(inner, y - x @ self.weight)
+        self._shifts = torch.cat([self._shifts, torch.cholesky_solve(x.T, self._lower)], 1)
+        self._signs = torch.cat([self._signs, x.new_full((len(x),), sign)])
+        self._rows = torch.cat([self._rows, x])
+
+    def leverages(self, x: Tensor) -> Tensor:
+        """h = x̃ᵀ(X̃ᵀX̃ + λI₀)⁻¹x̃ of rows of X̃: [count, 1 + features] -> DoubleTensor[count]."""
+        return torch.cat([self._leverages(some.double()) for some in x.split(_CHUNK)])
+
+    def _leverages(self, x: Tensor) -> Tensor:
+        halves = torch.linalg.solve_triangular(self._lower, x.T, upper=False)
+        whole: Tensor = halves.square().sum(0)
+        if self.rank:
+            along = x @ self._shifts
+            whole -= (along * torch.linalg.solve(self._inner(), along.T).T).sum(1)
+        return whole
+
+    def left_out(self, x: Tensor, y: Tensor) -> Tensor:
+        """What each sample would be mapped to if it had not been learned.
+
+        (ŷ − h y)/(1 − h) for the fit ŷ and the leverage h of a sample (Cook and Weisberg, 1982).
+
+        Args:
+            x: rows of X̃ that were learned, FloatTensor[count, 1 + features].
+            y: FloatTensor[count, outputs].
+
+        Returns:
+            DoubleTensor[count, outputs].
+        """
+        h = self.leverages(x)[:, None].clamp(0, 1 - 1e-9)
+        fit = (x @ self.weight.to(x)).double()
+        return (fit - h * y) / (1 - h)
+
+    def _inverse(self, columns: Tensor) -> Tensor:
+        """(X̃ᵀX̃ + λI₀)⁻¹ times DoubleTensor[1 + features, count]."""
+        found = torch.cholesky_solve(columns, self._lower)
+        if self.rank:
+            found -= self._shifts @ torch.linalg.solve(self._inner(), self._shifts.T @ columns)
+        return found
+
+    def _inner(self) -> Tensor:
+        return torch.diag(self._signs) + self._rows @ self._shifts

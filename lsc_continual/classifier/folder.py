@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,31 +21,47 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import names_from_file
-from lsc_continual.storage.folders import DamagedError, read_folder
+from lsc_continual.storage.folders import DamagedError, read_folder, write_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
-_FORMAT = 7
-_READABLE = (3, 4, 5, 6, 7)
+_FORMAT, _LIVING = 7, 8
+_READABLE = (3, 4, 5, 6, 7, 8)
 # 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
-# hidden layer; the first models of 7 do not say how wide theirs is.
+# hidden layer; the first models of 7 do not say how wide theirs is. 8 are living models, whose
+# labels are names.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
+_MEMORY = "memory.safetensors"  # of a living model
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
 
 
 def model_files(
-    model: TargetClassifier, spec: ModelSpec, detector: NoveltyDetector | None = None
+    model: TargetClassifier,
+    spec: ModelSpec,
+    detector: NoveltyDetector | None = None,
+    *,
+    state: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """The content of a `model/` folder: specification, targets, weights, and the embeddings that
-    the detector was calibrated on; large target maps are in a file of their own."""
+    the detector was calibrated on; large target maps are in a file of their own.
+
+    Args:
+        state: what a living model keeps to go on: JSON types, and tensors in its part "memory".
+    """
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     targets, tables = _without_tables(model.head.targets.to_dict())
     built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
     if spec.depth is None:  # versions that do not know it can read the others
         del built["depth"]
-    description = {"format": _FORMAT, "spec": built, "targets": targets}
+    version = _FORMAT if state is None else _LIVING
+    description: dict[str, Any] = {"format": version, "spec": built, "targets": targets}
+    memory: dict[str, Tensor] = {}
+    if state is not None:
+        plain = {k: v for k, v in state["memory"].items() if not isinstance(v, Tensor)}
+        memory = {k: v for k, v in state["memory"].items() if k not in plain}
+        description["life"] = {**state, "memory": plain}
     calibration = {}
     if detector is not None and detector.known is not None and detector.reference is not None:
         settings = {"score": detector.score_name, "fpr": detector.fpr}
@@ -62,7 +78,32 @@ def model_files(
         _WEIGHTS: save(weights),
         _CALIBRATION: save(calibration),
     }
+    if memory:
+        files[_MEMORY] = save(memory)
     return files | ({_TABLES: save(tables)} if tables else {})
+
+
+def write_living(
+    folder: Path,
+    model: TargetClassifier,
+    spec: ModelSpec,
+    detector: NoveltyDetector | None,
+    state: Mapping[str, Any],
+) -> None:
+    """Put a living model in the place of what is in a folder, whole or not at all.
+
+    Raises:
+        LSCError: it cannot be written.
+    """
+    files = model_files(model, spec, detector, state=state)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(folder, files)
+    except OSError as error:
+        raise LSCError(
+            f"{folder} cannot be written ({error.strerror}): make room or choose another; what "
+            "was there is as it was"
+        ) from error
 
 
 def _without_tables(targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -125,7 +166,7 @@ class SavedModel(NamedTuple):
             if description["format"] not in _READABLE:
                 raise LSCError(
                     f"the model in {folder} has format {description['format']}, this version "
-                    f"reads {_READABLE[0]} to {_FORMAT}: use the version that wrote it"
+                    f"reads {_READABLE[0]} to {_READABLE[-1]}: use the version that wrote it"
                 )
         return cls(folder, description, files, trust_code)
 
@@ -170,6 +211,25 @@ class SavedModel(NamedTuple):
             return detector.calibrate(
                 tensors["known"], tensors["reference"], scale, crossed=crossed
             )
+
+    def state(self) -> dict[str, Any]:
+        """What a living model keeps to go on.
+
+        Raises:
+            LSCError: it is none.
+        """
+        if "life" not in self.description:
+            raise LSCError(
+                f"the model in {self.folder} is that of an experiment, which kept nothing to go "
+                "on from: make one with lsc-cl learn"
+            )
+        with _damage_named(self.folder):
+            state = dict(self.description["life"])
+            return state | {"memory": state["memory"] | load(self.files[_MEMORY])}
+
+    def damage_named(self) -> AbstractContextManager[None]:
+        """Says of files that do not hold what they should that they are damaged."""
+        return _damage_named(self.folder)
 
     def _names(self) -> AbstractContextManager[None]:
         return names_from_file(self.folder / _DESCRIPTION, self.trust_code)

@@ -49,7 +49,9 @@ class RandomFeatures(nn.Module):
         self.beside = beside
         self.num_features = features + width * beside
         generator = torch.Generator().manual_seed(seed)
-        gaussian = nn.init.normal_(torch.empty(features, width), generator=generator)
+        gaussian = torch.empty(features, width)
+        if not gaussian.is_meta:  # where numbers would not come, and their loading takes seconds
+            nn.init.normal_(gaussian, generator=generator)
         if beside:
             # The mean length of max(0, R x) is then that of x.
             directions = _orthogonal(gaussian) * sqrt(2 / features)

@@ -18,7 +18,7 @@ from lsc_continual.learners.sketch import Sketch
 from lsc_continual.learners.solution import Solution
 from lsc_continual.network.ridge import RecursiveRidge, decorrelation
 
-PENALTIES = (1e-2, 1e-3, 1e-1, 1e-4, 1.0)
+PENALTIES = (1e-2, 1e-3, 1e-1)
 """Relative penalties to choose from; of equally good ones, the first."""
 
 _USED, _CAPACITY = 4096, 6144  # samples of the reservoir
@@ -26,7 +26,8 @@ _JUDGES = 1024  # of them, that choose the penalty
 _GROWTH = 1.1  # of the data, after which it is chosen anew
 _STEPS = 8  # of the penalty for a factor of two: within one, small changes need no factorisation
 _LARGEST_RANK = 256
-_CHUNK = 1024
+_CHUNK = 1024  # samples whose features are computed at once
+_BLOCK = 500  # columns of the sums that are saved together
 
 
 class Batch(NamedTuple):
@@ -78,6 +79,7 @@ class AnalyticLearner:
         """α."""
         self._chosen = 0  # samples there were when it was chosen
         self._solution: Solution | None = None
+        self._seen: _Seen | None = None
 
     @property
     def count(self) -> int:
@@ -150,23 +152,13 @@ class AnalyticLearner:
         """
         solution = self._solved(vectors)
         kept = self.reservoir.used
+        if self._seen is None or self._seen.solution is not solution:
+            self._seen = _Seen(solution)
+        x, first = self._seen.of(kept, self.expand)
         here = kept.ordinals >= 0
-        z = self._left_out(solution, kept.embeddings[here], kept.ordinals[here], vectors)
-        return z.float(), kept.ordinals[here]
-
-    def _left_out(
-        self,
-        solution: Solution,
-        embeddings: Tensor,
-        ordinals: Tensor,
-        vectors: Callable[[Tensor], Tensor],
-    ) -> Tensor:
-        matrix = decorrelation(self.ridge.second_moments)
-        parts = [
-            solution.left_out(_with_one(self.expand(x)), vectors(some))
-            for x, some in zip(embeddings.split(_CHUNK), ordinals.split(_CHUNK), strict=True)
-        ]
-        return torch.cat([matrix.new_empty(0, len(matrix)), *parts]) @ matrix.T
+        ordinals = kept.ordinals[here]
+        z = solution.left_out(x[here], vectors(ordinals), first[here])
+        return (z @ decorrelation(self.ridge.second_moments).T).float(), ordinals
 
     def _solved(self, vectors: Callable[[Tensor], Tensor]) -> Solution:
         if not self.count:
@@ -184,13 +176,14 @@ class AnalyticLearner:
         """Choose α by the leave-one-out error of classification."""
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
-        embeddings, ordinals = kept.embeddings[judges], kept.ordinals[judges]
+        x, ordinals = _with_one(self.expand(kept.embeddings[judges])), kept.ordinals[judges]
+        y, matrix = vectors(ordinals), decorrelation(self.ridge.second_moments)
         classes = kept.ordinals[kept.ordinals >= 0].unique()
         targets = vectors(classes).double()
         best = None
         for penalty in PENALTIES:
             solution = self._solve(self._absolute(penalty))
-            z = self._left_out(solution, embeddings, ordinals, vectors)
+            z = solution.left_out(x, y, solution.first_leverages(x)) @ matrix.T
             answers = classes[(F.normalize(z, dim=1) @ targets.T).argmax(1)]
             errors = int((answers != ordinals).sum())
             if best is None or errors < best[0]:
@@ -218,9 +211,8 @@ class AnalyticLearner:
         """What `load_state` needs, of constant size: tensors and JSON types."""
         kept = self.reservoir.kept
         rows = _CAPACITY - len(self.reservoir)
-        lower = torch.tril_indices(*self.ridge.moments.shape)
         return {
-            "moments": self.ridge.moments[lower[0], lower[1]],
+            "moments": torch.cat([block.reshape(-1) for block in _blocks(self.ridge.moments)]),
             "embeddings": F.pad(kept.embeddings, (0, 0, 0, rows)),
             "ordinals": F.pad(kept.ordinals, (0, rows), value=-1),
             "digests": F.pad(torch.from_numpy(kept.digests.view(np.int64)), (0, rows)),
@@ -232,8 +224,10 @@ class AnalyticLearner:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a `state()` of the same size."""
-        lower = torch.tril_indices(*self.ridge.moments.shape)
-        self.ridge.moments[lower[0], lower[1]] = state["moments"]
+        blocks = _blocks(self.ridge.moments)
+        parts = state["moments"].split([block.numel() for block in blocks])
+        for block, part in zip(blocks, parts, strict=True):
+            block.copy_(part.view_as(block))
         kept = slice(0, int(state["kept"]))
         digests = state["digests"][kept].numpy().view(np.uint64)
         self.reservoir.restore(Kept(state["embeddings"][kept], state["ordinals"][kept], digests))
@@ -244,3 +238,35 @@ class AnalyticLearner:
 
 def _with_one(features: Tensor) -> Tensor:
     return F.pad(features, (1, 0), value=1)
+
+
+def _blocks(moments: Tensor) -> list[Tensor]:
+    """The lower triangle, roughly: what is below blocks along the diagonal, and these."""
+    return [moments[start:, start : start + _BLOCK] for start in range(0, len(moments), _BLOCK)]
+
+
+class _Seen:
+    """What a solution needs to know of the samples of a reservoir; only new ones are computed."""
+
+    def __init__(self, solution: Solution) -> None:
+        self.solution = solution
+        self._digests = np.empty(0, np.uint64)
+        self._x = torch.empty(0, len(solution.weight))
+        self._first = torch.empty(0).double()
+
+    def of(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Rows of X̃ and their first leverages, FloatTensor[count, 1 + features], [count]."""
+        place = np.searchsorted(self._digests, kept.digests)
+        place = np.minimum(place, max(len(self._digests) - 1, 0))
+        old = np.zeros(len(kept.digests), bool)
+        if len(self._digests):
+            old = self._digests[place] == kept.digests
+        new = torch.from_numpy(~old)
+        added = [_with_one(expand(some)) for some in kept.embeddings[new].split(_CHUNK)]
+        x = torch.empty(len(kept.digests), len(self.solution.weight))
+        first = torch.empty(len(x)).double()
+        x[~new], first[~new] = self._x[place[old]], self._first[place[old]]
+        x[new] = torch.cat([x[:0], *added])
+        first[new] = self.solution.first_leverages(x[new])
+        self._digests, self._x, self._first = kept.digests, x, first
+        return x, first

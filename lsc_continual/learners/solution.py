@@ -43,47 +43,47 @@ class Solution:
             y: DoubleTensor[count, outputs].
             sign: 1 for samples that come, −1 for those that go.
         """
-        shift = self._inverse(x.T)
+        first = torch.cholesky_solve(x.T, self._lower)
+        shift = first  # by the inverse as it is now
+        if self.rank:
+            shift = first - self._shifts @ torch.linalg.solve(self._inner(), self._rows @ first)
         inner = torch.eye(len(x)).to(x) * sign + x @ shift
         self.weight += shift @ torch.linalg.solve(inner, y - x @ self.weight)
-        self._shifts = torch.cat([self._shifts, torch.cholesky_solve(x.T, self._lower)], 1)
+        self._shifts = torch.cat([self._shifts, first], 1)
         self._signs = torch.cat([self._signs, x.new_full((len(x),), sign)])
         self._rows = torch.cat([self._rows, x])
 
-    def leverages(self, x: Tensor) -> Tensor:
-        """h = x̃ᵀ(X̃ᵀX̃ + λI₀)⁻¹x̃ of rows of X̃: [count, 1 + features] -> DoubleTensor[count]."""
-        return torch.cat([self._leverages(some.double()) for some in x.split(_CHUNK)])
+    def first_leverages(self, x: Tensor) -> Tensor:
+        """Those that rows of X̃ had when it was solved: [count, 1 + features] -> [count], double."""
 
-    def _leverages(self, x: Tensor) -> Tensor:
-        halves = torch.linalg.solve_triangular(self._lower, x.T, upper=False)
-        whole: Tensor = halves.square().sum(0)
-        if self.rank:
-            along = x @ self._shifts
-            whole -= (along * torch.linalg.solve(self._inner(), along.T).T).sum(1)
-        return whole
+        def of(some: Tensor) -> Tensor:
+            half = torch.linalg.solve_triangular(self._lower, some.double().T, upper=False)
+            squared: Tensor = half.square().sum(0)
+            return squared
 
-    def left_out(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.cat([x.new_empty(0).double(), *map(of, x.split(_CHUNK))])
+
+    def left_out(self, x: Tensor, y: Tensor, first: Tensor) -> Tensor:
         """What each sample would be mapped to if it had not been learned.
 
-        (ŷ − h y)/(1 − h) for the fit ŷ and the leverage h of a sample (Cook and Weisberg, 1982).
+        (ŷ − h y)/(1 − h) for the fit ŷ and the leverage h = x̃ᵀ(X̃ᵀX̃ + λI₀)⁻¹x̃ of a sample (Cook and
+        Weisberg, 1982).
 
         Args:
             x: rows of X̃ that were learned, FloatTensor[count, 1 + features].
             y: FloatTensor[count, outputs].
+            first: their `first_leverages`.
 
         Returns:
             DoubleTensor[count, outputs].
         """
-        h = self.leverages(x)[:, None].clamp(0, 1 - 1e-9)
+        h = first
+        if self.rank:
+            along = x.double() @ self._shifts
+            h = h - (along * torch.linalg.solve(self._inner(), along.T).T).sum(1)
+        h = h[:, None].clamp(0, 1 - 1e-9)
         fit = (x @ self.weight.to(x)).double()
         return (fit - h * y) / (1 - h)
-
-    def _inverse(self, columns: Tensor) -> Tensor:
-        """(X̃ᵀX̃ + λI₀)⁻¹ times DoubleTensor[1 + features, count]."""
-        found = torch.cholesky_solve(columns, self._lower)
-        if self.rank:
-            found -= self._shifts @ torch.linalg.solve(self._inner(), self._shifts.T @ columns)
-        return found
 
     def _inner(self) -> Tensor:
         return torch.diag(self._signs) + self._rows @ self._shifts

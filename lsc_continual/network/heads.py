@@ -180,7 +180,7 @@ class TargetHead(nn.Module):
     def _widen(self, classes: AnyLabels) -> None:
         """Make sure that every label has a column."""
         labels = Labels.of(classes)
-        if not len(labels):
+        if not len(labels) or not labels.are_integers:  # names have no columns
             return
         lowest, highest = labels.extremes
         for label in (lowest, highest):

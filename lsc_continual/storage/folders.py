@@ -141,10 +141,14 @@ def _content(name: str, folder: int, mapped: bool) -> bytes | mmap:
         return file.read()
 
 
-def sweep(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote into `folder` left behind."""
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what processes that were killed while they wrote into `folder` left behind.
+
+    Args:
+        name: of the file or folder that they wrote; by default any.
+    """
     for path in folder.iterdir():
-        if _LEFT_BEHIND.fullmatch(path.name):
+        if _LEFT_BEHIND.fullmatch(path.name) and path.name.startswith(f".{name or ''}"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

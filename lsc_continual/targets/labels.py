@@ -143,6 +143,11 @@ class Labels(Sequence[Hashable]):
         return repr(list(self))
 
     @property
+    def are_integers(self) -> bool:
+        """Whether all of them are."""
+        return not self._others
+
+    @property
     def extremes(self) -> tuple[int, int]:
         """The least and the greatest of at least one label; LSCError if not all are integers."""
         return self._only_integers().extremes

@@ -1,0 +1,148 @@
+"""From what people give to what an encoder says of it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.pixels import pixel_digests
+from lsc_continual.inputs.preparation import Content, Preparation
+from lsc_continual.inputs.stored import as_unit_range
+from lsc_continual.learners.sketch import mixed
+
+_BATCH = 256
+
+Data = Tensor | NDArray[Any] | Sequence[Any]
+"""Inputs of a model's kind: vectors [count, width], images [count, …], or paths of images."""
+
+
+class Embedded(NamedTuple):
+    """Examples that could be read."""
+
+    names: list[str]
+    embeddings: Tensor
+    """FloatTensor[count, width]: what the encoder says."""
+    digests: NDArray[np.uint64]
+    """Of content and name."""
+    skipped: list[str]
+    """What was wrong with the others."""
+
+
+@torch.no_grad()
+def embedded(
+    encoder: nn.Module,
+    prepare: Preparation,
+    data: Data,
+    names: Sequence[str],
+    *,
+    skip: bool = False,
+) -> Embedded:
+    """What an encoder says of examples.
+
+    Args:
+        encoder: in evaluation mode.
+        prepare: an input's content -> an image of the encoder's.
+        names: the class of each example.
+        skip: whether those that cannot be read are left out.
+
+    Raises:
+        LSCError: some example, without `skip`, or all of them cannot be read, or an embedding is
+            not finite.
+    """
+    contents = contents_of(data)
+    kept: list[str] = []
+    skipped: list[str] = []
+    embeddings: list[Tensor] = []
+    digests: list[NDArray[np.uint64]] = []
+    for start in range(0, len(contents), _BATCH):
+        images = []
+        for number, content in enumerate(contents[start : start + _BATCH], start):
+            item = prepared(prepare, content)
+            if isinstance(item, Tensor):
+                images.append(item)
+                kept.append(names[number])
+            elif skip:
+                skipped.append(str(item))
+            else:
+                raise LSCError(f"example {number}: {item}")
+        for batch in stacked(images):
+            digests.append(pixel_digests(batch))
+            embeddings.append(encoder(as_unit_range(batch)).flatten(1).float())
+    if not kept:
+        raise LSCError(f"none of the {len(names):,} examples can be read ({skipped[0]})")
+    found = torch.cat(embeddings)
+    if not found.isfinite().all():
+        raise LSCError("some embeddings are infinite or not numbers: leave those inputs out")
+    of_names = {name: _digest(name) for name in dict.fromkeys(kept)}
+    named = np.array([of_names[name] for name in kept], np.uint64)
+    return Embedded(kept, found, mixed(np.concatenate(digests) ^ named), skipped)
+
+
+def prepared(prepare: Preparation, content: Content) -> Tensor | LSCError:
+    """An input as a network takes it, or what is wrong with it."""
+    try:
+        return prepare(content)
+    except LSCError as error:
+        return error
+
+
+def contents_of(data: Data) -> Sequence[Content]:
+    """Each input by itself."""
+    if isinstance(data, Tensor):
+        return list(data.detach().cpu().numpy())
+    if isinstance(data, np.ndarray):
+        return list(data)
+    return [Path(item) if isinstance(item, str | Path) else np.asarray(item) for item in data]
+
+
+def stacked(images: Sequence[Tensor], size: int = _BATCH) -> Iterator[Tensor]:
+    """Batches of images of one type."""
+    if len({image.dtype for image in images}) > 1:
+        images = [as_unit_range(image) for image in images]
+    for start in range(0, len(images), size):
+        yield torch.stack(list(images[start : start + size]))
+
+
+def checked_names(data: Data, labels: Iterable[str]) -> list[str]:
+    """A class name for each example, in one form.
+
+    Raises:
+        LSCError: there are more or fewer, or none, or they are no text.
+    """
+    names = [normal_name(label) for label in labels]
+    if len(names) != len(data):
+        raise LSCError(
+            f"there are {len(data):,} examples and {len(names):,} labels: give one for each"
+        )
+    if not names:
+        raise LSCError("there are no examples: give one or more")
+    return names
+
+
+def normal_name(name: object) -> str:
+    """A name in one form, whatever keyboard it came from.
+
+    Raises:
+        LSCError: it is no text, or empty.
+    """
+    if isinstance(name, np.generic | Tensor):
+        name = name.item()
+    if not isinstance(name, str):
+        raise LSCError(f"classes are called by text, not by {name!r}: give names")
+    normal = inert(unicodedata.normalize("NFC", name).strip())
+    if not normal:
+        raise LSCError("a class has no name: give it one")
+    return normal
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest())

@@ -1,0 +1,95 @@
+"""What a living model remembers beside its weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+_HISTORY = 1000  # entries that are kept
+
+
+@dataclass(frozen=True)
+class KnownClass:
+    """A class that a model knows."""
+
+    examples: int
+    """How many it was learned from."""
+    since: str
+    """When it came, in ISO 8601."""
+
+
+class Learned(NamedTuple):
+    """What `learn` took in."""
+
+    examples: int
+    new: list[str]
+    """Names that the model did not know before."""
+    skipped: list[str]
+    """What was wrong with inputs that were left out."""
+
+
+@dataclass
+class Life:
+    """The classes by name, and what was done."""
+
+    known: dict[str, KnownClass] = field(default_factory=dict)
+    """In order of arrival."""
+    retired: dict[str, KnownClass] = field(default_factory=dict)
+    """Classes that are no longer answered, though what they taught is still in the sums."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """What was done, when and with what; the latest 1,000 entries."""
+
+    def add(self, names: Iterable[str]) -> None:
+        """Count examples of classes."""
+        now = _now()
+        for name, count in Counter(names).items():
+            before = self.known.get(name) or self.retired.pop(name, None) or KnownClass(0, now)
+            self.known[name] = replace(before, examples=before.examples + count)
+
+    def subtract(self, names: Iterable[str]) -> list[str]:
+        """Count examples that are forgotten; the classes that have none left."""
+        gone = []
+        for name, count in Counter(names).items():
+            before = self.known[name]
+            self.known[name] = replace(before, examples=before.examples - count)
+            if before.examples == count:
+                gone.append(name)
+                del self.known[name]
+        return gone
+
+    def retire(self, names: Sequence[str]) -> None:
+        """No longer answer with classes."""
+        for name in names:
+            self.retired[name] = self.known.pop(name)
+
+    def merge(self, other: Life) -> None:
+        """Count all that another model learned."""
+        for name, theirs in other.known.items():
+            ours = self.known.get(name) or self.retired.pop(name, None)
+            since = min(ours.since, theirs.since) if ours else theirs.since
+            self.known[name] = KnownClass(theirs.examples + (ours.examples if ours else 0), since)
+
+    def note(self, what: str, source: str | None, **more: Any) -> None:
+        """Write down what was done."""
+        entry = {"when": _now(), "what": what, "source": source, **more}
+        self.history = [*self.history, entry][-_HISTORY:]
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Life:
+        """The inverse of `to_json`."""
+        known, retired = (
+            {name: KnownClass(**entry) for name, entry in content[part].items()}
+            for part in ("known", "retired")
+        )
+        return cls(known, retired, list(content["history"]))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

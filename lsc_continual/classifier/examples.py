@@ -92,7 +92,7 @@ def prepared(prepare: Preparation, content: Content) -> Tensor | LSCError:
     try:
         return prepare(content)
     except LSCError as error:
-        return error
+        return LSCError(str(error))  # that one's frames hold what was read
 
 
 def contents_of(data: Data) -> Sequence[Content]:

@@ -184,7 +184,8 @@ class SavedModel(NamedTuple):
             model.load_state_dict(weights)
             tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
             targets = _with_tables(self.description["targets"], tables)
-            model.head.restore(Targets.from_dict(targets))
+            most = len(spec.class_names) or None
+            model.head.restore(Targets.from_dict(targets, most))
             _check_labels(model.head.targets, spec.class_names)
         return model.eval(), spec
 

@@ -79,7 +79,9 @@ def carry_out(action: Callable[[Any, Console], Path], json: bool) -> None:
         finally:
             distributed.stop()
     if json and is_first():
-        typer.echo((folder / "metrics.json").read_text(encoding="utf-8"), nl=False)
+        from lsc_continual.runs.folder import RunFolder
+
+        print_json(RunFolder(folder).metrics().to_json())
 
 
 def show_own_warning(

@@ -9,7 +9,7 @@ import typer
 
 from lsc_continual.cli.early import check_model
 from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
-from lsc_continual.cli.running import loading
+from lsc_continual.cli.running import interruptible, loading
 from lsc_continual.machine.interruption import Interruption
 from lsc_continual.settings.data import MAX_PIXELS
 from lsc_continual.streaming.checks import check_sources
@@ -72,7 +72,7 @@ def stream(
     """
     check_model(run, score, fpr)
     check_sources(sources, watch)
-    with Interruption() as interruption:
+    with interruptible("interrupted before the first input"):
         with loading() as console:
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.command import (
@@ -83,16 +83,17 @@ def stream(
         options = StreamOptions(
             output, resume, watch, save_unknown, batch_size, batch_seconds, workers
         )
+        classifier = StreamClassifier.load(
+            run,
+            score=score,
+            fpr=fpr,
+            device=device,
+            top=top,
+            max_pixels=max_pixels,
+            trust_code=trust_code,
+        )
+    with Interruption() as interruption:
         try:
-            classifier = StreamClassifier.load(
-                run,
-                score=score,
-                fpr=fpr,
-                device=device,
-                top=top,
-                max_pixels=max_pixels,
-                trust_code=trust_code,
-            )
             failed = answer_all(
                 classifier, sources, options, console, lambda: interruption.number != 0
             )

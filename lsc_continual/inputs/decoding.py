@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.inputs.trees import EXTENSIONS
 from lsc_continual.settings.data import MAX_PIXELS
 from lsc_continual.storage.reading import open_regular
 
@@ -30,7 +32,8 @@ class Decoding(NamedTuple):
     depth: int | None = None
     """Bits of a grey value in files that do not say it; None: such files are refused."""
     max_pixels: int = MAX_PIXELS
-    """Of an image, counted as 4 bytes each while it is decoded; half as many of 16 or 32 bits."""
+    """Of an image, counted as 4 bytes each while it is decoded; half as many of 16 or 32 bits, and
+    of progressive JPEG."""
 
     def read(self, path: Path, channels: int, least: int | None = None) -> Tensor:
         """A file as uint8 [channels, height, width], upright, whatever its mode.
@@ -48,7 +51,9 @@ class Decoding(NamedTuple):
 
         try:
             _register_heif(path)
-            with open_regular(path) as file, Image.open(file) as image:
+            with open_regular(path) as file, open_image(file) as image:
+                if "progressive" in image.info:  # which is held whole, however small it comes out
+                    self._check_size(image)
                 if least is not None:
                     image.draft(None, (least, least))
                 self._check_size(image)
@@ -60,7 +65,7 @@ class Decoding(NamedTuple):
         return pixels
 
     def _check_size(self, image: Image.Image) -> None:
-        deep = image.mode[0] in "IF"
+        deep = image.mode[0] in "IF" or "progressive" in image.info
         held = image.width * image.height * (_BYTES_DEEP if deep else _BYTES)
         if held > self.max_pixels * _BYTES:
             raise LSCError(
@@ -70,7 +75,8 @@ class Decoding(NamedTuple):
 
     def _in_mode(self, file: Image.Image, mode: str) -> Image.Image:
         """Upright, in 8-bit grey ("L") or colour ("RGB"); transparent parts become white."""
-        image = ImageOps.exif_transpose(file)
+        ImageOps.exif_transpose(file, in_place=True)
+        image = file
         if file.mode[0] in "IF":  # 16 or 32 bits; Pillow's own conversion would clip them
             values = np.asarray(image)
             top = self._highest(file, values)
@@ -78,9 +84,11 @@ class Decoding(NamedTuple):
         elif max(_tag(file, _BITS_PER_SAMPLE), default=8) > 8:  # of which Pillow took the upper 8
             self._check_colours(file)
         if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert(mode)
+            image = image if image.mode == "RGBA" else image.convert("RGBA")
+            white = Image.new("RGB", image.size, "white")
+            white.paste(image, mask=image.getchannel("A"))
+            image = white
+        return image if image.mode == mode else image.convert(mode)
 
     def _highest(self, file: Image.Image, values: NDArray[Any]) -> float:
         """The value that means white.
@@ -140,11 +148,24 @@ def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple) else (value,)
 
 
+def open_image(file: BinaryIO) -> Image.Image:
+    """An image of one of the formats that are read, not decoded yet."""
+    return Image.open(file, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are read: others start programs, EPS for example."""
+    Image.init()
+    return tuple({Image.EXTENSION[end] for end in EXTENSIONS if end in Image.EXTENSION})
+
+
 def _register_heif(path: Path) -> None:
     if path.suffix.lower() in (".heic", ".heif"):
         import pillow_heif
 
         pillow_heif.register_heif_opener()
+        _formats.cache_clear()
 
 
 def _reason(error: Exception) -> str:

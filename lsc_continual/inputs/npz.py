@@ -69,6 +69,8 @@ def headers(path: Path) -> dict[str, Header]:
                 name = member.filename
                 if not name.endswith(".npy"):
                     continue
+                if name.removesuffix(".npy") in found:
+                    raise LSCError(f"{path} holds {name!r} twice: write it with numpy.savez")
                 with archive.open(name) as content:
                     header = read_header(content)
                     _check(path, member, header, content.tell())
@@ -95,6 +97,8 @@ def _check(path: Path, member: zipfile.ZipInfo, header: Header, begin: int) -> N
             f"{name} in {path} says that it has the shape {header.shape}, which is not what the "
             "file holds: write it again with numpy.savez"
         )
+    if header.shape and header.shape[0] and not header.row_bytes:
+        raise LSCError(f"{name} in {path} has the shape {header.shape}, whose rows hold nothing")
     most = max(_SMALL, _RATIO * min(member.compress_size, path.stat().st_size))
     if header.bytes > most or header.row_bytes > _LARGEST_ROW:
         raise LSCError(

@@ -13,13 +13,12 @@ from statistics import median_low
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, ImageFiles, StoredImages
-from lsc_continual.inputs.decoding import UnreadableImageError
+from lsc_continual.inputs.decoding import UnreadableImageError, open_image
 from lsc_continual.inputs.selection import select_classes
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.trees import ClassFiles
@@ -94,7 +93,7 @@ def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
     modes = set()
     for index in np.linspace(0, len(paths) - 1, min(_SAMPLED, len(paths)), dtype=int):
         try:
-            with open_regular(root / paths[index]) as file, Image.open(file) as image:
+            with open_regular(root / paths[index]) as file, open_image(file) as image:
                 sizes[image.size] += 1
                 modes.add(image.mode)
         except Exception:  # decoders raise whatever they like; reading names the file
@@ -135,7 +134,7 @@ def read_all(files: ImageFiles, *, skip: bool) -> tuple[StoredImages, Failures]:
             except UnreadableImageError as error:
                 if not skip:
                     raise
-                failures.append(error)
+                failures.append(UnreadableImageError(str(error)))  # no frames with pixels in it
                 readable[index] = False
         return failures
 

@@ -17,9 +17,10 @@ ClassFiles = dict[str, list[str]]
 LeftOut = dict[str, dict[str, int]]
 """Class name -> reason -> how many files, or folders, are left out."""
 
-# Not all that Pillow registers: it also claims names such as .h5 and .mpg, which it cannot read.
+# Not all that Pillow registers: it also claims names such as .h5 and .mpg, which it cannot read,
+# starts programs for .eps, and decodes .ico before it says how large they are.
 EXTENSIONS = frozenset(
-    {".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".j2k", ".jfif", ".jp2"}
+    {".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2"}
     | {".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".ras"}
     | {".sgi", ".tga", ".tif", ".tiff", ".webp"}
 )

@@ -99,9 +99,11 @@ def read_stored(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(read_text(path, _LONGEST), _WithoutAliases)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
+        raise LSCError(
+            f"{path} cannot be read ({first_line(error)}): put the run's own back"
+        ) from error
     if not isinstance(content, dict):
-        raise LSCError(f"{path} cannot be read: it holds no settings")
+        raise LSCError(f"{path} cannot be read (it holds no settings): put the run's own back")
     return content
 
 
@@ -139,6 +141,9 @@ def reopen(stored: dict[str, Any], arguments: Sequence[str] = ()) -> Settings:
     faults.refuse()
     before = Faults()
     settings = merge(by_name(stored), overrides, before)
+    with before.noted():
+        chosen = settings.strategy
+        find_strategy(chosen.name).check_options("strategy", chosen.name, chosen.options)
     if before.sentences:
         raise LSCError(
             f"the run's configuration does not fit this version ({before.sentences[0]}): resume "

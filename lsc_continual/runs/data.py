@@ -168,11 +168,15 @@ def recorded_data(run: Path) -> Recorded | None:
         return None
     try:
         content = json.loads(read_text(path, _LARGEST))
+        if not isinstance(content, dict) or "class_names" not in content:
+            raise ValueError("it does not say the names of the classes")
         names = msgspec.convert(content["class_names"], list[str])
         split = content.get("split")
         return Recorded(names, split and dict(msgspec.convert(split, _Split)))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LSCError(f"{path} cannot be read ({first_line(error)}): start a new run") from error
+        raise LSCError(
+            f"{path} cannot be read ({first_line(error)}): put the run's own back or remove it"
+        ) from error
 
 
 def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArray[Any]]]:

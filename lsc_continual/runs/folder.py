@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import IO, Any
 from weakref import WeakSet
@@ -18,6 +20,7 @@ from lsc_continual.storage.folders import sweep, write_file, write_folder, write
 CONFIG, STREAM, METRICS = "config.yaml", "stream.json", "metrics.json"
 REPORT = "report.html"
 _LOCK = ".lock"
+_OWN = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOCKS: WeakSet[IO[bytes]] = WeakSet()
 
 
@@ -80,6 +83,8 @@ class RunFolder:
         """
         folder = cls(Path(path))
         if not folder.holds_run:
+            if (folder.path / CONFIG).exists():
+                raise LSCError(f"{folder.path / CONFIG} is no file: put the run's own back")
             raise LSCError(
                 f"{path} is no run folder ({CONFIG} is missing): pass one that `lsc-cl run` left, "
                 "such as runs/split-digits-lsc-seed0"
@@ -130,10 +135,19 @@ class RunFolder:
 
     def _claim(self) -> None:
         """Keep other processes out."""
-        with self.writing("checkpoints"):
+        if self.checkpoints.is_symlink():
+            raise LSCError(
+                f"{self.checkpoints} is a link, and what it leads to would be changed: put the "
+                "folder itself there"
+            )
+        path = self.checkpoints / _LOCK
+        with self.writing(f"checkpoints/{_LOCK}"):
             self.checkpoints.mkdir(exist_ok=True)
-            self._lock = (self.checkpoints / _LOCK).open("wb")
+            handle = os.open(path, _OWN, 0o644)
+            self._lock = os.fdopen(handle, "wb")
             _LOCKS.add(self._lock)
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise LSCError(f"{path} is no file: remove it")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -175,8 +189,10 @@ class RunFolder:
             then = "run it again"
             if self.has_checkpoint:
                 then = f"`lsc-cl resume {self.path}`; what was written before is kept"
+            full = error.errno in (ENOSPC, EDQUOT, EFBIG)
+            first = "make room" if full else "see what is in its place"
             raise LSCError(
-                f"{self.path / name} cannot be written ({error.strerror}): make room, then {then}"
+                f"{self.path / name} cannot be written ({error.strerror}): {first}, then {then}"
             ) from error
 
 

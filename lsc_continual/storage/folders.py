@@ -25,6 +25,7 @@ SEAL = "SHA256SUMS"
 
 _HERE, _EXCHANGE = -100, 2  # of Linux: paths as they are, two names for each other
 _REPLACED_WITHIN, _PAUSE = 5.0, 0.005  # seconds
+_LONGEST_SEAL, _READ = 2**20, 2**20  # bytes
 _LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(-old)?")
 
 
@@ -125,13 +126,26 @@ def _is_replaced(folder: Path, opened: int | None) -> bool:
 
 
 def _read(folder: Path, opened: int, mapped: Collection[str]) -> dict[str, Any]:
-    files = {name: _content(name, opened, name in mapped) for name in os.listdir(opened)}
-    seal = files.pop(SEAL, None)
-    if seal is None:
+    names = set(os.listdir(opened))
+    if SEAL not in names:
         raise DamagedError(f"{folder} is not complete: {SEAL} is missing")
-    if seal != _seal(files):
+    with open_regular(SEAL, opened) as file:
+        seal = file.read(_LONGEST_SEAL)
+    names.remove(SEAL)
+    if names != {line.partition("  ")[2] for line in seal.decode(errors="replace").splitlines()}:
+        raise DamagedError(f"{folder} is damaged: its files are not those that {SEAL} names")
+    if seal != _sealed({name: _digest(name, opened) for name in names}):
         raise DamagedError(f"{folder} is damaged: its files do not match {SEAL}")
-    return files
+    return {name: _content(name, opened, name in mapped) for name in names}
+
+
+def _digest(name: str, folder: int) -> str:
+    """That of a file's content, which is not in memory meanwhile."""
+    digest = hashlib.sha256()
+    with open_regular(name, folder) as file:
+        while some := file.read(_READ):
+            digest.update(some)
+    return digest.hexdigest()
 
 
 def _content(name: str, folder: int, mapped: bool) -> bytes | mmap:
@@ -149,12 +163,15 @@ def sweep(folder: Path, name: str | None = None) -> None:
     """
     for path in folder.iterdir():
         if _LEFT_BEHIND.fullmatch(path.name) and path.name.startswith(f".{name or ''}"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _seal(files: Mapping[str, bytes | mmap]) -> bytes:
-    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    return "".join(lines).encode()
+def _seal(files: Mapping[str, bytes]) -> bytes:
+    return _sealed({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+
+
+def _sealed(digests: Mapping[str, str]) -> bytes:
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def _sync(path: Path) -> None:

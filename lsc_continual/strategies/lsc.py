@@ -129,7 +129,8 @@ class LSC(TrainingTemplate):
 
     def load_state(self, state: State, stream: Any) -> None:
         """The inverse of `state`; `stream` is the training stream that it comes from."""
-        self.model.head.restore(Targets.from_dict(state["targets"]))
+        most = sum(len(arriving_classes(experience)) for experience in stream)
+        self.model.head.restore(Targets.from_dict(state["targets"], most))
         super().load_state(state, stream)
 
     def _allocate_by_embedding(self) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from rich.console import Console
@@ -58,7 +59,13 @@ def answer_all(
     if options.resume and options.output is not None and options.output.exists():
         answered = Answered(options.output)
     passed_over = answered.ids() if answered and options.watch else ()
-    source = open_sources(sources, watch=options.watch, answered=passed_over, stop=stop)
+    source = open_sources(
+        sources,
+        watch=options.watch,
+        answered=passed_over,
+        stop=stop,
+        numbers=prod(classifier.spec.input_shape),
+    )
     if answered and not options.watch:
         source = answered.skip(source, stop)
     batches = classifier.stream_inputs(

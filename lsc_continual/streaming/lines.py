@@ -6,40 +6,46 @@ import json
 import os
 import select
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lsc_continual.errors import LSCError, first_line
+from lsc_continual.storage.json_text import json_text
 from lsc_continual.streaming.inputs import Input, Stop, never
 
 _READ = 2**16  # bytes
-_LONGEST = 2**26  # bytes a line may have
+_LONGEST_ID = 4096  # bytes of a path or an id
+_PER_NUMBER = 32  # bytes of a number and what is around it
 _PAUSE = 0.1  # seconds between two looks at `stop`
 
 
-def read_inputs(file: int, stop: Stop = never) -> Iterator[list[Input]]:
+def read_inputs(file: int, stop: Stop = never, numbers: int = 2**20) -> Iterator[list[Input]]:
     """Inputs from a file descriptor, some at a time, as soon as their lines are complete.
 
     A line is a path, {"path": …} or {"pixels": nested lists}; objects may have an "id", and are
     called by the number of their line, from 1, without. Empty lines are passed over.
+
+    Args:
+        numbers: that an image may have; it bounds the length of a line.
     """
-    number = 0
-    for lines in _lines(file, stop):
+    longest, number = _PER_NUMBER * numbers + 4 * _LONGEST_ID, 0
+    for lines in _lines(file, stop, longest):
         inputs = []
         for line in lines:
             number += 1
             if line is None:
-                error = LSCError(f"line {number} is longer than {_LONGEST:,} bytes")
+                error = LSCError(f"line {number} is longer than {longest:,} bytes")
                 inputs.append(Input(number, error))
             elif line.strip():
-                inputs.append(_parse(os.fsdecode(line.rstrip(b"\r")), number))
+                inputs.append(_parse(os.fsdecode(line.rstrip(b"\r")), number, numbers))
         if inputs:
             yield inputs
 
 
-def _lines(file: int, stop: Stop) -> Iterator[list[bytes | None]]:
+def _lines(file: int, stop: Stop, longest: int) -> Iterator[list[bytes | None]]:
     """Complete lines, None for one that is too long."""
     line = bytearray()  # not complete yet; of one that is too long, no more than shows it
     while not stop():
@@ -50,34 +56,58 @@ def _lines(file: int, stop: Stop) -> Iterator[list[bytes | None]]:
         complete: list[bytes | None] = []
         for end in ends:
             line += end
-            complete.append(bytes(line) if len(line) <= _LONGEST else None)
+            complete.append(bytes(line) if len(line) <= longest else None)
             line.clear()
         line += rest
-        del line[_LONGEST + 1 :]
+        del line[longest + 1 :]
         if complete:
             yield complete
         if not data:
             return
 
 
-def _parse(text: str, number: int) -> Input:
+def _parse(text: str, number: int, numbers: int) -> Input:
     if not text.lstrip().startswith("{"):
+        if len(text) > _LONGEST_ID:
+            return Input(number, LSCError(f"line {number} is too long for a path"))
         return Input(text, Path(text))
     try:
         value = json.loads(text)
+        name = value.get("id", number)
+        fits = isinstance(name, int | float | None) or len(json_text(name)) <= _LONGEST_ID
     except (ValueError, RecursionError) as error:
         reason = f"line {number} is not JSON ({first_line(error)})"
         return Input(number, LSCError(reason))
-    return Input(value.get("id", number), _content(value, number))
+    if not fits:
+        return Input(
+            number, LSCError(f'"id" of line {number} is longer than {_LONGEST_ID:,} bytes')
+        )
+    return Input(name, _content(value, number, numbers))
 
 
-def _content(value: dict[str, Any], number: int) -> Any:
+def _content(value: dict[str, Any], number: int, numbers: int) -> Any:
     path, pixels = value.get("path"), value.get("pixels")
     if isinstance(path, str) and path and pixels is None:
+        if len(path) > _LONGEST_ID:
+            return LSCError(f'"path" of line {number} is too long for one')
         return Path(path)
     if isinstance(pixels, list) and path is None:
         try:
+            found = sum(1 for _ in islice(_numbers(pixels), numbers + 1))
+            if found > numbers:
+                raise ValueError(f"more than the {numbers:,} numbers of the model's inputs")
             return np.array(pixels)
         except (ValueError, OverflowError, RecursionError) as error:
             return LSCError(f'"pixels" of line {number} are no array ({first_line(error)})')
     return LSCError(f'line {number} needs "path", a text, or "pixels", nested lists of numbers')
+
+
+def _numbers(nested: Any) -> Iterator[float]:
+    """All numbers in nested lists."""
+    for part in nested:
+        if isinstance(part, list) and part:
+            yield from _numbers(part)
+        elif isinstance(part, int | float):
+            yield part
+        else:
+            raise ValueError("they hold something else than numbers")

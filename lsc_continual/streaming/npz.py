@@ -44,6 +44,8 @@ class NpzImages:
                 f"{self._name} in {path} is in Fortran's order, in which {len(self):,} images are "
                 "not in one piece: write numpy.ascontiguousarray of it"
             )
+        if self.shape and not self.shape[0]:
+            raise LSCError(f"{self._name} in {path} holds no images: pass another")
         if len(self.shape) < 2:
             raise LSCError(
                 f"{self._name} in {path} has shape {self.shape}, which is not that of images: "

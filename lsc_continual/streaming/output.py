@@ -13,7 +13,10 @@ from typing import IO, Any
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError
 from lsc_continual.storage.json_text import json_text
+from lsc_continual.storage.reading import open_regular
 from lsc_continual.streaming.inputs import Input, Stop, never
+
+_LONGEST = 2**22  # bytes of a line of an output that is gone on with
 
 
 def json_line(prediction: Prediction) -> bytes:
@@ -63,16 +66,18 @@ class Answered:
         """`id` of the last line."""
         size, last = 0, b""
         try:
-            with path.open("r+b") as file:
-                for line in file:
+            with open_regular(path) as file:
+                while line := file.readline(_LONGEST):
                     if not line.endswith(b"\n"):
+                        if len(line) == _LONGEST:
+                            raise self._something_else()
                         break
                     if not self.count:
                         self.first = self._id(line)
                     self.count, size = self.count + 1, size + len(line)
-                    self.failed += b'"error"' in line and "error" in json.loads(line)
+                    self.failed += b'"error"' in line and "error" in self._record(line)
                     last = line
-                file.truncate(size)
+            os.truncate(path, size)
         except OSError as error:
             raise LSCError(f"{path} cannot be read ({error.strerror}): choose another") from error
         if self.count:
@@ -80,7 +85,7 @@ class Answered:
 
     def ids(self) -> Iterator[Any]:
         """`id` of each line."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             for line in file:
                 yield self._id(line)
 
@@ -117,12 +122,21 @@ class Answered:
         )
 
     def _id(self, line: bytes) -> Any:
+        return self._record(line)["id"]
+
+    def _record(self, line: bytes) -> dict[str, Any]:
+        """A line's content."""
         try:
-            return json.loads(line)["id"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise LSCError(
-                f"{self.path} holds something else than answers: choose another --output"
-            ) from error
+            record = json.loads(line)
+            json_text(record["id"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self._something_else() from None
+        if not isinstance(record, dict):
+            raise self._something_else()
+        return record
+
+    def _something_else(self) -> LSCError:
+        return LSCError(f"{self.path} holds something else than answers: choose another --output")
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -143,6 +157,8 @@ class LineFile:
     def __init__(self, path: Path, resume: bool) -> None:
         self.path = path
         with self._writing():
+            if path.is_fifo() or path.is_dir() or path.is_socket():
+                raise LSCError(f"--output {path} is no file: name one, or use standard output")
             if not resume and path.exists() and path.stat().st_size:
                 raise LSCError(
                     f"{path} exists: add --resume to go on with it, or choose another --output"

@@ -40,7 +40,7 @@ def prepared(inputs: Iterable[Input], prepare: Callable[[Content], Tensor]) -> l
         try:
             image: Tensor | LSCError = prepare(content)
         except LSCError as error:
-            image = error
+            image = LSCError(str(error))  # that one's frames hold what was read
         items.append(Item(name, content, image))
     return items
 

@@ -31,6 +31,7 @@ def open_sources(
     watch: bool = False,
     answered: Iterable[str] = (),
     stop: Stop = never,
+    numbers: int = 2**20,
 ) -> Iterator[list[Input]]:
     """The inputs of several sources, one source after another, some inputs at a time.
 
@@ -40,6 +41,7 @@ def open_sources(
             several sources, a folder's or a file's name comes before that.
         watch: go on with files that appear in the folder, the only source, until `stop()`.
         answered: with `watch`, those to pass over.
+        numbers: that an image on standard input may have.
 
     Raises:
         LSCError: an .npz file that cannot be read, or nothing to watch.
@@ -48,13 +50,14 @@ def open_sources(
     if watch:
         return watched(Path(sources[0]), answered, stop=stop)
     several = len(sources) > 1
-    return chain.from_iterable([_open(source, several, stop) for source in sources])
+    opened = [_open(source, several, stop, numbers) for source in sources]
+    return chain.from_iterable(opened)
 
 
-def _open(source: str, several: bool, stop: Stop) -> Iterator[list[Input]]:
+def _open(source: str, several: bool, stop: Stop, numbers: int) -> Iterator[list[Input]]:
     path = Path(source)
     if source == "-":
-        return read_inputs(_STANDARD_INPUT, stop)
+        return read_inputs(_STANDARD_INPUT, stop, numbers)
     if path.is_dir():
         (contents,) = look_through(path, [""])
         if not contents.images:

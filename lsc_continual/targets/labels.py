@@ -230,12 +230,20 @@ class Labels(Sequence[Hashable]):
         return {"starts": starts.tolist(), "lengths": lengths.tolist()}
 
     @classmethod
-    def restored(cls, state: Sequence[Hashable] | Mapping[str, Any]) -> Labels:
-        """The inverse of `state`; LSCError if it is damaged."""
+    def restored(
+        cls, state: Sequence[Hashable] | Mapping[str, Any], count: int | None = None
+    ) -> Labels:
+        """The inverse of `state`; LSCError if it is damaged.
+
+        Args:
+            count: how many there have to be, before memory is taken for them.
+        """
         if not isinstance(state, Mapping):
             labels = cls.of(state)
             if len(labels) != len(state):
                 raise LSCError("a saved target map names a class twice: it is damaged")
             return labels
         starts, lengths = (torch.as_tensor(state[name]).long() for name in ("starts", "lengths"))
+        if count is not None and (lengths < 0).any() | (lengths.double().sum() != count):
+            raise LSCError(f"a saved target map has other than {count:,} labels: it is damaged")
         return cls(of_intervals(starts, lengths))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 
+_MOST = 2**26  # integers in several rows, unless there are as many rows
 _SAMPLE = 2**16  # numbers that are checked in a table that was read back
 
 
@@ -196,6 +197,9 @@ def of_intervals(starts: Tensor, lengths: Tensor) -> Integers:
         raise damaged
     if len(starts) == 1:
         return Interval(int(starts), int(lengths))
+    total = int(lengths.double().sum())
+    if total > max(_MOST, 64 * len(starts)):  # from a small file
+        raise damaged
     before = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
     values = starts.repeat_interleave(lengths) + torch.arange(len(before)) - before
     integers = numbered(values)

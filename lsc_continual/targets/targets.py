@@ -284,8 +284,11 @@ class Targets:
         }
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> Targets:
+    def from_dict(cls, state: Mapping[str, Any], most: int | None = None) -> Targets:
         """The inverse of `to_dict`.
+
+        Args:
+            most: how many classes there can be, if that is known.
 
         Raises:
             LSCError: it is damaged.
@@ -293,7 +296,10 @@ class Targets:
         system, allocation = state["system"], state["allocation"]
         targets = cls(make_system(**system), allocation["name"], allocation["seed"])
         targets.allocation.load_state(allocation)
-        targets.labels = Labels.restored(state["labels"])
+        count = len(targets.allocation)
+        if most is not None and count > most:
+            raise LSCError(f"a saved target map has {count:,} classes, of {most:,}: it is damaged")
+        targets.labels = Labels.restored(state["labels"], count)
         if len(targets.allocation) != len(targets.labels):
             raise LSCError(
                 f"a saved target map has {len(targets.labels)} different labels but "

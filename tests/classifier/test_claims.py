@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 import resource
 import time
@@ -76,6 +77,16 @@ def written(folder: Path, files: dict[str, bytes], **changes) -> Path:
         ("mlp", {"spec__encoder": "vit_b_16"}),
         ("mlp", {"spec__encoder": "regnet_y_400mf", "spec__encoder_options": {"num_classes": 9}}),
         ("mlp", {"targets__labels": {"integers": [[0, 10**12]]}}),
+        ("mlp", {"targets__labels": {"starts": [0, 5], "lengths": [2, 10**9]}}),
+        (
+            "mlp",
+            {
+                "targets__labels": {"starts": [0, 5], "lengths": [2, 10**9]},
+                "targets__allocation__count": 10**9 + 2,
+                "targets__system__dim": 100,
+                "spec__dim": 100,
+            },
+        ),
         ("random features", {"spec__random_features": {"features": 10**9}}),
     ],
 )
@@ -150,3 +161,19 @@ def _paths(value, above=()):
     items = enumerate(value[:5]) if isinstance(value, list) else items
     for key, part in items:
         yield from _paths(part, (*above, key))
+
+
+def test_files_that_the_seal_does_not_name_are_not_read(models, tmp_path):
+    """Of 60 GB each, as they say."""
+    folder = written(tmp_path / "m", models["mlp"])
+    extra = folder / "extra"
+    extra.touch()
+    os.truncate(extra, 60 * 2**30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(LSCError, match="its files are not those that SHA256SUMS names"):
+        load_model(folder)
+    extra.unlink()
+    os.truncate(folder / "weights.safetensors", 2**31)
+    with pytest.raises(LSCError, match="its files do not match SHA256SUMS"):
+        load_model(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # kibibytes

@@ -134,6 +134,36 @@ def test_a_large_jpeg_is_brought_down_while_it_is_decoded(tmp_path):
     assert Decoding(max_pixels=10_000).read(tmp_path / "a.jpg", 3, 64).shape == (3, 100, 100)
 
 
+def test_a_progressive_jpeg_is_held_whole_and_counts_as_such(tmp_path):
+    Image.new("RGB", (800, 800)).save(tmp_path / "a.jpg", progressive=True)
+    assert Decoding().read(tmp_path / "a.jpg", 3, 64).shape == (3, 100, 100)
+    with pytest.raises(UnreadableImageError, match=r"800 × 800 pixels are more than"):
+        Decoding(max_pixels=2 * 800 * 800 - 1).read(tmp_path / "a.jpg", 3, 64)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PDF", "PPM"])
+def test_formats_that_start_programs_or_hide_their_size_are_no_images(tmp_path, kind):
+    """Whatever the file is called; its content would choose the decoder."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "a", kind)
+    (tmp_path / "a").rename(tmp_path / "a.png")
+    if kind == "PPM":  # one of those that are read
+        assert Decoding().read(tmp_path / "a.png", 3).shape == (3, 30, 40)
+    else:
+        with pytest.raises(UnreadableImageError, match=r"cannot be read \(not an image\)"):
+            Decoding().read(tmp_path / "a.png", 3)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparent_parts_are_white(tmp_path, mode):
+    image = Image.new("RGBA", (2, 1), (10, 20, 30, 255))
+    image.putpixel((1, 0), (10, 20, 30, 0))
+    image.convert(mode).save(tmp_path / "a.png" if mode != "PA" else tmp_path / "a.tif")
+    shown = Decoding().read(tmp_path / ("a.png" if mode != "PA" else "a.tif"), 3)
+    assert shown[:, 0, 1].tolist() == [255, 255, 255]
+    if mode == "RGBA":
+        assert shown[:, 0, 0].tolist() == [10, 20, 30]
+
+
 def test_what_is_no_regular_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to("/dev/zero")

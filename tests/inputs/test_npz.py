@@ -91,3 +91,29 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "x.npz")
     with pytest.raises(LSCError, match="not a regular file"):
         headers(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((10**12, 0, 3), "<f4"), ((10**6, 0, 16, 3), "u1"), ((7,), "|V0")]
+)
+def test_rows_of_nothing_are_refused(tmp_path, shape, kind):
+    """Of which a small file can have any number."""
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("x.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(LSCError, match="whose rows hold nothing"):
+        headers(tmp_path / "a.npz")
+
+
+def test_a_name_that_is_there_twice_and_no_rows_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)))
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(tmp_path / "a.npz", "a") as archive,
+    ):
+        archive.writestr("x.npy", archive.read("x.npy"))
+    with pytest.raises(LSCError, match=r"holds 'x\.npy' twice"):
+        headers(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", x=np.zeros((0, 4, 4)))
+    with pytest.raises(LSCError, match=r"x in .*b\.npz holds no images"):
+        NpzImages(tmp_path / "b.npz")

@@ -81,3 +81,46 @@ def test_a_full_disk_is_said_with_what_can_be_done(tmp_path, monkeypatch):
         (folder.checkpoints / "step-000000001").mkdir()
         with pytest.raises(LSCError, match="make room, then `lsc-cl resume"):
             folder.write("config.yaml", "")
+
+
+def begun(path: Path) -> Path:
+    with RunFolder.create(str(path), "x") as folder:
+        folder.write("config.yaml", "seed: 0\n")
+    return path
+
+
+def test_links_are_not_followed_to_what_is_elsewhere(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / ".notes-abcdefgh").mkdir(parents=True)
+    (elsewhere / "mine.txt").write_text("mine", encoding="utf-8")
+    run = begun(tmp_path / "r")
+    (run / "checkpoints" / ".lock").unlink()
+    (run / "checkpoints" / ".lock").symlink_to(elsewhere / "mine.txt")
+    with pytest.raises(LSCError, match=r"\.lock cannot be written .*see what is in its place"):
+        RunFolder.open(run)
+    (run / "checkpoints" / ".lock").unlink()
+    (run / "checkpoints").rmdir()
+    (run / "checkpoints").symlink_to(elsewhere)
+    with pytest.raises(LSCError, match="checkpoints is a link, and what it leads to"):
+        RunFolder.open(run)
+    assert (elsewhere / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert sorted(path.name for path in elsewhere.iterdir()) == [".notes-abcdefgh", "mine.txt"]
+
+
+def test_a_pipe_in_the_place_of_the_lock_or_of_the_settings_is_not_waited_for(tmp_path):
+    run = begun(tmp_path / "r")
+    (run / "checkpoints" / ".lock").unlink()
+    os.mkfifo(run / "checkpoints" / ".lock")
+    with pytest.raises(LSCError, match=r"\.lock (is no file|cannot be written)"):
+        RunFolder.open(run)
+    (run / "config.yaml").unlink()
+    os.mkfifo(run / "config.yaml")
+    with pytest.raises(LSCError, match=r"config\.yaml is no file"):
+        RunFolder.open(run)
+
+
+def test_what_is_no_lack_of_room_is_not_called_so(tmp_path):
+    with RunFolder.create(str(tmp_path / "r"), "x") as folder:
+        (tmp_path / "r" / "stream.json").mkdir()
+        with pytest.raises(LSCError, match=r"stream\.json cannot be written .*see what is in"):
+            folder.write("stream.json", "{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -75,10 +76,11 @@ def test_names_that_are_not_utf8_are_kept_as_they_are():
 
 
 def test_a_line_without_end_is_not_collected(monkeypatch):
-    monkeypatch.setattr(lines, "_LONGEST", 1000)
+    monkeypatch.setattr(lines, "_LONGEST_ID", 200)
+    monkeypatch.setattr(lines, "_PER_NUMBER", 0)
     first, long, last = inputs_of(b"a.png\n" + b"x" * 5000 + b"\nb.png\n", 40)
     assert (first.id, long.id, last.id) == ("a.png", 2, "b.png")
-    assert "longer than 1,000 bytes" in str(long.content)
+    assert "longer than 800 bytes" in str(long.content)
 
 
 def test_reading_ends_when_it_is_told_to():
@@ -88,3 +90,29 @@ def test_reading_ends_when_it_is_told_to():
     assert list(read_inputs(read, stopped.is_set)) == []
     os.close(read)
     os.close(write)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": ' + b"[" * 3000 + b"]" * 3000 + b', "path": "x"}', "is not JSON"),
+        (b'{"id": "' + b"x" * 5000 + b'", "path": "x"}', "is longer than 4,096 bytes"),
+        (b'{"id": [' + b"[]," * 2000 + b'0], "path": "x"}', "is longer than 4,096 bytes"),
+        (b'{"path": "' + b"x" * 5000 + b'"}', "is too long for one"),
+        (b"x" * 5000, "is too long for a path"),
+        (b'{"pixels": ["' + b"a" * 3000 + b'", "b"]}', "something else than numbers"),
+        (b'{"pixels": [[], [], []]}', "something else than numbers"),
+        (b'{"pixels": [[1, 2], [3, null]]}', "something else than numbers"),
+        (b'{"pixels": [' + b"1," * 2000 + b"1]}", "more than the 1,000 numbers"),
+        (b'{"pixels": [[1, 2], [3]]}', "are no array"),
+    ],
+)
+def test_lines_that_would_take_memory_or_cannot_be_written_are_errors_by_number(line, message):
+    read, write = os.pipe()
+    os.write(write, line + b"\nfine.png\n")
+    os.close(write)
+    bad, fine = [one for some in read_inputs(read, numbers=1000) for one in some]
+    os.close(read)
+    assert message in str(bad.content)
+    assert len(json.dumps(bad.id)) < 5000
+    assert fine.id == "fine.png"

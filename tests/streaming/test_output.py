@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -121,3 +122,33 @@ def test_a_full_disk_is_said_in_a_sentence():
         LineFile(__import__("pathlib").Path("/dev/full"), resume=False) as file,
     ):
         file.write(LINES[0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"id": 1}\nfoo "error" bar\n',
+        b'{"id": 1}\n{"error": "\xe9"}\n',
+        b"[" * 100_000 + b"\n",
+        b'{"id": ' + b"[" * 3000 + b"]" * 3000 + b"}\n",
+        b"x" * (2**22 + 10),
+        b"7\n",
+    ],
+)
+def test_what_is_no_output_is_refused_in_a_sentence(tmp_path, content):
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(LSCError, match="holds something else than answers"):
+        Answered(path)
+    assert path.read_bytes() == content
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(LSCError, match="cannot be read"):
+            Answered(tmp_path / name)
+    for wrong in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(LSCError, match="is no file: name one, or use standard output"):
+            LineFile(wrong, resume=False)

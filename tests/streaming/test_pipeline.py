@@ -147,7 +147,18 @@ def test_bad_inputs_stay_in_their_places():
     source = [[Input(i, wrong if i % 3 else None) for i in range(40)]]
     with ReadAhead(source, prepare, 7) as ahead:
         items = [item for batch in ahead.batches() for item in batch]
-    assert [item.image is wrong for item in items] == [bool(i % 3) for i in range(40)]
+    assert [str(item.image) == "wrong" for item in items] == [bool(i % 3) for i in range(40)]
+
+
+def test_errors_keep_nothing_of_what_was_read():
+    def fail(content):
+        read = bytearray(10**6)
+        raise LSCError(f"{len(read)} bytes of nothing")
+
+    with ReadAhead([[Input(0, None)]], fail, 1) as ahead:
+        ((item,),) = ahead.batches()
+    assert str(item.image) == "1000000 bytes of nothing"
+    assert (item.image.__traceback__, item.image.__context__) == (None, None)
 
 
 def test_what_the_source_raises_reaches_the_caller():

@@ -21,7 +21,7 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import names_from_file
-from lsc_continual.storage.folders import DamagedError, read_folder, write_folder
+from lsc_continual.storage.folders import DamagedError, read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
@@ -81,29 +81,6 @@ def model_files(
     if memory:
         files[_MEMORY] = save(memory)
     return files | ({_TABLES: save(tables)} if tables else {})
-
-
-def write_living(
-    folder: Path,
-    model: TargetClassifier,
-    spec: ModelSpec,
-    detector: NoveltyDetector | None,
-    state: Mapping[str, Any],
-) -> None:
-    """Put a living model in the place of what is in a folder, whole or not at all.
-
-    Raises:
-        LSCError: it cannot be written.
-    """
-    files = model_files(model, spec, detector, state=state)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(folder, files)
-    except OSError as error:
-        raise LSCError(
-            f"{folder} cannot be written ({error.strerror}): make room or choose another; what "
-            "was there is as it was"
-        ) from error
 
 
 def _without_tables(targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -293,7 +270,7 @@ def _damage_named(folder: Path) -> Iterator[None]:
         yield
     except (
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         RuntimeError,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from lsc_continual.classifier.creating import VECTORS
+from lsc_continual.classifier.folder import SavedModel
 from lsc_continual.classifier.life import Learned
 from lsc_continual.classifier.living import Classifier
 from lsc_continual.errors import LSCError
@@ -41,6 +44,53 @@ def changed(
         model.save(folder)
 
 
+_SIDE = 224  # pixels that ready encoders were trained on
+
+
+def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
+    """A new model for some data.
+
+    Args:
+        settings: by dotted key, as of a run.
+
+    Raises:
+        LSCError: images without an encoder, or settings that do not fit.
+    """
+    given = dict(settings)
+    options = {
+        key.removeprefix("encoder.options."): given.pop(key)
+        for key in list(given)
+        if key.startswith("encoder.options.")
+    } | given.pop("encoder.options", {})
+    encoder = given.pop("encoder.name", None)
+    if encoder is None:
+        if not labelled.are_vectors:
+            raise LSCError(
+                "images need an encoder: say which by encoder=runs/NAME, that of a run, or "
+                "encoder=resnet18 encoder.weights=DEFAULT, for example"
+            )
+        encoder = VECTORS
+    side = given.pop("data.resolution", _SIDE)
+    shaped = encoder != VECTORS and not Path(encoder).is_dir()
+    names = {
+        "encoder.weights": "weights",
+        "data.mean": "mean",
+        "data.std": "std",
+        "system.name": "system",
+        "system.dim": "dim",
+        "analytic.features": "features",
+        "novelty.score": "score",
+        "novelty.fpr": "fpr",
+        "seed": "seed",
+    }
+    return Classifier.create(
+        encoder,
+        options=options,
+        input_shape=(3, side, side) if shaped else None,
+        **{names[key]: value for key, value in given.items() if value is not None},
+    )
+
+
 def learn(
     folder: Path,
     sources: Sequence[Path],
@@ -74,7 +124,7 @@ def forget(
     """Have a model no longer answer with some classes, or take out what some data taught.
 
     Args:
-        names: of classes; with `data`, only their examples count, all by default.
+        names: of classes; with `data`, their examples in it are taken out, all by default.
         data: as `read_labelled` takes it.
 
     Returns:
@@ -90,7 +140,9 @@ def forget(
             raise LSCError(f"{data} has no examples of {', '.join(names)}")
         some = [labelled.data[i] for i in rows]
         gone = model.forget_data(some, [labelled.labels[i] for i in rows], str(data))
-    return model, gone
+        if rest := [name for name in names if name in model.classes]:
+            model.forget(rest)
+    return model, [*gone, *rest]
 
 
 def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> Classifier:
@@ -110,3 +162,27 @@ def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> C
             model.merge(Classifier.load(other, trust_code=trust_code), str(other))
         model.save(into)
     return model
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """What a model is and knows, in JSON types; nothing that its files name is run.
+
+    Raises:
+        LSCError: there is none, or it is that of an experiment.
+    """
+    saved = SavedModel.read(folder)
+    state, spec = saved.state(), saved.description["spec"]
+    detector = saved.description.get("detector")
+    with saved.damage_named():
+        known, retired = state["life"]["known"], state["life"]["retired"]
+        alarms = detector and f"{detector['score']}, false alarms at {detector['fpr']:g}"
+        return {
+            "classes": known,
+            "retired": retired,
+            "encoder": spec["encoder"],
+            "system": f"{spec['system']} in {spec['dim']} dimensions",
+            "examples": sum(int(one["examples"]) for one in known.values()),
+            "bytes": sum(path.stat().st_size for path in saved.folder.iterdir()),
+            "calibration": alarms or f"none: {state['uncalibrated']}",
+            "history": state["life"]["history"],
+        }

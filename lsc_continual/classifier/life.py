@@ -50,14 +50,15 @@ class Life:
             self.known[name] = replace(before, examples=before.examples + count)
 
     def subtract(self, names: Iterable[str]) -> list[str]:
-        """Count examples that are forgotten; the classes that have none left."""
+        """Count examples that are forgotten; the known classes that have none left."""
         gone = []
         for name, count in Counter(names).items():
-            before = self.known[name]
-            self.known[name] = replace(before, examples=before.examples - count)
-            if before.examples == count:
-                gone.append(name)
-                del self.known[name]
+            part = self.known if name in self.known else self.retired
+            left = part[name].examples - count
+            part[name] = replace(part[name], examples=left)
+            if not left:
+                del part[name]
+                gone += [name] if part is self.known else []
         return gone
 
     def retire(self, names: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,25 +26,18 @@ from lsc_continual.classifier.examples import (
     prepared,
     stacked,
 )
-from lsc_continual.classifier.folder import SavedModel, write_living
-from lsc_continual.classifier.life import KnownClass, Learned, Life
+from lsc_continual.classifier.kept import Kept
+from lsc_continual.classifier.life import Learned
 from lsc_continual.classifier.merging import (
     require_alike,
     require_same_targets,
     require_same_weights,
 )
 from lsc_continual.classifier.prediction import Prediction
-from lsc_continual.classifier.spec import ModelSpec
-from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError
-from lsc_continual.inputs.decoding import Decoding
-from lsc_continual.inputs.preparation import Preparation
 from lsc_continual.inputs.stored import as_unit_range
-from lsc_continual.learners.analytic import AnalyticLearner, Batch
-from lsc_continual.network.target_classifier import TargetClassifier
-from lsc_continual.novelty import NoveltyDetector, make_score
-from lsc_continual.settings.data import MAX_PIXELS
-from lsc_continual.targets import Targets
+from lsc_continual.learners.analytic import Batch
+from lsc_continual.novelty import make_score
 
 SYSTEM, DIM = "v22", 384
 """5,351,288,256 vectors: of 100,000 names, 0.9 pairs on average meet at an address."""
@@ -54,7 +46,7 @@ FEATURES = 3000
 _UNCALIBRATED = "maxcos"  # the score that is told where nothing was calibrated
 
 
-class Classifier:
+class Classifier(Kept):
     """A classifier that people keep: `create` or `load` one.
 
     A class is its name. What is learned does not depend on order or grouping: targets follow from
@@ -64,24 +56,6 @@ class Classifier:
 
     Methods raise `LSCError` where the user can mend it, and leave the model as it was then.
     """
-
-    def __init__(
-        self, spec: ModelSpec, score: str = "auto", fpr: float = 0.05, *, build: bool = True
-    ) -> None:
-        self.spec = spec
-        self.score = score
-        self.fpr = fpr
-        self.max_pixels = MAX_PIXELS
-        """As the setting `data.max_pixels`."""
-        self.life = Life()
-        self.detector: NoveltyDetector | None = None
-        self.uncalibrated: str | None = None
-        """Why nothing says where the unknown begins; None where something does."""
-        self._model: TargetClassifier | None = None
-        self._learner: AnalyticLearner | None = None
-        self._stale = False
-        if build and 0 not in spec.input_shape:
-            self._take(spec.build())
 
     @classmethod
     def create(
@@ -128,54 +102,10 @@ class Classifier:
             standardize=False,
             hidden=0,
         )
-        model = cls(spec, score, fpr, build=weights is None)
-        if weights is not None:
-            model._take(spec.build(weights))
+        model = cls(spec, score, fpr, None if weights is None else spec.build(weights))
         if base.module is not None:
             model._expansion.encoder.load_state_dict(base.module.state_dict())
         return model
-
-    def _take(self, model: TargetClassifier) -> None:
-        """Live in a network."""
-        self._model = model.eval().requires_grad_(False)
-        expansion = self._expansion
-        width = expansion.directions.shape[1]
-        features, dim = expansion.num_features, model.head.system.dim
-        self._learner = AnalyticLearner(expansion.expand, width, features, dim)
-
-    @property
-    def model(self) -> TargetClassifier:
-        """The network.
-
-        Raises:
-            LSCError: it has not seen any vectors yet.
-        """
-        if self._model is None:
-            raise LSCError("the model has learned nothing yet: call learn first")
-        return self._model
-
-    @property
-    def learner(self) -> AnalyticLearner:
-        """What has been learned, in sums; LSCError as of `model`."""
-        if self._learner is None:
-            raise LSCError("the model has learned nothing yet: call learn first")
-        return self._learner
-
-    @property
-    def _expansion(self) -> RandomFeatures:
-        expansion = self.model.encoder
-        assert isinstance(expansion, RandomFeatures)
-        return expansion
-
-    @property
-    def targets(self) -> Targets:
-        """Which name owns which address."""
-        return self.model.head.targets
-
-    @property
-    def classes(self) -> dict[str, KnownClass]:
-        """The classes that it knows, by name, in order of arrival."""
-        return dict(self.life.known)
 
     def learn(
         self,
@@ -244,12 +174,11 @@ class Classifier:
             LSCError: some of the examples were not learned with these labels.
         """
         names = checked_names(data, labels)
-        self._require(names)
+        known = self.life.known | self.life.retired
+        self._require(name for name in names if name not in known)
         some = self._embedded(data, names)
         missing = self.learner.sketch.missing(some.digests)
-        often = {
-            name for name, count in Counter(names).items() if count > self.life.known[name].examples
-        }
+        often = {n for n, count in Counter(names).items() if count > known[n].examples}
         missing |= np.array([name in often for name in names])
         if missing.any():
             rows = np.flatnonzero(missing)
@@ -319,79 +248,6 @@ class Classifier:
 
         return [answer(index, item) for index, item in enumerate(items)]
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Have weights and threshold follow what was learned, if they do not yet."""
-        if not self._stale:
-            return
-        model, learner = self.model, self.learner
-        self.detector, self.uncalibrated = None, "the model knows no class"
-        if self.life.known:
-            weight, bias = learner.projection(self.targets.vectors)
-            model.projection.weight.copy_(weight)
-            model.projection.bias.copy_(bias)
-            z, _ = learner.left_out(self.targets.vectors)
-            detector = NoveltyDetector(model.head, self.score, self.fpr)
-            # By their digests, every other one is a fair half.
-            halves = z[1::2].contiguous(), z[::2].contiguous()
-            try:
-                self.detector = detector.calibrate(*halves, crossed=True)
-                self.uncalibrated = None
-            except LSCError as error:
-                self.uncalibrated = str(error)
-        self._stale = False
-
-    def state(self) -> dict[str, Any]:
-        """What `load_state` needs: the learner's memory, the classes, the history."""
-        return {
-            "life": self.life.to_json(),
-            "memory": self.learner.state(),
-            "score": self.score,
-            "fpr": self.fpr,
-            "uncalibrated": self.uncalibrated,
-        }
-
-    @classmethod
-    def restored(
-        cls, network: TargetClassifier, spec: ModelSpec, state: Mapping[str, Any]
-    ) -> Classifier:
-        """A model as it was, but for its detector."""
-        model = cls(spec, str(state["score"]), float(state["fpr"]), build=False)
-        model._take(network)
-        model.learner.load_state(state["memory"])
-        model.life = Life.from_json(state["life"])
-        model.uncalibrated = state["uncalibrated"]
-        return model
-
-    def save(self, folder: str | Path) -> None:
-        """Write the model in the place of what is there, whole or not at all.
-
-        Raises:
-            LSCError: it cannot be written, or nothing was learned yet.
-        """
-        self.settle()
-        write_living(Path(folder), self.model, self.spec, self.detector, self.state())
-
-    @classmethod
-    def load(cls, folder: str | Path, *, trust_code: bool = False) -> Classifier:
-        """A model as it was saved.
-
-        Args:
-            trust_code: whether code that its files name ("module:attribute") may be run.
-
-        Raises:
-            LSCError: no model is there, it is damaged, another version's, or one of a run that
-                kept no sums.
-        """
-        saved = SavedModel.read(folder, trust_code=trust_code)
-        state = saved.state()
-        network, spec = saved.model()
-        with saved.damage_named():
-            model = cls.restored(network, spec, state)
-        if model.uncalibrated is None:
-            model.detector = saved.detector(network.head)
-        return model
-
     def _require(self, names: Iterable[str]) -> None:
         if unknown := [name for name in dict.fromkeys(names) if name not in self.life.known]:
             raise LSCError(
@@ -399,15 +255,10 @@ class Classifier:
                 "with lsc-cl show"
             )
 
-    @property
-    def _preparation(self) -> Preparation:
-        decoding = Decoding(self.spec.depth, self.max_pixels)
-        return Preparation(self.spec.input_shape, self.spec.inverted, decoding)
-
     def _embedded(self, data: Data, names: Sequence[str], *, skip: bool = False) -> Embedded:
         return embedded(self._expansion.encoder, self._preparation, data, names, skip=skip)
 
     def _batch(self, some: Embedded) -> Batch:
         ordinals = self.targets.ordinals(some.names)
-        vectors = self.targets.vectors(ordinals)
+        vectors = self.targets.vectors_of_names(some.names)
         return Batch(some.embeddings, vectors, ordinals, some.digests)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from lsc_continual.errors import LSCError
 from lsc_continual.settings import Settings
 
-_WITH_SETTINGS = ("run", "show", "compare", "resume")
+_WITH_SETTINGS = ("learn", "run", "show", "compare", "resume")
 
 
 def check_folder(run: Path) -> None:
@@ -55,6 +56,49 @@ def check_data(settings: Settings) -> None:
         from lsc_continual.inputs.npz import find_npz
 
         find_npz(root)
+
+
+OF_MODELS = (
+    "encoder.name",
+    "encoder.weights",
+    "encoder.options",
+    "data.resolution",
+    "data.mean",
+    "data.std",
+    "system.name",
+    "system.dim",
+    "analytic.features",
+    "novelty.score",
+    "novelty.fpr",
+    "seed",
+)
+"""Settings that a living model has."""
+
+
+def sources_and_settings(arguments: Sequence[str]) -> tuple[list[Path], dict[str, Any]]:
+    """What `learn` is given, apart: sources that are there, and settings of a new model.
+
+    Raises:
+        LSCError: there are no sources, one is missing, or a setting is wrong or none of a model's.
+    """
+    import lsc_continual.runs.configuration  # noqa: F401 (fills the tables of names)
+    from lsc_continual.settings.reading import Faults, merge, parse
+
+    sources = [Path(text) for text in arguments if "=" not in text or Path(text).exists()]
+    if not sources:
+        raise LSCError("name what is to be learned: labelled images or vectors")
+    for source in sources:
+        if not source.exists():
+            raise LSCError(f"there is no {source}: pass labelled images or vectors")
+    faults = Faults()
+    texts = [text for text in arguments if Path(text) not in sources]
+    overrides = parse(texts, faults)
+    for key, _, _ in overrides:
+        if key not in OF_MODELS and not key.startswith("encoder.options."):
+            faults.add(f"{key} is no setting of a model: use {', '.join(OF_MODELS)}")
+    merge({}, [o for o in overrides if not Path(str(o.value)).is_dir()], faults)
+    faults.refuse()
+    return sources, {override.key: override.value for override in overrides}
 
 
 def check_options(app: typer.Typer, arguments: Sequence[str]) -> None:

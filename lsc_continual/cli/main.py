@@ -12,7 +12,10 @@ from lsc_continual.cli.compare import compare
 from lsc_continual.cli.doctor import doctor
 from lsc_continual.cli.early import check_options
 from lsc_continual.cli.eval import evaluate
+from lsc_continual.cli.forget import forget
+from lsc_continual.cli.learn import learn
 from lsc_continual.cli.ls import ls
+from lsc_continual.cli.merge import merge
 from lsc_continual.cli.resume import resume
 from lsc_continual.cli.run import run
 from lsc_continual.cli.running import is_first
@@ -49,6 +52,9 @@ def options(
     """Options of all commands."""
 
 
+app.command()(learn)
+app.command()(forget)
+app.command()(merge)
 app.command()(run)
 app.command()(resume)
 app.command()(stream)

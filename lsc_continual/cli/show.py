@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from lsc_continual.cli.running import print_json
+from lsc_continual.cli.early import check_folder
+from lsc_continual.cli.running import console_for_tables, loading, print_json
 
 
 def show(
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, as for `run`.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL] | [KEY=VALUE]...",
+            help="The folder of a model; or settings, as for `run`.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of YAML.")] = False,
     explain: Annotated[
@@ -26,9 +34,10 @@ def show(
         bool, typer.Option("--page", help="Print all settings as a page of documentation.")
     ] = False,
 ) -> None:
-    """Show the settings that `run` would use, with the meaning of each, and check them.
+    """Show what a model knows; or the settings that `run` would use, checked, with their meaning.
 
-    All mistakes are said at once.
+    Of a model: its classes by name, with the number of examples and since when, what it learned
+    from, its size and calibration. Of settings, all mistakes are said at once.
 
     Examples:
 
@@ -37,7 +46,12 @@ def show(
     - `lsc-cl show scenario=split-mnist train.lr=0.01`
 
     - `lsc-cl show --explain train.epochs`
+
+    - `lsc-cl show pets`
     """
+    if settings and len(settings) == 1 and "=" not in settings[0]:
+        _show_model(Path(settings[0]), json)
+        return
     from lsc_continual.runs.configuration import resolve
     from lsc_continual.settings import words
 
@@ -52,3 +66,39 @@ def show(
         print_json(asdict(resolved))
     else:
         typer.echo(words.to_yaml(resolved), nl=False)
+
+
+_LATEST = 10  # entries of the history that are shown
+
+
+def _show_model(folder: Path, json: bool) -> None:
+    """Print what a living model knows."""
+    check_folder(folder)
+    with loading():
+        from lsc_continual.classifier.keeping import described
+    content = described(folder)
+    if json:
+        print_json(content)
+        return
+    console = console_for_tables()
+    table = Table("class", "examples", "since", title=str(folder), title_justify="left")
+    table.columns[1].justify = "right"
+    for name, known in content["classes"].items():
+        table.add_row(escape(name), f"{known['examples']:,}", known["since"])
+    for name, known in content["retired"].items():
+        table.add_row(f"[dim]{escape(name)} (retired)[/]", f"{known['examples']:,}", known["since"])
+    console.print(table)
+    facts = Table(show_header=False, box=None)
+    for key in ("encoder", "system", "examples", "bytes", "calibration"):
+        facts.add_row(key, escape(f"{content[key]:,}" if key == "bytes" else str(content[key])))
+    console.print(facts)
+    history = Table("when", "what", "from", "examples", title="history", title_justify="left")
+    for entry in content["history"][-_LATEST:]:
+        count = entry.get("examples")
+        history.add_row(
+            entry["when"],
+            entry["what"],
+            escape(entry["source"] or ", ".join(entry.get("classes", ()))),
+            "" if count is None else f"{count:,}",
+        )
+    console.print(history)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, log2
+from math import ceil, inf, log2
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -222,17 +222,34 @@ class AnalyticLearner:
             "chosen": self._chosen,
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()` of the same size."""
+    def load_state(self, state: dict[str, Any], classes: int) -> None:
+        """Go on from a `state()` of the same size.
+
+        Args:
+            classes: how many there are.
+
+        Raises:
+            ValueError: it cannot be one.
+        """
+        ordinals, count = state["ordinals"], int(state["kept"])
+        if not (ordinals < classes).all() or not 0 <= count <= len(ordinals) == _CAPACITY:
+            raise ValueError("its samples are of classes that are not there")
+        if not all(state[name].isfinite().all() for name in ("moments", "embeddings")):
+            raise ValueError("its sums are not finite")
         blocks = _blocks(self.ridge.moments)
         parts = state["moments"].split([block.numel() for block in blocks])
         for block, part in zip(blocks, parts, strict=True):
             block.copy_(part.view_as(block))
-        kept = slice(0, int(state["kept"]))
+        kept = slice(0, count)
         digests = state["digests"][kept].numpy().view(np.uint64)
         self.reservoir.restore(Kept(state["embeddings"][kept], state["ordinals"][kept], digests))
         self.sketch = Sketch(state["sketch"].numpy().copy())
-        self.penalty, self._chosen = state["penalty"], int(state["chosen"])
+        if self.sketch.counters.shape != Sketch().counters.shape:
+            raise ValueError("its sketch has another size")
+        penalty = state["penalty"]
+        self.penalty, self._chosen = penalty and float(penalty), int(state["chosen"])
+        if penalty is not None and not 0 < penalty < inf:
+            raise ValueError("its penalty is none")
         self._solution = None
 
 

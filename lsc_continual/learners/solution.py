@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lsc_continual.errors import LSCError
+
 _CHUNK = 1024  # samples whose leverages are computed at once
 
 
@@ -23,7 +25,13 @@ class Solution:
         self.penalty = penalty
         shifted = gram.tril()
         shifted.diagonal()[1:] += penalty
-        self._lower = torch.linalg.cholesky(shifted)
+        try:
+            self._lower = torch.linalg.cholesky(shifted)
+        except RuntimeError as error:  # it is not positive
+            raise LSCError(
+                "the sums over the samples contradict each other: data were forgotten that were "
+                "never learned, or the model is damaged; take an earlier copy"
+            ) from error
         self.weight = torch.cholesky_solve(cross, self._lower)
         """W: DoubleTensor[1 + features, outputs]."""
         self._shifts = gram.new_empty(len(gram), 0)  # inverse times the rows that came later

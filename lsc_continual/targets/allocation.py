@@ -114,6 +114,10 @@ class Allocation(ABC):
         """
         raise LSCError(f'allocation {self.name!r} keeps every class: use "named"')
 
+    def retired_addresses(self, names: Sequence[str]) -> list[int | None]:
+        """The address that is kept for each name; None where none is."""
+        return [None] * len(names)
+
     def state(self) -> dict[str, object]:
         """What `load_state` needs, in JSON types, and tensors where those would be long lists."""
         return {"count": len(self)}

@@ -90,6 +90,9 @@ class NamedAllocation(TableAllocation):
         stay[ordinals] = False
         self._table = Table.of(self._owned()[stay])
 
+    def retired_addresses(self, names: Sequence[str]) -> list[int | None]:
+        return [self.retired.get(name) for name in names]
+
     def state(self) -> dict[str, object]:
         return super().state() | {"collisions": self.collisions, "retired": self.retired}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,6 +91,18 @@ class Targets:
         self.labels = Labels.of([name for i, name in enumerate(self.labels) if i not in out])
         self.search = Search(self.system, self.allocation)
         self._cache.clear()
+
+    def vectors_of_names(self, names: Sequence[str]) -> Tensor:
+        """Target vectors of names, of retired classes too: FloatTensor[count, dim].
+
+        Raises:
+            UnknownLabelError: some name owns no target, and owned none.
+        """
+        addresses = self.allocation.retired_addresses(names)
+        owned = [name for name, address in zip(names, addresses, strict=True) if address is None]
+        found = iter(self.addresses(self.require_ordinals(owned)).tolist())
+        every = [next(found) if address is None else address for address in addresses]
+        return self.system.vectors(torch.tensor(every, dtype=torch.int64))
 
     def new_labels(self, labels: AnyLabels) -> list[Any]:
         """Those of `labels` that own no target yet, each once, in the order given."""

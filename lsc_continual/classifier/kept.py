@@ -1,0 +1,180 @@
+"""What a living classifier consists of, and how it is kept in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from lsc_continual.classifier.folder import SavedModel, model_files
+from lsc_continual.classifier.life import KnownClass, Life
+from lsc_continual.classifier.spec import ModelSpec
+from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.errors import LSCError
+from lsc_continual.inputs.decoding import Decoding
+from lsc_continual.inputs.preparation import Preparation
+from lsc_continual.learners.analytic import AnalyticLearner
+from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.novelty import NoveltyDetector
+from lsc_continual.settings.data import MAX_PIXELS
+from lsc_continual.storage.folders import write_folder
+from lsc_continual.targets import Targets
+
+_NOTHING = "the model has learned nothing yet: call learn first"
+
+
+class Kept:
+    """A network, what its learner remembers, and where the unknown begins.
+
+    Args:
+        spec: of the network; vectors of no width stand for those that come first.
+        score, fpr: as of a `NoveltyDetector`.
+        network: as `spec` describes it, in which it lives from now on; by default a new one.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, score: str, fpr: float, network: TargetClassifier | None = None
+    ) -> None:
+        self.spec = spec
+        self.score = score
+        self.fpr = fpr
+        self.max_pixels = MAX_PIXELS
+        """As the setting `data.max_pixels`."""
+        self.life = Life()
+        self.detector: NoveltyDetector | None = None
+        self.uncalibrated: str | None = None
+        """Why nothing says where the unknown begins; None where something does."""
+        self._model: TargetClassifier | None = None
+        self._learner: AnalyticLearner | None = None
+        self._stale = False
+        if network is not None or 0 not in spec.input_shape:
+            self._take(network or spec.build())
+
+    def _take(self, network: TargetClassifier) -> None:
+        """Live in a network."""
+        self._model = network.eval().requires_grad_(False)
+        expansion = self._expansion
+        width = expansion.directions.shape[1]
+        features, dim = expansion.num_features, network.head.system.dim
+        self._learner = AnalyticLearner(expansion.expand, width, features, dim)
+
+    @property
+    def model(self) -> TargetClassifier:
+        """The network.
+
+        Raises:
+            LSCError: it has not seen any vectors yet.
+        """
+        if self._model is None:
+            raise LSCError(_NOTHING)
+        return self._model
+
+    @property
+    def learner(self) -> AnalyticLearner:
+        """What has been learned, in sums; LSCError as of `model`."""
+        if self._learner is None:
+            raise LSCError(_NOTHING)
+        return self._learner
+
+    @property
+    def _expansion(self) -> RandomFeatures:
+        expansion = self.model.encoder
+        assert isinstance(expansion, RandomFeatures)
+        return expansion
+
+    @property
+    def _preparation(self) -> Preparation:
+        decoding = Decoding(self.spec.depth, self.max_pixels)
+        return Preparation(self.spec.input_shape, self.spec.inverted, decoding)
+
+    @property
+    def targets(self) -> Targets:
+        """Which name owns which address."""
+        return self.model.head.targets
+
+    @property
+    def classes(self) -> dict[str, KnownClass]:
+        """The classes that it knows, by name, in order of arrival."""
+        return dict(self.life.known)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Have weights and threshold follow what was learned, if they do not yet."""
+        if not self._stale:
+            return
+        model, learner = self.model, self.learner
+        self.detector, self.uncalibrated = None, "the model knows no class"
+        if self.life.known:
+            weight, bias = learner.projection(self.targets.vectors)
+            model.projection.weight.copy_(weight)
+            model.projection.bias.copy_(bias)
+            z, _ = learner.left_out(self.targets.vectors)
+            detector = NoveltyDetector(model.head, self.score, self.fpr)
+            # By their digests, every other one is a fair half.
+            halves = z[1::2].contiguous(), z[::2].contiguous()
+            try:
+                self.detector = detector.calibrate(*halves, crossed=True)
+                self.uncalibrated = None
+            except LSCError as error:
+                self.uncalibrated = str(error)
+        self._stale = False
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model in the place of what is there, whole or not at all.
+
+        Raises:
+            LSCError: it cannot be written, or nothing was learned yet.
+        """
+        self.settle()
+        state = {
+            "life": self.life.to_json(),
+            "memory": self.learner.state(),
+            "score": self.score,
+            "fpr": self.fpr,
+            "uncalibrated": self.uncalibrated,
+        }
+        files = model_files(self.model, self.spec, self.detector, state=state)
+        path = Path(folder)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_folder(path, files)
+        except OSError as error:
+            raise LSCError(
+                f"{path} cannot be written ({error.strerror}): make room or choose another; what "
+                "was there is as it was"
+            ) from error
+
+    @classmethod
+    def load(cls, folder: str | Path, *, trust_code: bool = False) -> Self:
+        """A model as it was saved.
+
+        Args:
+            trust_code: whether code that its files name ("module:attribute") may be run.
+
+        Raises:
+            LSCError: no model is there, it is damaged, another version's, or one of a run that
+                kept no sums.
+        """
+        saved = SavedModel.read(folder, trust_code=trust_code)
+        state = saved.state()
+        network, spec = saved.model()
+        with saved.damage_named():
+            model = cls._restored(network, spec, state)
+        if model.uncalibrated is None:
+            model.detector = saved.detector(network.head)
+        return model
+
+    @classmethod
+    def _restored(
+        cls, network: TargetClassifier, spec: ModelSpec, state: Mapping[str, Any]
+    ) -> Self:
+        """As it was, but for its detector."""
+        model = cls(spec, str(state["score"]), float(state["fpr"]), network)
+        model.learner.load_state(state["memory"], len(model.targets))
+        model.life = Life.from_json(state["life"])
+        if set(model.life.known) != {str(label) for label in model.targets.labels}:
+            raise ValueError("the classes that it knows are not those that own targets")
+        model.uncalibrated = state["uncalibrated"]
+        return model

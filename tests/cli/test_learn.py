@@ -1,0 +1,189 @@
+"""`lsc-cl learn`, `forget`, `merge` and `show MODEL`: a model that people keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from lsc_continual.classifier import Classifier
+from lsc_continual.cli.main import app
+from lsc_continual.errors import LSCError
+from lsc_continual.storage.locking import locked
+from tests.classifier.test_living import NAMES, vectors
+from tests.processes import Process
+from tests.scenarios.layouts import broken
+
+SMALL = ["analytic.features=40", "system.dim=16", "novelty.fpr=0.1"]
+
+
+def lsc_cl(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def done(*arguments: object) -> dict:
+    result = lsc_cl(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def table(path: Path, rows: slice, kind: str) -> Path:
+    """Some of the vectors, as people keep them."""
+    x, labels = vectors(400)
+    x, labels = x[rows], labels[rows]
+    path = path.with_suffix(kind)
+    if kind == ".npz":
+        np.savez(path, x=x, y=labels)
+    elif kind == ".npy":
+        np.save(path, x)
+        path.with_suffix(".labels.txt").write_text("\n".join(labels), encoding="utf-8")
+    elif kind == ".jsonl":
+        lines = [
+            json.dumps({"vector": row.tolist(), "label": label})
+            for row, label in zip(x, labels, strict=True)
+        ]
+        path.write_text("\n".join(lines), encoding="utf-8")
+    elif kind == ".csv":
+        lines = [f'"{row.tolist()}",{label}' for row, label in zip(x, labels, strict=True)]
+        path.write_text("embedding,class\n" + "\n".join(lines), encoding="utf-8")
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        content = {"vector": list(x), "label": labels}
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(content), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [".npz", ".npy", ".jsonl", ".csv", ".parquet"])
+def test_tables_of_vectors_are_learned_whatever_they_are_kept_in(tmp_path, kind):
+    model = tmp_path / "models" / "parts"
+    first = done("learn", model, table(tmp_path / "a", slice(200), kind), *SMALL)
+    assert (first["examples"], sorted(first["new"])) == (200, sorted(NAMES))
+    second = done("learn", model, table(tmp_path / "b", slice(200, 400), kind))
+    assert (second["examples"], second["new"], second["classes"]) == (200, [], len(NAMES))
+    x, labels = vectors(400)
+    living, whole = Classifier.load(model), Classifier.create(features=40, dim=16, fpr=0.1)
+    whole.learn(x, labels)
+    assert [one.label for one in living.predict(x)] == [one.label for one in whole.predict(x)]
+    assert sorted(path.name for path in model.parent.iterdir()) == ["parts"]
+
+
+def test_photos_are_learned_on_the_encoder_of_a_run_and_streamed(digits_run, photos, tmp_path):
+    unreadable = broken(photos / "3")
+    result = lsc_cl("learn", tmp_path / "m", photos, f"encoder={digits_run}", *SMALL)
+    assert result.exit_code == 1  # some are left out
+    assert result.output.count("left out: ") == len(unreadable)
+    assert "learned 70 examples; 10 classes, 10 new (0, 1, 2, 3, 4, …)" in result.output
+    figures = lsc_cl("eval", tmp_path / "m", photos, "--json")
+    figures = json.loads(figures.stdout)
+    assert (figures["known"], figures["known_classes"], figures["failed"]) == (70, 10, 3)
+    assert figures["accuracy"] > 0.9
+    streamed = lsc_cl("stream", tmp_path / "m", photos / "5")
+    labels = [json.loads(line)["label"] for line in streamed.stdout.splitlines()]
+    assert labels.count("5") > 5
+
+
+def test_classes_are_forgotten_and_models_merged(tmp_path):
+    model, data = tmp_path / "m", table(tmp_path / "a", slice(400), ".npz")
+    done("learn", model, data, *SMALL)
+    assert done("forget", model, "class 3") == {"gone": ["class 3"], "classes": 8}
+    shown = done("show", model)
+    assert list(shown["retired"]) == ["class 3"]
+    assert len(shown["classes"]) == 8
+    assert shown["calibration"] == "auto, false alarms at 0.1"
+    assert [entry["what"] for entry in shown["history"]] == ["learn", "forget"]
+    assert done("forget", model, "class 3", "class 4", "--data", data)["gone"] == ["class 4"]
+    assert list(done("show", model)["retired"]) == []
+    other = tmp_path / "other"
+    x, labels = vectors(400)
+    rows = np.isin(labels, ["class 3", "class 4"])
+    np.savez(tmp_path / "rest.npz", x=x[rows], y=labels[rows])
+    done("learn", other, tmp_path / "rest.npz", *SMALL)
+    merged = done("merge", model, other, "--into", tmp_path / "both")
+    assert merged == {"classes": 9, "examples": 400}
+    whole = Classifier.create(features=40, dim=16, fpr=0.1)
+    whole.learn(x, labels)
+    test, _ = vectors(300, seed=3)
+    said = Classifier.load(tmp_path / "both").predict(test)
+    assert [(o.label, o.known) for o in said] == [(o.label, o.known) for o in whole.predict(test)]
+    text = lsc_cl("show", tmp_path / "both").output
+    assert "class 8" in text
+    assert "v22 in 16 dimensions" in text
+
+
+def test_mistakes_are_one_sentence_and_the_model_is_as_it_was(tmp_path):
+    data = table(tmp_path / "a", slice(100), ".npz")
+    model = tmp_path / "m"
+    done("learn", model, data, *SMALL)
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    (tmp_path / "empty").mkdir()
+    np.savez(tmp_path / "narrow.npz", x=np.zeros((3, 5)), y=["a", "b", "c"])
+    np.savez(tmp_path / "nan.npz", x=np.full((3, 12), np.nan), y=["a", "b", "c"])
+    (tmp_path / "bad.jsonl").write_text('{"vector": [1, 2], "label": "a"}\n{"x"', encoding="utf-8")
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "a.txt").touch()
+    mistakes = {
+        ("learn", model): "Missing argument",
+        ("learn", model, "nowhere"): "there is no nowhere",
+        ("learn", model, "seed=1"): "name what is to be learned",
+        ("learn", model, data, "seed=1"): "has its settings already: leave out seed",
+        ("learn", tmp_path / "n", data, "train.epochs=1"): "train.epochs is no setting of a model",
+        ("learn", tmp_path / "n", data, "sede=1"): "did you mean 'seed'",
+        ("learn", tmp_path / "n", data, "novelty.fpr=7"): "novelty.fpr=7.0 is out of range",
+        ("learn", model, tmp_path / "empty"): "no class folders with images",
+        ("learn", model, tmp_path / "narrow.npz"): "none of the 3 examples can be read",
+        ("learn", model, tmp_path / "nan.npz"): "none of the 3 examples can be read",
+        ("learn", model, tmp_path / "bad.jsonl"): "line 2 of .* is no JSON",
+        ("learn", model, tmp_path / "odd.csv"): "has the columns a, b: it needs one of labels",
+        ("learn", model, tmp_path / "a.txt"): "is no folder and none of .npz",
+        ("learn", tmp_path / "empty" / "x", tmp_path / "b.npz"): "there is no",
+        ("forget", model): "name the classes to forget",
+        ("forget", model, "nobody"): "does not know 'nobody'",
+        ("forget", model, "nobody", "--data", data): "has no examples of nobody",
+        ("forget", tmp_path / "nowhere", "a"): "there is no folder",
+        ("merge", model, "--into", tmp_path / "x"): "name two models or more",
+        ("show", tmp_path / "nowhere"): "there is no folder",
+        ("show", tmp_path / "empty"): "holds no model",
+    }
+    for arguments, message in mistakes.items():
+        result = lsc_cl(*arguments)
+        said = str(result.exception) if isinstance(result.exception, LSCError) else result.output
+        assert result.exit_code != 0, arguments
+        assert re.search(message, said), (arguments, said)
+    with locked(model):
+        result = lsc_cl("learn", model, data)
+    assert "another process is at work on" in str(result.exception)
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_killed_at_any_moment_the_model_is_the_one_before_or_the_one_after(tmp_path):
+    data = table(tmp_path / "a", slice(200), ".npz")
+    more = table(tmp_path / "b", slice(200, 400), ".npz")
+    model = tmp_path / "m"
+    done("learn", model, data, *SMALL)
+
+    def examples() -> int:
+        return sum(known.examples for known in Classifier.load(model).classes.values())
+
+    def begin() -> Process:
+        return Process(tmp_path, "learn", str(model), str(more))
+
+    start = time.monotonic()
+    assert begin().end()[0] == 0
+    took = time.monotonic() - start
+    outcomes = set()
+    for kill in range(12):
+        before = examples()
+        process = begin()
+        time.sleep(random.Random(kill).uniform(0.1, 1.1) * took)
+        process.stop()  # by SIGKILL
+        outcomes.add(examples() - before)
+    assert outcomes <= {0, 200}
+    done("learn", model, data)
+    assert not [path for path in os.listdir(tmp_path) if path.startswith(".m")]

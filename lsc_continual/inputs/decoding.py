@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -18,7 +19,7 @@ from lsc_continual.storage.reading import open_regular
 
 _BYTES = 4  # of a pixel of `MAX_PIXELS`
 _BYTES_DEEP = 8  # of a pixel that has more than 8 bits, while it is scaled
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # tags of TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE, _SAMPLE_FORMAT = 258, 262, 281, 339  # of TIFF
 _TWELVE_BITS = 2**12
 
 
@@ -57,6 +58,10 @@ class Decoding(NamedTuple):
                 if least is not None:
                     image.draft(None, (least, least))
                 self._check_size(image)
+                if getattr(image, "is_animated", False):
+                    warnings.warn(
+                        "some files hold several images, of which the first is read", stacklevel=1
+                    )
                 pixels: Tensor = TF.pil_to_tensor(
                     self._in_mode(image, "L" if channels == 1 else "RGB")
                 )
@@ -75,13 +80,16 @@ class Decoding(NamedTuple):
 
     def _in_mode(self, file: Image.Image, mode: str) -> Image.Image:
         """Upright, in 8-bit grey ("L") or colour ("RGB"); transparent parts become white."""
+        deep_colours = _has_deep_colours(file)
         ImageOps.exif_transpose(file, in_place=True)
         image = file
         if file.mode[0] in "IF":  # 16 or 32 bits; Pillow's own conversion would clip them
             values = np.asarray(image)
             top = self._highest(file, values)
-            image = Image.fromarray((values * (255 / top) + 1e-6).astype(np.uint8))
-        elif max(_tag(file, _BITS_PER_SAMPLE), default=8) > 8:  # of which Pillow took the upper 8
+            shown = (values * (255 / top) + 1e-6).astype(np.uint8)
+            white_is_zero = _tag(file, _PHOTOMETRIC) == (0,)
+            image = Image.fromarray(255 - shown if white_is_zero else shown)
+        elif deep_colours:
             self._check_colours(file)
         if image.has_transparency_data:
             image = image if image.mode == "RGBA" else image.convert("RGBA")
@@ -111,19 +119,24 @@ class Decoding(NamedTuple):
         return top
 
     def _told(self, image: Image.Image, high: float, whole: bool) -> float | None:
-        """The value that means white, by setting, format or tag; None where nothing tells it."""
-        if self.depth is not None:
-            return 2.0**self.depth - 1
+        """The value that means white, by format, tag or setting; None where nothing tells it."""
+        asked = None if self.depth is None else 2.0**self.depth - 1
         if image.mode == "F":
-            return 1.0 if high <= 1 else 255.0 if whole and high <= 255 else None
-        if image.format != "TIFF":  # PNG has 16 bits, Pillow brings others to that
+            return 1.0 if high <= 1 else 255.0 if whole and high <= 255 else asked
+        if image.format == "PPM":  # whose own white Pillow brings to that
             return 65535.0
         if named := _tag(image, _MAX_SAMPLE_VALUE):
             return float(max(named))
         bits = max(_tag(image, _BITS_PER_SAMPLE), default=16)
         if bits < 16:
             return 2.0**bits - 1
-        return 65535.0 if bits == 16 and high >= _TWELVE_BITS else None
+        signed = max(_tag(image, _SAMPLE_FORMAT), default=1) == 2
+        top = 2.0 ** (bits - signed) - 1
+        if bits > 16 or high > 65535:
+            return asked
+        # PNG says that white is 65535, and some cameras write 12 bits into it all the same.
+        enough = _TWELVE_BITS if image.format == "PNG" else (top + 1) / 2
+        return top if high >= enough else asked
 
     def _check_colours(self, image: Image.Image) -> None:
         """Refuse colours of 12 bits in 16, of which the upper 8 bits are nearly black."""
@@ -133,8 +146,15 @@ class Decoding(NamedTuple):
         if dark or 0 < named < _TWELVE_BITS or 0 < depth < 16:
             raise LSCError(
                 "its colours have 16 bits and seem to use fewer, which are not told apart: save "
-                "them with 8 bits"
+                "them with 8 bits, or say data.depth=16"
             )
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Whether Pillow takes the upper 8 of 16 bits of each colour."""
+    if image.format == "PNG" and image.mode[0] not in "IF":
+        return any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    return max(_tag(image, _BITS_PER_SAMPLE), default=8) > 8
 
 
 def _extrema(image: Image.Image) -> list[tuple[float, float]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 
+_WHOLE = 1e-3  # how near to a 255th a float is one
 _CHUNK = 2**24  # bytes that digests are taken of at a time
 
 
@@ -87,11 +88,26 @@ def pixel_values(x: NDArray[Any], what: str, table: bool = False) -> NDArray[Any
 def pixel_digests(images: Tensor) -> NDArray[np.uint64]:
     """A number for each image: the same for the same pixels, and for others hardly ever.
 
-    The mixed words of 64 bits, times odd numbers drawn once, added up modulo 2⁶⁴.
+    The mixed words of 64 bits, times odd numbers drawn once, added up modulo 2⁶⁴. Floats that are
+    255ths have the digest of these as uint8.
 
     Args:
         images: [N, C, H, W], uint8 or floats.
     """
+    if images.is_floating_point() and images.shape[-2:] != (1, 1):
+        steps = images.clamp(0, 1) * 255
+        as_bytes = ((steps - steps.round()).abs() < _WHOLE).flatten(1).all(1)
+        as_bytes &= ((images >= 0) & (images <= 1)).flatten(1).all(1)
+        if as_bytes.any():
+            found = np.empty(len(images), np.uint64)
+            found[as_bytes.numpy()] = pixel_digests(steps[as_bytes].round().byte())
+            if not as_bytes.all():
+                found[~as_bytes.numpy()] = _digests(images[~as_bytes])
+            return found
+    return _digests(images)
+
+
+def _digests(images: Tensor) -> NDArray[np.uint64]:
     rows = images.contiguous().flatten(1).numpy()
     words = -(-rows.shape[1] * rows.itemsize // 8)
     factors = np.random.RandomState(0).randint(2**63, size=words, dtype=np.uint64) * 2 + 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from lsc_continual.errors import LSCError
 from lsc_continual.inputs.decoding import Decoding
 from lsc_continual.settings.data import MAX_PIXELS
 
@@ -17,6 +18,19 @@ class Recorded(NamedTuple):
     class_names: Sequence[str]
     split: Mapping[str, Sequence[str]] | None = None
     """As in `ImageData`."""
+
+    def require(self, names: Sequence[str], root: Path) -> None:
+        """Make sure that all its classes are there.
+
+        Raises:
+            LSCError: some are gone.
+        """
+        there = set(names)
+        if gone := [name for name in self.class_names if name not in there]:
+            raise LSCError(
+                f"classes that the run was started with are gone from {root} "
+                f"({', '.join(gone)}): put them back or start a new run"
+            )
 
 
 @dataclass(frozen=True)

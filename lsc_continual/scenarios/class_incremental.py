@@ -39,11 +39,7 @@ def load_images(name: str, source: Source | None = None) -> ImageData:
     wanted = source.classes and [name for name in source.classes if name not in left_out]
     if source.recorded is not None:
         wanted = list(source.recorded.class_names)
-        if gone := [name for name in wanted if name not in data.class_names]:
-            raise LSCError(
-                f"classes that the run was started with are gone from {source.root} "
-                f"({', '.join(gone)}): put them back or start a new run"
-            )
+        source.recorded.require(data.class_names, source.root)
     return keep_classes(data, wanted).check()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -115,37 +116,64 @@ def load_arrays(source: Source) -> ImageData:
     x, y = _part(arrays, "train", path)
     if not len(x):
         raise LSCError(f"x_train in {path} holds no images: add some")
-    tested = "x_test" in arrays or "y_test" in arrays
-    x_test, y_test = _part(arrays, "test", path) if tested else (x[:0], y[:0])
+    given = "x_test" in arrays or "y_test" in arrays
+    x_test, y_test = _part(arrays, "test", path) if given else (x[:0], y[:0])
     if y.dtype.kind != y_test.dtype.kind:
         raise LSCError(f"y_train in {path} is of type {y.dtype}, y_test {y_test.dtype}: use one")
     values, inverse = np.unique(np.concatenate([y, y_test]), return_inverse=True)
-    names, labels = _names(values, arrays.get("class_names")), torch.from_numpy(inverse)
-    images = StoredImages(as_images(x, f"x_train in {path}"), labels[: len(y)])
-    if len(y_test):
-        test = StoredImages(as_images(x_test, f"x_test in {path}"), labels[len(y) :])
-        return ImageData(images, test, names)
-    if source.split is None:
+    names = _names(values, arrays.get("class_names"), path)
+    labels, tested = inverse[: len(y)], inverse[len(y) :]
+    images = StoredImages(as_images(x, f"x_train in {path}"), torch.from_numpy(labels))
+    held_out = images
+    drawn = not len(tested)
+    if not drawn:
+        held_out = StoredImages(as_images(x_test, f"x_test in {path}"), torch.from_numpy(tested))
+    left_out: LeftOut = {}
+    if source.split is not None and source.recorded is not None:
+        source.recorded.require(names, path)
+        rows = {part: np.array(source.split[part], np.int64) for part in ("train", "test")}
+        left_out = _added(rows, labels, labels if drawn else tested, names, path)
+    elif drawn:
         counts = dict(zip(names, np.bincount(inverse).tolist(), strict=True))
         kept, left_out = split_classes(counts, source.keep_single)
         out = _held_out(inverse, len(names), source)
         used = np.isin(inverse, [names.index(name) for name in kept])
         rows = {"train": np.flatnonzero(used & ~out), "test": np.flatnonzero(out)}
     else:
-        rows = {part: np.array(source.split[part], np.int64) for part in ("train", "test")}
-        again = np.concatenate([*rows.values()])
-        if again.max() >= len(y):
-            raise LSCError(
-                f"{path} has {len(y):,} images, and the run was started with more: put them back "
-                "or start a new run"
-            )
-        kept = [names[label] for label in np.unique(inverse[again])]
-        added = Counter(names[label] for label in np.delete(inverse, again))
-        left_out = {name: {ADDED: count} for name, count in added.items()}
-    train, test = (images.subset(torch.from_numpy(part)) for part in rows.values())
+        rows = {"train": np.arange(len(labels)), "test": np.arange(len(tested))}
+    train = images.subset(torch.from_numpy(rows["train"]))
+    test = held_out.subset(torch.from_numpy(rows["test"]))
     split = {name: part.astype(str).tolist() for name, part in rows.items()}
-    data = ImageData(train, test, names, split=split, drawn=True)
-    return keep_classes(data.without(left_out), kept)
+    data = ImageData(train, test, names, split=split, drawn=drawn).without(left_out)
+    there = set(train.targets) | set(test.targets)
+    return keep_classes(data, [name for label, name in enumerate(names) if label in there])
+
+
+def _added(
+    rows: Mapping[str, NDArray[Any]],
+    labels: NDArray[Any],
+    tested: NDArray[Any],
+    names: Sequence[str],
+    path: Path,
+) -> LeftOut:
+    """What is there beside the rows that a run was started with, of training and test arrays.
+
+    Raises:
+        LSCError: some of these rows are gone.
+    """
+    apart = tested is not labels
+    for part, there in (("train", labels), ("test", tested)):
+        if len(rows[part]) and rows[part].max() >= len(there):
+            raise LSCError(
+                f"{path} has {len(there):,} {part} images, and the run was started with more: put "
+                "them back or start a new run"
+            )
+    if apart:
+        others = [np.delete(labels, rows["train"]), np.delete(tested, rows["test"])]
+    else:
+        others = [np.delete(labels, np.concatenate([rows["train"], rows["test"]]))]
+    added = Counter(names[label] for label in np.concatenate(others).tolist())
+    return {name: {ADDED: count} for name, count in added.items()}
 
 
 def _part(
@@ -168,16 +196,33 @@ def _part(
             f"x_{part} in {path} has shape {x.shape}, but there are {len(y)} labels in y_{part}: "
             "they need one length"
         )
+    if y.dtype.kind == "u" and len(y) and int(y.max()) >= 2**63:
+        raise LSCError(f"y_{part} in {path} holds {y.max()}: labels are below 2**63, or text")
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8", "replace")
+        y = np.char.decode(y, "utf-8", "backslashreplace")
     return x, y if y.dtype.kind == "U" else y.astype(np.int64)
 
 
-def _names(values: NDArray[Any], names: NDArray[Any] | None) -> list[str]:
-    """The names given, if labels count them from 0; else the labels themselves."""
-    if names is not None and values.dtype.kind == "i" and 0 <= values[0] <= values[-1] < len(names):
-        return [inert(str(name)) for name in names[values]]
-    return [inert(str(value)) for value in values]
+def _names(values: NDArray[Any], given: NDArray[Any] | None, path: Path) -> list[str]:
+    """The names given, if labels count them from 0; else the labels themselves.
+
+    Raises:
+        LSCError: two labels have one name, or some has none.
+    """
+    names = values
+    if given is not None:
+        if values.dtype.kind == "i" and 0 <= values[0] <= values[-1] < len(given):
+            names = given[values]
+        else:
+            warnings.warn(
+                f"class_names in {path} is not used: it names labels from 0, and there are "
+                f"{values[0]!s} to {values[-1]!s}",
+                stacklevel=1,
+            )
+    texts = [inert(str(name)) for name in names]
+    if twice := [name for name, count in Counter(texts).items() if count > 1]:
+        raise LSCError(f"two classes in {path} are called {twice[0]!r}: give each a name")
+    return texts
 
 
 def _held_out(labels: NDArray[Any], classes: int, source: Source) -> NDArray[np.bool_]:

@@ -59,8 +59,8 @@ class DataSettings:
     )
     depth: int | None = setting(
         None,
-        "Bits of a grey value, for files that do not say what their numbers mean (TIFF); by "
-        "default such files are not read.",
+        "Bits of a grey value, for files that do not say what their numbers mean (of more than 8 "
+        "bits, which may be fewer); by default such files are not read.",
         least=1,
         most=32,
     )

@@ -77,7 +77,7 @@ def test_negative_values_are_refused(tmp_path):
     for values in (np.array([[-0.5, 1]], np.float32), np.array([[-3, 9]], np.int32)):
         with pytest.raises(UnreadableImageError, match=r"not between|several depths"):
             grey(tiff(tmp_path / "a.tif", values))
-        with pytest.raises(UnreadableImageError, match="not between 0 and 255"):
+        with pytest.raises(UnreadableImageError, match=r"not between 0 and (1|255)\)"):
             grey(tmp_path / "a.tif", Decoding(depth=8))
 
 
@@ -104,10 +104,53 @@ def test_thirty_two_bits_do_not_wrap(tmp_path):
 
 def test_formats_that_have_one_depth_are_of_that(tmp_path):
     dark = np.array([[0, 200, 4095]], dtype=np.uint16)
-    Image.fromarray(dark).save(tmp_path / "a.png")
-    assert grey(tmp_path / "a.png") == [0, 0, 15]
     (tmp_path / "a.pgm").write_bytes(b"P5 3 1 4095\n" + dark.astype(">u2").tobytes())
-    assert grey(tmp_path / "a.pgm") == [0, 12, 255]
+    for depth in (None, 8, 16):  # which says nothing where the file does
+        assert grey(tmp_path / "a.pgm", Decoding(depth=depth)) == [0, 12, 255]
+    Image.fromarray(16 * dark).save(tmp_path / "b.png")
+    for depth in (None, 12, 16):
+        assert grey(tmp_path / "b.png", Decoding(depth=depth)) == [0, 12, 254]
+    floats = np.array([[0, 0.5, 1]], np.float32)
+    for depth in (None, 8, 12, 16):
+        assert grey(tiff(tmp_path / "c.tif", floats), Decoding(depth=depth)) == [0, 127, 255]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_fewer_bits_in_a_png_of_sixteen_do_not_become_black(tmp_path, bits):
+    values = np.array([[0, 2**bits - 1]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match="could be of several depths"):
+        grey(tmp_path / "a.png")
+    assert grey(tmp_path / "a.png", Decoding(depth=bits)) == [0, 255]
+
+
+@pytest.mark.parametrize("bits", [13, 14])
+def test_fewer_bits_in_a_tiff_of_sixteen_are_not_read_dark(tmp_path, bits):
+    values = np.array([[0, 2**bits - 1]], dtype=np.uint16)
+    with pytest.raises(UnreadableImageError, match="could be of several depths"):
+        grey(tiff(tmp_path / "a.tif", values))
+    assert grey(tmp_path / "a.tif", Decoding(depth=bits)) == [0, 255]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_where_white_is_zero_the_image_is_no_negative(tmp_path, kind):
+    white = 65535 if kind == np.uint16 else 1
+    tags = ImageFileDirectory_v2()
+    tags[262] = 0
+    values = np.array([[0, white]], dtype=kind)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo=tags)
+    with Image.open(tmp_path / "a.tif") as image:
+        if image.tag_v2[262] != 0:
+            pytest.skip("this Pillow writes its own tag")
+    assert grey(tmp_path / "a.tif") == [255, 0]
+
+
+def test_several_images_in_a_file_are_pointed_out(tmp_path):
+    frames = [Image.new("L", (4, 4), shade) for shade in (0, 100, 200)]
+    for name in ("a.gif", "a.tif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        with pytest.warns(UserWarning, match="several images, of which the first is read"):
+            assert int(Decoding().read(tmp_path / name, 1).max()) == 0
 
 
 def test_colours_of_fewer_bits_than_they_are_stored_in_do_not_become_black(tmp_path):

@@ -72,7 +72,7 @@ def test_deep_grey_is_scaled_not_clipped(tmp_path):
     Image.fromarray(values).save(tmp_path / "a.png")
     assert Decoding().read(tmp_path / "a.png", 1).flatten().tolist() == [0, 0, 100, 255]
     Image.fromarray(values[:, :2]).save(tmp_path / "dark.png")
-    assert Decoding().read(tmp_path / "dark.png", 1).flatten().tolist() == [0, 0]
+    assert Decoding(16).read(tmp_path / "dark.png", 1).flatten().tolist() == [0, 0]
 
 
 def test_one_bit_and_animated_images(tmp_path):

@@ -43,3 +43,19 @@ def test_images_that_differ_a_little_are_different():
     train = StoredImages(x, torch.arange(len(x)))
     assert find_repeats(train, StoredImages(swapped[:0], torch.zeros(0))) == Repeats(0, 0)
     assert find_repeats(train, StoredImages(swapped, torch.zeros(784))).tested_and_trained == 784
+
+
+def test_bytes_and_the_floats_that_they_mean_are_the_same_image():
+    x = images(50)
+    floats = x.double().div(255).float()
+    floats[7] += 0.3  # no longer 255ths
+    train, test = (
+        StoredImages(x, torch.zeros(50)),
+        StoredImages(floats.clamp(0, 1), torch.zeros(50)),
+    )
+    assert find_repeats(train, test).tested_and_trained == 49
+    vectors = StoredImages(floats[:, :, :1, :1].contiguous(), torch.zeros(50))
+    assert find_repeats(StoredImages(x[:, :, :1, :1].contiguous(), torch.zeros(50)), vectors) == (
+        0,
+        0,
+    )

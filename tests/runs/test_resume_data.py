@@ -132,7 +132,24 @@ def test_rows_that_were_added_to_arrays_do_not_matter(tmp_path):
     assert outcome(folder) == expected
     assert "7 left out: 7 × added since the run was started" in said(console)
     np.savez(path, x_train=x[:50], y_train=y[:50])
-    refused(folder, "has 50 images, and the run was started with more")
+    refused(folder, "has 50 train images, and the run was started with more")
+
+
+def test_rows_that_were_added_to_given_test_images_do_not_matter_either(tmp_path):
+    source = arrays(tmp_path / "data.npz")
+    folder = run(tmp_path / "r", "scenario=arrays", "scenario.experiences=3", f"data.root={source}")
+    expected = outcome(folder)
+    for checkpoint in (folder / "checkpoints").glob("step-*"):
+        if int(checkpoint.name[5:]) > 3:
+            shutil.rmtree(checkpoint)
+    content = dict(np.load(source))
+    for key in content:
+        content[key] = np.concatenate([content[key], content[key][:6]])
+    np.savez(source, **content)
+    console = quiet()
+    runs.resume(folder, [], console)
+    assert outcome(folder) == expected
+    assert "12 left out: 12 × added since the run was started" in said(console)
 
 
 def test_classes_that_are_gone_from_arrays_are_named(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ def test_images_and_labels_are_those_of_the_file(tmp_path):
         assert data.class_names == ["x", "y", "z"]
         assert data.train.targets == LABELS.tolist()
         assert torch.equal(data.train.images, torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
-        assert (len(data.test), data.input_shape, data.split) == (6, (3, 5, 5), None)
+        assert (len(data.test), data.input_shape, data.drawn) == (6, (3, 5, 5), False)
+        assert data.split == {"train": list(map(str, range(12))), "test": list("012345")}
 
 
 @pytest.mark.parametrize(
@@ -51,12 +53,28 @@ def test_images_and_labels_are_those_of_the_file(tmp_path):
 )
 def test_labels_of_any_value_are_named(tmp_path, labels, names):
     given = np.array(["x", "y", "z"])
-    data = load(save(tmp_path / "a.npz", y_train=labels, y_test=labels[:6], class_names=given))
+    path = save(tmp_path / "a.npz", y_train=labels, y_test=labels[:6], class_names=given)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = load(path)
     assert data.class_names == names
+    assert ["is not used" in str(w.message) for w in caught] == [True] * (names[0] != "x")
     assert sorted(set(data.train.targets)) == [0, 1, 2]
     flat = labels.ravel()
     for row, label in enumerate(data.train.targets):
         assert (flat == flat[row]).tolist() == [t == label for t in data.train.targets]
+
+
+def test_names_and_labels_that_would_lose_a_class_are_refused_or_kept_apart(tmp_path):
+    twice = save(tmp_path / "a.npz", class_names=np.array(["x", "y", "x"]))
+    with pytest.raises(LSCError, match=r"two classes in .*a\.npz are called 'x'"):
+        load(twice)
+    labels = np.array([b"\xff", b"\xfe", b"ok"])[LABELS]
+    data = load(save(tmp_path / "b.npz", y_train=labels, y_test=labels[:6]))
+    assert data.class_names == ["\\xfe", "\\xff", "ok"]
+    large = LABELS.astype(np.uint64) + np.uint64(2**63)
+    with pytest.raises(LSCError, match=r"labels are below 2\*\*63"):
+        load(save(tmp_path / "c.npz", y_train=large, y_test=large[:6]))
 
 
 @pytest.mark.parametrize("empty", [{"x_test": None, "y_test": None}, {}])

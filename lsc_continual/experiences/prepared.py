@@ -13,7 +13,7 @@ from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.experiences.located import integers
 from lsc_continual.inputs.base import Content, Images
 from lsc_continual.inputs.repeats import Repeats
-from lsc_continual.inputs.trees import LeftOut
+from lsc_continual.inputs.trees import OF_FOLDERS, LeftOut
 
 
 class PreparedBenchmark(NamedTuple):
@@ -71,7 +71,7 @@ class PreparedBenchmark(NamedTuple):
             label = labels.get(name)
             used = {part: 0 if label is None else n[label] for part, n in counts.items()}
             reasons = left_out.get(name, {})
-            found = sum(used.values()) + sum(reasons.values())
+            found = sum(used.values()) + _files(reasons)
             described[name] = {"found": found, **used, "left_out": reasons}
         return described
 
@@ -89,14 +89,15 @@ class PreparedBenchmark(NamedTuple):
         reasons: Counter[str] = Counter()
         for entry in images.values():
             reasons.update(entry["left_out"])
-        line = f"{found:,} found, {found - reasons.total():,} used"
+        left_out = _files(reasons)
+        line = f"{found:,} found, {found - left_out:,} used"
         if not reasons:
             return f"{line}, none left out"
         said = ", ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common())
         classes = set(self.class_names)
         empty = [name for name in images if name not in classes]
         of = f" (of them no classes: {', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})"
-        return f"{line}, {reasons.total():,} left out: {said}{of if empty else ''}"
+        return f"{line}, {left_out:,} left out: {said}{of if empty else ''}"
 
     def describe(self) -> dict[str, Any]:
         """Classes, experiences, images of each class and split, in JSON types."""
@@ -116,10 +117,16 @@ class PreparedBenchmark(NamedTuple):
         for entry, images in zip(description["experiences"], self.held_out):
             entry["held_out_images"] = len(images)
         description["images"] = self.images()
-        if any(self.repeats):
+        description["contents"] = {name: list(of) for name, of in self.contents.items()}
+        if str(self.repeats):
             description["repeated_images"] = self.repeats._asdict()
         if self.split is not None:
             description["split"] = self.split
         if self.skipped:
             description["unreadable_files"] = list(self.skipped)
         return description
+
+
+def _files(reasons: Mapping[str, int]) -> int:
+    """How many files are left out, without the folders."""
+    return sum(count for reason, count in reasons.items() if reason not in OF_FOLDERS)

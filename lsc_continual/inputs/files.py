@@ -20,6 +20,7 @@ from lsc_continual.storage.reading import open_regular
 
 _SAMPLED = 1024  # files whose content enters the fingerprint
 _SAMPLED_BYTES = 65_536
+_BEGINNING = 16_384  # bytes of a file by which it is known again
 
 
 class ImageFiles(Images):
@@ -123,3 +124,16 @@ class ImageFiles(Images):
 def path_digest(path: bytes) -> int:
     """A number of 64 bits, the same for the same path."""
     return int.from_bytes(blake2b(path, digest_size=8).digest())
+
+
+def file_digest(path: Path) -> int:
+    """A number of 64 bits, the same for files of the same size and beginning.
+
+    One that cannot be read has one of its own, hardly that of another.
+    """
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            return path_digest(str(size).encode() + file.read(_BEGINNING))
+    except OSError:
+        return path_digest(b"cannot be read: " + os.fsencode(path))

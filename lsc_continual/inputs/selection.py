@@ -95,6 +95,30 @@ def split_classes(counts: Mapping[str, int], keep_single: bool) -> tuple[list[st
     return kept, {name: {"the only image of its class": 1} for name in single}
 
 
+def without_unreadable(data: ImageData, *, tested: bool) -> ImageData:
+    """Data without the classes of which nothing to train on could be read.
+
+    Args:
+        data: in memory, with what was left out; what stays in files is not read yet.
+        tested: whether something to test on is needed, too.
+    """
+    if not data.skipped:
+        return data
+    parts = {"training": set(data.train.targets)}
+    if tested and len(data.test):
+        parts["test"] = set(data.test.targets)
+    kept, left_out = [], {}
+    for label, name in enumerate(data.class_names):
+        lacking = [part for part, present in parts.items() if label not in present]
+        if lacking:
+            rest = sum(images.targets.count(label) for images in (data.train, data.test))
+            reason = f"no {lacking[0]} image of its class can be read"
+            left_out[name] = {reason: rest} if rest else {}
+        else:
+            kept.append(name)
+    return keep_classes(data.without(left_out), kept) if left_out else data
+
+
 def held_out(count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which of a class's `count` images are for testing: `fraction` of them, at least one.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,7 +20,7 @@ from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs import ImageFiles, Images, Source, StoredImages
-from lsc_continual.inputs.base import Content
+from lsc_continual.inputs.base import Content, changes
 from lsc_continual.inputs.repeats import find_repeats
 from lsc_continual.inputs.selection import hold_out
 from lsc_continual.inputs.source import Recorded
@@ -27,6 +28,7 @@ from lsc_continual.registry import names_from_file
 from lsc_continual.runs.configuration import read_stored, reopen
 from lsc_continual.runs.folder import CONFIG, STREAM
 from lsc_continual.scenarios import class_incremental, class_order, experience_sizes, load_images
+from lsc_continual.scenarios.class_incremental import with_tested
 from lsc_continual.scenarios.python import load_benchmark, validation
 from lsc_continual.scenarios.unknown_sets import load_unknown
 from lsc_continual.settings import Settings
@@ -37,6 +39,8 @@ _SPLIT = ("experiences", "increment", "base_classes", "class_order")
 _DECIDED = (*(f"scenario.{name}" for name in _SPLIT), "data.classes", "data.train_per_class")
 """Settings that a benchmark of the user's own leaves nothing to decide."""
 _LARGEST = 2**30  # bytes of a stream.json
+_OWN = ("folder", "arrays")  # scenarios of data that are not downloaded
+_NAMED = 5  # changes that a sentence names
 
 
 def prepare_benchmark(settings: Settings, recorded: Recorded | None = None) -> PreparedBenchmark:
@@ -56,7 +60,13 @@ def prepare_benchmark(settings: Settings, recorded: Recorded | None = None) -> P
     sizes = experience_sizes(
         len(names), scenario.experiences, scenario.increment, scenario.base_classes
     )
-    order = class_order(names, scenario.class_order, settings.seed)
+    given = scenario.class_order
+    if given is not None:
+        gone = set(data.left_out or ()) - set(names)
+        given = [name for name in given if name not in gone]
+    order = class_order(names, given, settings.seed)
+    if given is None:
+        order = with_tested(order, sizes, set(data.test.targets))
     fingerprint, contents = data.fingerprint(), data.contents()
     trained = data.train
     repeats = find_repeats(data.train, data.test)
@@ -89,8 +99,9 @@ def _check_tested(benchmark: Any, class_names: Sequence[str]) -> None:
         if not len(test.dataset):
             names = ", ".join(class_names[label] for label in arriving_classes(train))
             raise LSCError(
-                f"experience {number} has no test image, as its classes ({names}) have a single "
-                "image each: set data.single_images=leave-out, or add some"
+                f"experience {number} has no test image, as its classes ({names}) have one image "
+                "each that can be read: set data.single_images=leave-out, make fewer experiences, "
+                "or add some"
             )
 
 
@@ -163,20 +174,63 @@ def recorded_data(run: Path) -> Recorded | None:
     Raises:
         LSCError: the file cannot be read.
     """
-    path = run / STREAM
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(read_text(path, _LARGEST))
-        if not isinstance(content, dict) or "class_names" not in content:
-            raise ValueError("it does not say the names of the classes")
-        names = msgspec.convert(content["class_names"], list[str])
+    with _stream(run) as content:
+        if not content:
+            return None
+        names = msgspec.convert(content.get("class_names"), list[str])
         split = content.get("split")
         return Recorded(names, split and dict(msgspec.convert(split, _Split)))
+
+
+def recorded_contents(run: Path) -> dict[str, Content]:
+    """The contents of a run's data, class by class; none where they are not written down.
+
+    Raises:
+        LSCError: the file cannot be read.
+    """
+    with _stream(run) as stored:
+        contents = msgspec.convert(stored.get("contents", {}), dict[str, tuple[int, str]])
+        return {name: Content(*of) for name, of in contents.items()}
+
+
+@contextmanager
+def _stream(run: Path) -> Iterator[dict[str, Any]]:
+    """The content of a run's stream.json; nothing where there is none."""
+    path = run / STREAM
+    try:
+        content = json.loads(read_text(path, _LARGEST)) if path.exists() else {}
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+        yield content
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LSCError(
             f"{path} cannot be read ({first_line(error)}): put the run's own back or remove it"
         ) from error
+
+
+def check_same(
+    now: Mapping[str, Content], before: Mapping[str, Content], root: str, told: bool = False
+) -> None:
+    """Make sure that data are those that a run was started with.
+
+    Args:
+        now, before: their contents, class by class; without these from before, nothing is known.
+        told: whether they are known to be others.
+
+    Raises:
+        LSCError: they are others; the sentence names the classes.
+    """
+    said = changes(before, now) if before else []
+    if not said and not told:
+        return
+    what = "; ".join(said[:_NAMED]) + ("; …" if len(said) > _NAMED else "")
+    if not said and before:
+        what = "its images have another order or shape"
+    raise LSCError(
+        f"the data in {root} are not those that the run was started with"
+        f"{f' ({what})' if what else ''}: put them back, say where they are (data.root=…), or "
+        "start a new run"
+    )
 
 
 def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArray[Any]]]:
@@ -193,7 +247,13 @@ def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArr
         raise LSCError(f"{run} is no run folder ({CONFIG} is missing): name labelled images, too")
     with names_from_file(run / CONFIG, trust_code):
         settings = reopen(read_stored(run / CONFIG))
+        if settings.scenario.name in _OWN and not Path(settings.data.root).exists():
+            raise LSCError(
+                f"the data of {run} are not at {settings.data.root}: call this in the folder that "
+                "the run was started in, or name labelled images"
+            )
         data = load_images(settings.scenario.name, source_of(settings, recorded_data(run)))
+    check_same(data.contents(), recorded_contents(run), settings.data.root)
     images, names = data.test, [data.class_names[label] for label in data.test.targets]
     if isinstance(images, ImageFiles):
         return [(name, images.path(row)) for row, name in enumerate(names)]

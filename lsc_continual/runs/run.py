@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
-from lsc_continual.inputs.base import Content, changes
+from lsc_continual.inputs.base import Content
 from lsc_continual.inputs.source import Recorded
 from lsc_continual.machine import distributed
 from lsc_continual.machine.devices import pick_device
@@ -25,7 +25,7 @@ from lsc_continual.registry import UntrustedCodeError, names_from_file
 from lsc_continual.runs.checkpointing import Checkpointing
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import by_name, read_stored, reopen
-from lsc_continual.runs.data import load_unknown_sets, prepare_benchmark, recorded_data
+from lsc_continual.runs.data import check_same, load_unknown_sets, prepare_benchmark, recorded_data
 from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
@@ -36,8 +36,6 @@ from lsc_continual.strategies.evaluation import OpenWorldEvaluation
 from lsc_continual.strategies.names import STRATEGIES, find_strategy
 from lsc_continual.strategies.resumable import State
 from lsc_continual.strategies.stages import in_order
-
-_NAMED = 5  # changes that a sentence names
 
 
 class Prepared(NamedTuple):
@@ -152,7 +150,7 @@ def _carry_out(
     say(console, assembly.summary)
     say(console, f"images: {assembly.data.summary()}")
     if repeated := str(assembly.data.repeats):
-        say(console, f"the same pixels: {repeated}")
+        say(console, f"the same images: {repeated}")
     with (
         Interruption() as interruption,
         closing(Recorder(folder, assembly, progress, console)) as recorder,
@@ -239,16 +237,10 @@ def _stored_settings(
 
 def _check_same_data(assembly: Assembly, state: State) -> None:
     data = assembly.data
-    if data.fingerprint == state["fingerprint"]:
-        return
     before = {name: Content(*content) for name, content in state.get("contents", {}).items()}
-    said = changes(before, data.contents) if before else []
-    what = "; ".join(said[:_NAMED]) + ("; …" if len(said) > _NAMED else "")
-    raise LSCError(
-        f"the data in {assembly.settings.data.root} are not those that the run was started "
-        f"with{f' ({what})' if what else ''}: put them back, say where they are (data.root=…), or "
-        "start a new run"
-    )
+    other = data.fingerprint != state["fingerprint"]
+    if other:
+        check_same(data.contents, before, assembly.settings.data.root, told=True)
 
 
 def _note_move(assembly: Assembly, state: State, console: Console) -> None:

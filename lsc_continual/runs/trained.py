@@ -15,22 +15,26 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.inputs import ImageFiles, Images
-from lsc_continual.inputs.files import path_digest
+from lsc_continual.inputs.files import file_digest, path_digest
 from lsc_continual.inputs.pixels import pixel_digests
+from lsc_continual.inputs.repeats import content_digests
 from lsc_continual.runs.configuration import read_stored
 from lsc_continual.runs.folder import CONFIG
 from lsc_continual.storage.reading import open_regular
 
 TRAINED = "training-images.safetensors"
-_PIXELS, _PATHS = "pixels", "paths"
+_PIXELS, _FILES, _PATHS = "pixels", "files", "paths"
+_MOST_FILES = 100_000  # that are looked into
 
 
 def trained_file(images: Images) -> bytes:
-    """The file's content: digests of the pixels, or of the paths of what stays in files."""
-    if isinstance(images, ImageFiles):
-        digests = [path_digest(path) for path in images.paths.tolist()]
-        return save({_PATHS: np.sort(np.array(digests, np.uint64))})
-    return save({_PIXELS: np.sort(images.digests)})
+    """The file's content: digests of pixels; of files; or, of very many files, of their paths."""
+    if not isinstance(images, ImageFiles):
+        return save({_PIXELS: np.sort(images.digests)})
+    if len(images) <= _MOST_FILES:
+        return save({_FILES: np.sort(content_digests(images))})
+    digests = [path_digest(path) for path in images.paths.tolist()]
+    return save({_PATHS: np.sort(np.array(digests, np.uint64))})
 
 
 class TrainedOn:
@@ -42,8 +46,7 @@ class TrainedOn:
     """
 
     def __init__(self, digests: Mapping[str, NDArray[np.uint64]], root: Path) -> None:
-        self._pixels = digests.get(_PIXELS)
-        self._paths = None if _PIXELS in digests else set(digests[_PATHS].tolist())
+        ((self._kind, self._digests),) = digests.items()
         self._root = root.resolve()
 
     @classmethod
@@ -62,12 +65,12 @@ class TrainedOn:
                 digests = load(file.read())
             root = Path(str(read_stored(folder / CONFIG)["data"]["root"]))
             found = cls(digests, root)
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise LSCError(
                 f"{path} cannot be read ({first_line(error)}): remove it, and nothing is said of "
                 "images that were trained on"
             ) from error
-        return None if found._paths is not None and not root.is_dir() else found
+        return None if found._kind == _PATHS and not root.is_dir() else found
 
     def count(self, images: Sequence[tuple[Any, Tensor]]) -> int:
         """How many of some images were trained on.
@@ -77,15 +80,14 @@ class TrainedOn:
         """
         if not images:
             return 0
-        if self._pixels is not None:
+        if self._kind == _PIXELS:
             digests = pixel_digests(torch.stack([image for _, image in images]))
-            return int(np.isin(digests, self._pixels).sum())
-        assert self._paths is not None
-        files = (content for content, _ in images if isinstance(content, Path))
-        return sum(self._digest(path) in self._paths for path in files)
-
-    def _digest(self, path: Path) -> int | None:
-        place = path.resolve()
-        if not place.is_relative_to(self._root):
-            return None
-        return path_digest(bytes(place.relative_to(self._root)))
+            return int(np.isin(digests, self._digests).sum())
+        files = [content for content, _ in images if isinstance(content, Path)]
+        if self._kind == _FILES:
+            found = [file_digest(path) for path in files]
+        else:
+            places = [path.resolve() for path in files]
+            inside = [place for place in places if place.is_relative_to(self._root)]
+            found = [path_digest(bytes(place.relative_to(self._root))) for place in inside]
+        return int(np.isin(np.array(found, np.uint64), self._digests).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,32 @@ def class_order(names: Sequence[str], given: Sequence[str | int] | None, seed: i
     }
     said = [f"{what} {_few(which)}" for what, which in faults.items() if which]
     if said:
-        raise LSCError(f"scenario.class_order names each class once: {'; '.join(said)}")
+        numbered = labels.keys() > set(names)
+        note = " (what is no name was taken for a number)" if numbered else ""
+        raise LSCError(f"scenario.class_order names each class once: {'; '.join(said)}{note}")
     return order
+
+
+def with_tested(order: Sequence[int], sizes: Sequence[int], tested: set[int]) -> list[int]:
+    """The order, changed so that each experience has a class with test images, as far as there are.
+
+    The last class of an experience that has none changes places with one of an experience that has
+    several.
+
+    >>> with_tested([0, 1, 2, 3, 4, 5], [2, 2, 2], tested={2, 3, 4})
+    [0, 3, 2, 1, 4, 5]
+    """
+    changed, ends = list(order), list(accumulate(sizes))
+    ranges = [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    for places in ranges:
+        if any(changed[place] in tested for place in places):
+            continue
+        spare = ([place for place in other if changed[place] in tested] for other in ranges)
+        place = next((several[-1] for several in spare if len(several) > 1), None)
+        if place is not None:
+            last = places[-1]
+            changed[last], changed[place] = changed[place], changed[last]
+    return changed
 
 
 def _few(names: Sequence[str]) -> str:

@@ -19,9 +19,22 @@ from lsc_continual.inputs import ImageData, StoredImages
 from lsc_continual.inputs.npz import find_npz, read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
-from lsc_continual.inputs.selection import held_out, keep_classes, select_classes, split_classes
+from lsc_continual.inputs.selection import (
+    held_out,
+    keep_classes,
+    select_classes,
+    split_classes,
+    without_unreadable,
+)
 from lsc_continual.inputs.source import Source
-from lsc_continual.inputs.trees import ClassFiles, LeftOut, class_folders, require_folder
+from lsc_continual.inputs.trees import (
+    ClassFiles,
+    LeftOut,
+    class_folders,
+    look_through,
+    require_folder,
+    subfolders,
+)
 
 _TEST = ("test", "val", "valid", "validation")  # the first that is there counts
 _NAMED = 3  # files that a sentence names
@@ -38,14 +51,13 @@ def load_folder(source: Source) -> ImageData:
     """
     root = source.root
     require_folder(root)
-    test = next((name for name in _TEST if (root / name).is_dir()), None)
-    drawn = not (test and (root / "train").is_dir())
-    if drawn:
-        parts, left_out = class_folders(root)
-        if list(*parts) == ["train"]:
-            parts, left_out = class_folders(root, "train")
+    (train_folder, test_folder), beside = _layout(root, source)
+    if test_folder is None:
+        parts, left_out = class_folders(root, *([train_folder] if train_folder else []))
     else:
-        parts, left_out = class_folders(root, "train", str(test))
+        parts, left_out = class_folders(root, str(train_folder), test_folder)
+    left_out |= beside
+    drawn = test_folder is None
     more: LeftOut = {}
     chosen = replace(source, classes=None)  # where they are by then
     if source.split is not None:
@@ -58,11 +70,46 @@ def load_folder(source: Source) -> ImageData:
     else:
         (train, testing), chosen = parts, source
     data = read_files(root, train, testing, chosen).without(left_out).without(more)
+    data = without_unreadable(data, tested=drawn and not source.keep_single)
     split = {
         part: [*map(inert, chain(*files.values()))]
         for part, files in (("train", train), ("test", testing))
     }
     return data._replace(split=split, drawn=drawn)
+
+
+def _layout(root: Path, source: Source) -> tuple[tuple[str | None, str | None], LeftOut]:
+    """The folders of training and test images, None where there are none, and what is beside them.
+
+    A run that goes on has the layout that it was started with.
+
+    Raises:
+        LSCError: training images beside something that may be meant as test images.
+    """
+    names = subfolders(root)
+    folders = {name.lower(): name for name in names} | {name: name for name in names}
+    train = folders.get("train")
+    test = next((folders[name] for name in _TEST if name in folders), None)
+    if source.split is not None:
+        recorded = [path for paths in source.split.values() for path in paths]
+        trees = {path.split("/")[0] for path in recorded if path.count("/") > 1}
+        train = train if train in trees else None
+        test = test if test in trees else None
+    if train is None or not any(subfolders(root / train)):  # a class may be called so
+        return (None, None), {}
+    others = [name for name in subfolders(root) if name not in (train, test)]
+    contents = look_through(root, others)
+    beside = {
+        inert(name): {f"beside the folders {train} and {test}": len(found.images)}
+        for name, found in zip(others, contents, strict=True)
+        if found.images
+    }
+    if test is None and beside and source.split is None:
+        raise LSCError(
+            f"{root / train} holds folders of classes, and beside it is {next(iter(beside))!r}: "
+            f"call the folder of test images test, or take {train} away"
+        )
+    return (train, test), beside if test is not None else {}
 
 
 def _found_again(

@@ -46,16 +46,10 @@ def test_images_that_differ_a_little_are_different():
 
 
 def test_bytes_and_the_floats_that_they_mean_are_the_same_image():
-    x = images(50)
+    x, labels = images(50), torch.zeros(50)
     floats = x.double().div(255).float()
-    floats[7] += 0.3  # no longer 255ths
-    train, test = (
-        StoredImages(x, torch.zeros(50)),
-        StoredImages(floats.clamp(0, 1), torch.zeros(50)),
-    )
-    assert find_repeats(train, test).tested_and_trained == 49
-    vectors = StoredImages(floats[:, :, :1, :1].contiguous(), torch.zeros(50))
-    assert find_repeats(StoredImages(x[:, :, :1, :1].contiguous(), torch.zeros(50)), vectors) == (
-        0,
-        0,
-    )
+    floats[7] = (floats[7] + 0.3).clamp(0, 1)  # no longer 255ths
+    found = find_repeats(StoredImages(x, labels), StoredImages(floats, labels))
+    assert found.tested_and_trained == 49
+    vectors = [StoredImages(part[:, :, :1, :1].contiguous(), labels) for part in (x, floats)]
+    assert find_repeats(*vectors) == Repeats(0, 0)

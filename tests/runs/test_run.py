@@ -360,9 +360,13 @@ def test_repeated_images_are_said_and_written(tmp_path):
     quick = ["encoder=mlp", "system.dim=32", "train.epochs=1", "scenario.increment=2"]
     result = CliRunner().invoke(app, ["run", *settings, *quick])
     said = "12 of the test images among the training images; 1 of the images in several classes"
-    assert f"the same pixels: {said}" in result.output
+    assert f"the same images: {said}" in result.output
     written = json.loads((tmp_path / "r" / "stream.json").read_text(encoding="utf-8"))
-    assert written["repeated_images"] == {"tested_and_trained": 12, "in_several_classes": 1}
+    assert written["repeated_images"] == {
+        "tested_and_trained": 12,
+        "in_several_classes": 1,
+        "compared": "pixels",
+    }
 
 
 def test_a_class_without_a_test_image_is_trained_on(tmp_path):
@@ -379,4 +383,4 @@ def test_a_class_without_a_test_image_is_trained_on(tmp_path):
     assert images["0"] == {"found": 1, "training": 1, "test": 0, "held_out": 0, "left_out": {}}
     command[-1] = f"run.dir={tmp_path}/other"
     result = CliRunner().invoke(app, [*command, "scenario.increment=1"])
-    assert "has no test image, as its classes (0) have a single image each" in str(result.exception)
+    assert "has no test image, as its classes (0) have one image each that can be read" in str(result.exception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -284,3 +285,71 @@ def test_a_class_with_a_single_image_is_left_out_or_trained_on(tmp_path):
     assert torch.tensor(data.train.targets).bincount().tolist() == [4, 4, 1]
     assert torch.tensor(data.test.targets).bincount().tolist() == [1, 1]
     assert not any(data.left_out or {})
+
+
+def test_links_to_an_image_of_the_same_class_are_left_out(tmp_path):
+    classes(tmp_path, "a b", count=4)
+    os.link(tmp_path / "a" / "0.png", tmp_path / "a" / "again.png")
+    (tmp_path / "a" / "0 first.png").symlink_to("1.png")
+    (tmp_path / "b" / "of a.png").symlink_to("../a/2.png")  # which is told by its pixels
+    data = load(tmp_path)
+    paths = [path for part in data.split.values() for path in part]
+    real = [f"a/{n}.png" for n in range(1, 4)]
+    assert sorted(path for path in paths if path.startswith("a")) == ["a/0.png", *real]
+    assert "b/of a.png" in paths
+    assert data.left_out == {"a": {"a link to an image of the same class": 2}}
+
+
+def test_images_beside_the_class_folders_are_left_out_and_said(tmp_path):
+    classes(tmp_path / "one", "a b", count=4)
+    put(tmp_path / "one" / "loose.png")
+    data = load(tmp_path / "one")
+    assert data.left_out == {".": {"not in a folder of a class": 1}}
+    two = tmp_path / "two"
+    for part in ("train", "test", "val", "extra/deep"):
+        classes(two / part, "a b", count=2)
+    put(two / "test" / "loose.png")
+    assert load(two).left_out == {
+        "test": {"not in a folder of a class": 1},
+        "val": {"beside the folders train and test": 4},
+        "extra": {"beside the folders train and test": 4},
+    }
+
+
+def test_train_and_test_may_be_written_in_any_case(tmp_path):
+    classes(tmp_path / "Train", "a b", count=3)
+    classes(tmp_path / "TEST", "a b", count=2)
+    data = load(tmp_path)
+    assert (data.class_names, len(data.train), len(data.test)) == (["a", "b"], 6, 4)
+
+
+def test_another_name_for_the_test_images_is_pointed_out(tmp_path):
+    classes(tmp_path / "train", "a b", count=3)
+    classes(tmp_path / "testing", "a b", count=2)
+    with pytest.raises(LSCError, match="beside it is 'testing': call the folder of test images"):
+        load(tmp_path)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    classes(tmp_path, "train plane", count=5)
+    assert load(tmp_path).class_names == ["plane", "train"]
+
+
+@pytest.mark.parametrize("readable", [0, 1])
+def test_a_class_of_which_nothing_can_be_read_is_left_out(tmp_path, readable):
+    classes(tmp_path, "a b", count=5)
+    for number in range(4):
+        put(tmp_path / "bad" / "0.png") if readable else None
+        (tmp_path / "bad").mkdir(exist_ok=True)
+        (tmp_path / "bad" / f"{number + 1}.png").write_bytes(b"nothing")
+    with pytest.warns(UserWarning, match="4 images in .* left out"):
+        data = load(tmp_path)
+    assert data.class_names == ["a", "b"]
+    assert data.left_out["bad"]["cannot be read"] == 4
+    if readable:
+        (reason,) = data.left_out["bad"].keys() - {"cannot be read"}
+        assert reason in (
+            "no test image of its class can be read",
+            "no training image of its class can be read",
+        )
+        assert data.left_out["bad"][reason] == 1

@@ -37,13 +37,12 @@ from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.learners.analytic import Batch
-from lsc_continual.novelty import make_score
+from lsc_continual.novelty.base import make_score, uncalibrated_score
 
 SYSTEM, DIM = "v22", 384
 """5,351,288,256 vectors: of 100,000 names, 0.9 pairs on average meet at an address."""
 FEATURES = 3000
 """Random features beside the encoder's; chosen by measurement (docs/living.md)."""
-_UNCALIBRATED = "maxcos"  # the score that is told where nothing was calibrated
 
 
 class Classifier(Kept):
@@ -230,7 +229,7 @@ class Classifier(Kept):
         if not self.life.known:
             raise LSCError("the model knows no class: call learn first")
         self.settle()
-        judge = self.detector or make_score(_UNCALIBRATED, self.model.head)
+        judge = self.detector or make_score(uncalibrated_score(self.model.head), self.model.head)
         tell = Answering(self.model.head, Names(self.targets, ()), judge, top)
         items = [prepared(self._preparation, content) for content in contents_of(batch)]
         images = [item for item in items if isinstance(item, Tensor)]

@@ -117,6 +117,7 @@ def _table(figures: Figures) -> Table:
         table.add_row("could not be read", f"{figures.failed:,}")
     table.add_section()
     table.add_row("accuracy on known", percent(figures.accuracy))
+    table.add_row("novelty score", figures.score)
     table.add_row(f"false alarms{rate}", percent(figures.false_alarms))
     table.add_row(f"unknown detected{rate}", percent(figures.detected))
     table.add_row("AUROC", number(figures.auroc))

@@ -159,7 +159,9 @@ def _finish(  # type: ignore[no-untyped-def]
             loss = min(loss, (values[a - 1] - values[a]) * (before - here))
         before = here
     length = np.sqrt(norm * square)
-    scale = one / length if length > 0 else zero
+    scale = zero
+    if length != 0:  # of what is not finite, or too long for float32, nothing can be told
+        scale = one / length if length < np.inf else np.float32(np.nan)
     score[r] = total * scale
     gap[r] = loss * scale
 

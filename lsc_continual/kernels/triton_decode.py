@@ -42,7 +42,9 @@ def _decode_rows(  # type: ignore[no-untyped-def]
     inside = rows < batch
     at = z + rows[:, None] * row_stride + columns.to(tl.int64) * column_stride
     x = tl.load(at, mask=inside[:, None] & (columns < n), other=0.0).to(tl.float32)
-    length = tl.maximum(tl.sqrt(tl.sum(x * x, 1)) * norm, 1.1754944e-38)  # the least normal number
+    length = tl.sqrt(tl.sum(x * x, 1)) * norm
+    length = tl.where(length < 1.1754944e-38, 1.1754944e-38, length)  # the least normal number
+    length = tl.where(length < float("inf"), length, float("nan"))  # of which nothing can be told
     bits = x.to(tl.int32, bitcast=True)
     keys = tl.where(bits < 0, -(bits & 0x7FFFFFFF), bits)  # from sign and magnitude
     keys = tl.where(columns < n, keys, taken)

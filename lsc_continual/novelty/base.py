@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lsc_continual.errors import NotTractableError
+from lsc_continual.errors import LSCError, NotTractableError
 from lsc_continual.machine.precision import full_precision
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.names import SCORES
@@ -115,7 +115,18 @@ def make_score(name: str, head: TargetHead) -> NoveltyScore:
     Raises:
         LSCError: an unknown name, or a score that the head's vector system does not have.
     """
+    if not isinstance(name, str):
+        raise LSCError(f"a novelty score is called by text, such as 'auto', and not by {name!r}")
     return SCORES.make(name, head, of=NoveltyScore)
+
+
+def uncalibrated_score(head: TargetHead) -> str:
+    """The score that is told where none was fitted to known inputs.
+
+    "mass", one minus the probability of the owned targets; where the system has no partition sum,
+    or the classes are too many to add up, "maxcos".
+    """
+    return "mass" if head.system.has_log_partition and head.is_dense else "maxcos"
 
 
 def available_scores(head: TargetHead) -> dict[str, NoveltyScore]:

@@ -15,6 +15,7 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import Placed, make_score
 from lsc_continual.novelty.mondrian import groups_of
 from lsc_continual.novelty.rate import checked_rate
+from lsc_continual.systems.base import as_float
 
 _NOT_CALIBRATED = "the detector has no threshold yet: call calibrate() first"
 
@@ -107,6 +108,10 @@ class NoveltyDetector:
                 f"a false-alarm rate of {self.fpr} needs {self.needed * (1 + halve)} or more known "
                 f"inputs to calibrate on, got {count}: hold out more, or raise the rate"
             )
+        self.head.system.require_batch(z_known)
+        if reference is not None:
+            self.head.system.require_batch(reference)
+            reference = reference.to(as_float(z_known).dtype)
         if halve:
             z_known, reference = z_known[1::2].contiguous(), z_known[::2].contiguous()
         for z in (z_known, z_known if reference is None else reference):
@@ -187,7 +192,8 @@ class NoveltyDetector:
 
     def placed(self, z: Tensor) -> Placed:
         """Embeddings as this detector looks at them, for `judge_placed`."""
-        return Placed(self.head, z, self.scale)
+        self.head.system.require_batch(z)
+        return Placed(self.head, z if self.known is None else z.to(self.known.dtype), self.scale)
 
     @full_precision
     @torch.no_grad()
@@ -196,10 +202,10 @@ class NoveltyDetector:
         if self.known is None:
             raise LSCError(_NOT_CALIBRATED)
         novelty = self._score.of(placed).masked_fill(~placed.finite, torch.inf)
-        ordinal = placed.nearest.ordinal
+        ordinal = placed.nearest.ordinal.masked_fill(~placed.finite, -1)
         groups = torch.zeros_like(ordinal)
         if self.per_class:
-            groups = self._groups[ordinal.clamp_max(len(self._groups) - 1)]
+            groups = self._groups[ordinal.clamp(0, len(self._groups) - 1)]
         p_value = self._calibration.p_value(novelty, groups)
         return Verdict(ordinal, novelty, p_value, p_value > self.fpr)
 
@@ -208,7 +214,8 @@ class Verdict(NamedTuple):
     """What a detector says of a batch."""
 
     ordinal: Tensor
-    """LongTensor[batch]: the class of the nearest owned target, in order of arrival."""
+    """LongTensor[batch]: the class of the nearest owned target, in order of arrival; −1 for what is
+    not finite."""
     novelty: Tensor
     p_value: Tensor
     known: Tensor

@@ -126,7 +126,7 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
             figure may be null or NaN.
         config: the resolved configuration, YAML.
     """
-    optional = ("class_names", "flagged", "neural_collapse", "novelty")
+    optional = ("class_names", "flagged", "neural_collapse", "novelty", "novelty_missing")
     experiences = [e | {key: e.get(key) or {} for key in optional} for e in metrics["experiences"]]
     scores = list(dict.fromkeys(score for e in experiences for score in e["novelty"]))
     shown = (*_SHOWN, metrics.get("novelty_score"))
@@ -149,6 +149,7 @@ def render_report(metrics: dict[str, Any], config: str) -> str:
         scores=scores,
         flagged=list(dict.fromkeys(kind for e in experiences for kind in e["flagged"])),
         charts=charts,
+        missing=[(n, why) for n, e in enumerate(experiences, 1) if (why := e["novelty_missing"])],
         matrix=[dict(enumerate(e["accuracy_by_experience"], start=1)) for e in experiences],
         epochs=epochs,
         collapse=COLLAPSE,

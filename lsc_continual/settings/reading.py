@@ -110,7 +110,10 @@ def _value(key: str, setting: Setting, text: str) -> Any:
     except yaml.YAMLError as error:
         if setting.base is str:
             return text
-        raise LSCError(f"the value of {key} cannot be read: {text!r}") from error
+        raise LSCError(
+            f"the value of {key} cannot be read: {text!r}; put names with special characters into "
+            "quotes"
+        ) from error
     return text if setting.base is str and not isinstance(value, str) else value
 
 

@@ -25,6 +25,7 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.names import LOSSES
 from lsc_continual.network.priors import default_unknown_prior
 from lsc_continual.novelty import NoveltyDetector, make_score
+from lsc_continual.novelty.base import uncalibrated_score
 from lsc_continual.settings import Settings
 from lsc_continual.strategies.augmentation import BatchAugmentation
 from lsc_continual.strategies.calibration import NoveltyCalibration
@@ -279,4 +280,4 @@ def _spoken(score: str, head: TargetHead, calibrated: bool) -> str:
     """The score that speaks for a run: its own, or one that needs no calibration if it has none."""
     if calibrated or not make_score(score, head).needs_fit:
         return score
-    return "mass" if head.system.has_log_partition else "maxcos"
+    return uncalibrated_score(head)

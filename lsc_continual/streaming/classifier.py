@@ -22,14 +22,13 @@ from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
-from lsc_continual.novelty.base import NoveltyScore
+from lsc_continual.novelty.base import NoveltyScore, uncalibrated_score
 from lsc_continual.settings.data import MAX_PIXELS
 from lsc_continual.streaming.inputs import Input
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
 from lsc_continual.systems.base import finite_rows
 
 BATCH_SIZE = 64
-_UNFITTED = "maxcos"  # the score that is told where nothing was calibrated
 
 Image = Tensor | NDArray[Any] | str | Path
 """A path, or pixels: uint8 in 0 … 255 or floats in 0 … 1, of the model's input shape."""
@@ -77,14 +76,18 @@ class StreamClassifier:
         self.detector = None if detector is None else detector.to("cpu")
         decoding = Decoding(spec.depth, max_pixels)
         self.prepare = Preparation(spec.input_shape, spec.inverted, decoding)
+        self.score = "" if detector is None else detector.score_name
+        """The novelty score that is told."""
         judge: NoveltyDetector | NoveltyScore | None = self.detector
         if judge is None:
-            judge = make_score(score or _UNFITTED, model.head)
+            fallback = uncalibrated_score(model.head)
+            judge = make_score(score or fallback, model.head)
             if judge.needs_fit:
                 raise LSCError(
                     f"the score {score!r} compares with known inputs, and the run holds no "
-                    f"calibration: use a score such as {_UNFITTED}"
+                    f"calibration: use a score such as {fallback}"
                 )
+            self.score = score or fallback
         self._names = Names(model.head.targets, spec.class_names)
         self._tell = Answering(model.head, self._names, judge, top)
 
@@ -123,10 +126,17 @@ class StreamClassifier:
             detector = saved.detector(model.head, score, fpr)
         except NotCalibratedError as error:
             detector = None
-            warnings.warn(f"{error}; until then, p_value and known are null", stacklevel=1)
-        return cls(
+            problem = error
+        found = cls(
             model, spec, detector, score=score, device=device, top=top, max_pixels=max_pixels
         )
+        if detector is None:
+            warnings.warn(
+                f"{problem}; until then, p_value and known are null, and novelty is told by "
+                f"{found.score}",
+                stacklevel=1,
+            )
+        return found
 
     def predict(self, batch: Tensor | Sequence[Image]) -> list[Prediction]:
         """Answers for one batch, in its order; inputs are called by their index.

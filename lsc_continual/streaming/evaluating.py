@@ -41,6 +41,8 @@ class Figures:
     trained_on: int | None
     """How many of the others the model was trained or calibrated on, which say little of new
     ones."""
+    score: str
+    """The novelty score that the rest is about."""
     accuracy: float | None
     """Share of known images whose class is named rightly, whether or not it is called known."""
     fpr: float | None
@@ -111,6 +113,7 @@ def evaluate(
         unknown_classes=len(classes - learned),
         failed=progress.failed,
         trained_on=None if trained_on is None else again,
+        score=classifier.score,
         accuracy=_share(correct[known]),
         fpr=None if detector is None else detector.fpr,
         false_alarms=None if detector is None else _share(alarms[known]),

@@ -44,13 +44,27 @@ def as_float(z: Tensor) -> Tensor:
 
 
 def finite_rows(z: Tensor) -> Tensor:
-    """Which embeddings have finite coordinates only: FloatTensor[batch, dim] -> BoolTensor[batch].
+    """Which embeddings have a finite length, and so a direction: [batch, dim] -> BoolTensor[batch].
 
-    As a rule all of them, which their sum tells at a tenth of the cost of a nearest target.
+    Of numbers from 10¹⁹ on, float32 cannot hold the square.
     """
-    if z.sum(dtype=torch.float32).isfinite():
-        return torch.ones(len(z), dtype=torch.bool, device=z.device)
-    return z.isfinite().all(-1)
+    lengths: Tensor = torch.linalg.vector_norm(as_float(z), dim=-1)
+    return lengths.isfinite()
+
+
+def told(decoded: Decoded) -> Decoded:
+    """What was decoded; of embeddings without a length, nothing: address −1."""
+    nobody = decoded.score.isnan()
+    if not nobody.any():
+        return decoded
+    address, score, gap = decoded
+    return Decoded(address.masked_fill(nobody, -1), score, gap.masked_fill(nobody, torch.nan))
+
+
+def length_of(z: Tensor) -> Tensor:
+    """‖z‖ to divide by: that of zero is the least number, of what has none not a number."""
+    length: Tensor = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny)
+    return length.masked_fill(~length.isfinite(), torch.nan)
 
 
 class VectorSystem(ABC):
@@ -100,7 +114,8 @@ class VectorSystem(ABC):
         one of them).
 
         Args:
-            z: FloatTensor[batch, dim], of any norm whose square float32 can hold.
+            z: FloatTensor[batch, dim], of any norm whose square float32 can hold; others have the
+                address −1, and a score and a gap that are not numbers.
         """
 
     def decode_numbered(
@@ -224,8 +239,14 @@ class VectorSystem(ABC):
         """Make sure that these are embeddings for this system, [batch, dim].
 
         Raises:
-            LSCError: they have another shape.
+            LSCError: they are no tensor of real numbers, or have another shape.
         """
+        if not isinstance(z, Tensor) or z.is_complex():
+            kind = z.dtype if isinstance(z, Tensor) else type(z).__name__
+            raise LSCError(
+                f"embeddings are a tensor of real numbers, [batch, {self.dim}], and not {kind}: "
+                "use torch.as_tensor"
+            )
         if z.ndim != 2:
             raise LSCError(
                 f"expected a batch of embeddings, [batch, {self.dim}] for {self.name!r}, got shape "

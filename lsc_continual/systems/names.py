@@ -40,6 +40,8 @@ def check_system(name: str, dim: int) -> None:
         LSCError: an unknown name, or a dimension in which the system does not exist.
         CapacityError: 2⁶³ vectors or more.
     """
+    if not isinstance(name, str):
+        raise LSCError(f"a vector system is called by text, such as 'v21', and not by {name!r}")
     SYSTEMS.check(name)
     if "{" in name:
         raise LSCError(f"{name!r} stands for a family: put numbers in, for example v32 or dyadic1")

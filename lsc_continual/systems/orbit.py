@@ -14,7 +14,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.kernels import gpu
 from lsc_continual.kernels.compiler import over_rows, usable
 from lsc_continual.machine.precision import full_precision
-from lsc_continual.systems.base import Decoded, VectorSystem, as_float
+from lsc_continual.systems.base import Decoded, VectorSystem, as_float, length_of, told
 from lsc_continual.systems.combinations import (
     among_all,
     among_remaining,
@@ -129,18 +129,18 @@ class Orbit(VectorSystem):
         self.require_batch(z)
         arguments = self._loop_arguments
         if arguments is None or (z.requires_grad and torch.is_grad_enabled()):
-            return self._decode_plain(as_float(z))
+            return told(self._decode_plain(as_float(z)))
         if gpu.usable(z):
-            return Decoded(*self._on_gpu(z))
+            return told(Decoded(*self._on_gpu(z)))
         z = as_float(z)
         if z.dtype != torch.float32 or not usable(z):
-            return self._decode_plain(z)
+            return told(self._decode_plain(z))
         from lsc_continual.kernels.decode import decode_rows
 
         address = torch.empty(len(z), dtype=torch.int64)
         score, gap = torch.empty(len(z)), torch.empty(len(z))
         over_rows(decode_rows, len(z), z.contiguous(), *arguments, address, score, gap)
-        return Decoded(address, score, gap)
+        return told(Decoded(address, score, gap))
 
     def decode_numbered(
         self, z: Tensor, numbering: Numbering, count: int
@@ -150,7 +150,7 @@ class Orbit(VectorSystem):
             return super().decode_numbered(z, numbering, count)
         self.require_batch(z)
         *decoded, number = self._on_gpu(z, numbering, count)
-        return Decoded(*decoded), number
+        return told(Decoded(*decoded)), number
 
     @cached_property
     def _loop_arguments(self) -> tuple[int, Tensor, Tensor, Tensor, Tensor] | None:
@@ -213,7 +213,7 @@ class Orbit(VectorSystem):
         steps = values[:-1] - values[1:]
         losses = steps * (ladder[:, :-1] - ladder[:, 1:])  # of one exchange each
         losses = losses.masked_fill(steps == 0, torch.inf)
-        norm = (z.norm(dim=-1) * self.norm).clamp_min(torch.finfo(z.dtype).tiny)
+        norm = length_of(z) * self.norm
         positions = torch.cat([top, bottom], -1).split(self._other_counts, dim=-1)
         return Decoded(self._address(positions), score / norm, losses.amin(-1) / norm)
 

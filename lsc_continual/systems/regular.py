@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsc_continual.systems.base import Decoded, VectorSystem, as_float
+from lsc_continual.systems.base import Decoded, VectorSystem, as_float, length_of, told
 
 
 class Hypercube(VectorSystem):
@@ -37,8 +37,8 @@ class Hypercube(VectorSystem):
         z = as_float(z)
         address = ((z > 0).long() << self._bit(z)).sum(-1)
         magnitude = z.abs() / sqrt(self.dim)
-        norm = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny)
-        return Decoded(address, magnitude.sum(-1) / norm, 2 * magnitude.amin(-1) / norm)
+        norm = length_of(z)
+        return told(Decoded(address, magnitude.sum(-1) / norm, 2 * magnitude.amin(-1) / norm))
 
     def _log_partition(self, x: Tensor) -> Tensor:
         t = (x / sqrt(self.dim)).abs()
@@ -83,9 +83,9 @@ class Simplex(VectorSystem):
         z = as_float(z)
         scores = self._all_inner(z)
         address = scores.argmax(-1)  # the first of equals
-        norm = z.norm(dim=-1).clamp_min(torch.finfo(z.dtype).tiny)
+        norm = length_of(z)
         best, second = scores.topk(2, dim=-1).values.unbind(-1)
-        return Decoded(address, best / norm, (best - second) / norm)
+        return told(Decoded(address, best / norm, (best - second) / norm))
 
     def _log_partition(self, x: Tensor) -> Tensor:
         return self._all_inner(x).logsumexp(-1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.machine.precision import full_precision
-from lsc_continual.systems.base import Decoded, VectorSystem, as_float
+from lsc_continual.systems.base import Decoded, VectorSystem, as_float, length_of, told
 from lsc_continual.systems.counting import INTERPOLATED, Weights, dyadic_bases, dyadic_level, union
 from lsc_continual.systems.orbit import Orbit
 
@@ -58,7 +58,7 @@ class OrbitUnion(VectorSystem):
     def decode(self, z: Tensor) -> Decoded:
         self.require_batch(z)
         z = as_float(z)
-        u = z / z.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)
+        u = z / length_of(z).unsqueeze(-1)
         # [batch, orbits]; the nearest vector of an orbit is sorted as the embedding is.
         scores = u.sort(dim=-1, descending=True).values @ self._base_vectors.to(u).T
         best, orbit_of = scores.max(-1)
@@ -70,7 +70,7 @@ class OrbitUnion(VectorSystem):
             inside = self.orbits[i].decode(z[rows])
             address[rows] = inside.address + int(self._offsets[i])
             gap[rows] = torch.minimum(gap[rows], inside.gap)
-        return Decoded(address, best, gap)
+        return told(Decoded(address, best, gap))
 
     def _log_partition(self, x: Tensor) -> Tensor:
         parts = [orbit._log_partition(x) for orbit in self.orbits]

@@ -35,7 +35,13 @@ _JSON_SCALARS = (str, int, float, bool, type(None))
 
 
 def plain(labels: AnyLabels) -> Tensor | list[Hashable]:
-    """Labels as LongTensor[count] where all are integers of 64 bits, else as a list."""
+    """Labels as LongTensor[count] where all are integers of 64 bits, else as a list.
+
+    Raises:
+        LSCError: they are no labels one by one, or some cannot be a key.
+    """
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise LSCError(f"labels come one by one, as a list or a tensor, and not as {labels!r}")
     if isinstance(labels, Tensor):
         labels = labels.detach().cpu().numpy()
     elif isinstance(labels, range) and _fits(labels.start, labels.stop, labels.step):
@@ -45,6 +51,8 @@ def plain(labels: AnyLabels) -> Tensor | list[Hashable]:
             return torch.from_numpy(labels.reshape(-1).astype(np.int64))
         labels = labels.reshape(-1).tolist()
     listed = list(labels)
+    if unhashable := [label for label in listed if not isinstance(label, Hashable)]:
+        raise LSCError(f"{unhashable[0]!r} cannot be a label: use text or numbers")
     if not set(map(type, listed)) <= {int, str}:
         listed = [scalar(label) for label in listed]
     if set(map(type, listed)) <= {int}:

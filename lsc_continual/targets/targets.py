@@ -40,6 +40,8 @@ class Targets:
     """
 
     def __init__(self, system: VectorSystem, allocation: str = "affine", seed: int = 0) -> None:
+        if not isinstance(system, VectorSystem):
+            raise LSCError(f"targets are vectors of make_system(name, dim), and not of {system!r}")
         self.system = system
         self.allocation = make_allocation(allocation, system, seed)
         self.search = Search(system, self.allocation)

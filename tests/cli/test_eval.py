@@ -162,3 +162,27 @@ def test_of_a_model_without_its_run_nothing_is_said_of_its_training(digits_run, 
         assert "training-images.safetensors cannot be read" in str(result.exception)
     finally:
         (tmp_path / "kept").replace(digits_run / "training-images.safetensors")
+
+
+def test_data_that_are_others_now_are_refused_and_what_was_added_does_not_matter(tmp_path):
+    x = np.random.default_rng(0).integers(256, size=(80, 5, 5)).astype(np.uint8)
+    content = {"x_train": x[:60], "y_train": np.arange(60) % 4}
+    content |= {"x_test": x[60:], "y_test": np.arange(20) % 4}
+    np.savez(tmp_path / "d.npz", **content)
+    settings = ["encoder=mlp", "train.epochs=1", "system.dim=16", "scenario=arrays"]
+    settings += [f"data.root={tmp_path}/d.npz", f"run.dir={tmp_path}/run", "novelty.holdout=0"]
+    folder = run(resolve(settings), Console(quiet=True))
+    before = evaluated(folder)
+    assert (before["known"], before["score"]) == (20, "mass")
+    more = {key: np.concatenate([part, part[:7]]) for key, part in content.items()}
+    np.savez(tmp_path / "d.npz", **more)
+    assert evaluated(folder) == before
+    np.savez(tmp_path / "d.npz", **content | {"x_test": x[60:] // 2})
+    result = CliRunner().invoke(app, ["eval", str(folder)])
+    assert "not those that the run was started with (images of class 0" in str(result.exception)
+    np.savez(tmp_path / "d.npz", x_train=content["x_train"], y_train=content["y_train"])
+    result = CliRunner().invoke(app, ["eval", str(folder)])
+    assert "the run was started with" in str(result.exception)
+    (tmp_path / "d.npz").unlink()
+    result = CliRunner().invoke(app, ["eval", str(folder)])
+    assert "call this in the folder that the run was started in" in str(result.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -216,3 +217,48 @@ def test_misuse_is_refused(head):
         NoveltyDetector(head, "gap").calibrate(torch.randn(18, 12))
     with pytest.raises(LSCError, match="not finite"):
         NoveltyDetector(head, "gap").calibrate(torch.full((30, 12), torch.nan))
+
+
+@pytest.mark.parametrize("score", sorted(SCORES))
+def test_what_has_no_length_is_nobodys_and_unknown(head, score):
+    known = embeddings(head, 600, 0.3, True)
+    detector = NoveltyDetector(head, score).calibrate(known[:400], known[400:])
+    z = known[:6].clone()
+    z[0, 0], z[1, 1], z[2, 2], z[3] = torch.nan, torch.inf, 1e30, -torch.inf
+    verdict = detector.judge(z)
+    assert verdict.ordinal[:4].tolist() == [-1] * 4
+    assert not verdict.known[:4].any()
+    assert (verdict.novelty[:4] == torch.inf).all()
+    assert torch.equal(detector.score(z) > detector.threshold, ~verdict.known)
+    assert torch.equal(verdict.ordinal[4:], detector.judge(known[4:6]).ordinal)
+
+
+@pytest.mark.parametrize("score", ["auto", "knn", "mahalanobis", "maxcos"])
+def test_embeddings_may_be_of_another_precision_than_the_calibration(head, score):
+    known = embeddings(head, 600, 0.3, True)
+    detector = NoveltyDetector(head, score)
+    for calibrated, reference in ((torch.float32, torch.float64), (torch.float64, torch.float32)):
+        detector.calibrate(known[:400].to(calibrated), known[400:].to(reference))
+        one, other = detector.judge(known.float()), detector.judge(known.double())
+        assert (one.known == other.known).float().mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda head: NoveltyDetector(head, fpr="0.05"), "a number between 0 and 1, not '0.05'"),
+        (lambda head: NoveltyDetector(head, score=None), "is called by text"),
+        (lambda head: NoveltyDetector(head).calibrate([[1.0] * 12] * 60), "real numbers.*not list"),
+        (lambda head: NoveltyDetector(head).calibrate(np.ones((60, 12))), "not ndarray"),
+        (lambda head: head.system.decode(torch.ones(2, 12) * 1j), "real numbers"),
+        (lambda head: head.targets.add("abc"), "labels come one by one"),
+        (lambda head: head.targets.add(5), "labels come one by one"),
+        (lambda head: head.targets.add(None), "labels come one by one"),
+        (lambda head: head.targets.add([[1, 2]]), "cannot be a label"),
+        (lambda head: make_system(None, 5), "is called by text"),
+        (lambda head: TargetHead("v21"), "make_system"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_a_sentence(head, wrong, message):
+    with pytest.raises(LSCError, match=message):
+        wrong(head)

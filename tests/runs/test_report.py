@@ -285,3 +285,11 @@ def test_the_same_figures_give_the_same_page_whatever_the_users_style(
     html = render_report(metrics, CONFIG)
     with matplotlib.rc_context({"text.usetex": True, "lines.linewidth": 9, "font.size": 20}):
         assert render_report(metrics, CONFIG) == html
+
+
+def test_a_dash_has_its_reason(metrics):
+    first, *_ = metrics["experiences"]
+    metrics["novelty_score"] = "auto"
+    first["novelty_missing"] = "3 <held out> are too few"
+    text = render_report(metrics, "")
+    assert "– for auto after 1: 3 &lt;held out&gt; are too few" in text

@@ -383,4 +383,34 @@ def test_a_class_without_a_test_image_is_trained_on(tmp_path):
     assert images["0"] == {"found": 1, "training": 1, "test": 0, "held_out": 0, "left_out": {}}
     command[-1] = f"run.dir={tmp_path}/other"
     result = CliRunner().invoke(app, [*command, "scenario.increment=1"])
-    assert "has no test image, as its classes (0) have one image each that can be read" in str(result.exception)
+    assert "has no test image, as its classes (0) have one image each that can be read" in str(
+        result.exception
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_classes_without_a_test_image_are_spread_over_experiences(tmp_path, seed):
+    x = np.random.default_rng(0).integers(256, size=(42, 6, 6)).astype(np.uint8)
+    y = np.array([0, 1] + [2, 3, 4, 5] * 10)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    settings = ["scenario=arrays", f"data.root={tmp_path}/d.npz", "data.single_images=train"]
+    quick = ["encoder=mlp", "system.dim=32", "train.epochs=1", "novelty.holdout=0", f"seed={seed}"]
+    command = ["run", *settings, *quick, f"run.dir={tmp_path}/r", "scenario.experiences=3"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+
+
+def test_an_order_may_name_a_class_that_is_left_out(tmp_path):
+    x = np.random.default_rng(0).integers(256, size=(41, 6, 6)).astype(np.uint8)
+    y = np.array([0] + [1, 2, 3, 4] * 10)
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y)
+    settings = [
+        "scenario=arrays",
+        f"data.root={tmp_path}/d.npz",
+        "scenario.class_order=[4,3,0,2,1]",
+    ]
+    quick = ["encoder=mlp", "system.dim=32", "train.epochs=1", "novelty.holdout=0"]
+    result = CliRunner().invoke(app, ["run", *settings, *quick, f"run.dir={tmp_path}/r"])
+    assert result.exit_code == 0, result.output
+    arrived = json.loads((tmp_path / "r" / "metrics.json").read_text(encoding="utf-8"))
+    assert [e["class_names"] for e in arrived["experiences"]] == [["4"], ["3"], ["2"], ["1"]]

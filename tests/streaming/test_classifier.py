@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from lsc_continual import StreamClassifier
 from lsc_continual.classifier.folder import load_model
 from lsc_continual.errors import LSCError
+from lsc_continual.novelty import make_score
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +90,9 @@ def test_without_calibration_labels_are_told_and_a_warning_says_what_is_missing(
         assert (said.known, said.p_value) == (None, None)
         z = model.embed(image.unsqueeze(0).float() / 255)
         assert said.label == str(model.head.predict(z).item())
-        assert said.novelty == pytest.approx(-float(model.head.targets.nearest(z).score))
-    with (
-        pytest.warns(match="no calib"),
-        pytest.raises(LSCError, match="use a score such as maxcos"),
-    ):
+        assert said.novelty == pytest.approx(float(make_score("mass", model.head)(z)), rel=1e-4)
+    assert (plain.score, "novelty is told by mass" in str(warnings[0].message)) == ("mass", True)
+    with pytest.raises(LSCError, match="use a score such as mass"):
         StreamClassifier.load(uncalibrated_run, score="knn")
 
 

@@ -125,7 +125,7 @@ def test_sizes_are_python_integers_and_too_large_systems_are_refused_with_the_wa
     ("name", "dim", "message"),
     [
         ("v21", 2, "needs at least 3 dimensions"),
-        ("v00", 3, "needs at least 2 dimensions"),
+        ("v00", 3, "has no entries but 0"),
         ("v21", 0, "positive integer"),
         ("v21", 64.0, "positive integer"),
         ("hypercub", 3, "did you mean 'hypercube'"),

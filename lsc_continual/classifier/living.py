@@ -258,6 +258,12 @@ class Classifier(Kept):
         return embedded(self._expansion.encoder, self._preparation, data, names, skip=skip)
 
     def _batch(self, some: Embedded) -> Batch:
-        ordinals = self.targets.ordinals(some.names)
-        vectors = self.targets.vectors_of_names(some.names)
+        """With the targets of their classes, which may be retired."""
+        targets, ordinals = self.targets, self.targets.ordinals(some.names)
+        kept = targets.allocation.retired_addresses(some.names)
+        owned = [0] * len(kept)
+        if len(targets):
+            owned = targets.allocation.addresses(ordinals.clamp_min(0)).tolist()
+        addresses = [own if of is None else of for own, of in zip(owned, kept, strict=True)]
+        vectors = targets.system.vectors(torch.tensor(addresses, dtype=torch.int64))
         return Batch(some.embeddings, vectors, ordinals, some.digests)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from lsc_continual.errors import LSCError, UnknownLabelError
 from lsc_continual.machine.precision import full_precision
@@ -17,8 +16,8 @@ from lsc_continual.systems.base import as_float, finite_rows
 from lsc_continual.targets.allocation import make_allocation
 from lsc_continual.targets.labels import AnyLabels, Labels, plain, scalar
 from lsc_continual.targets.nearest import Nearest, Search
+from lsc_continual.targets.sums import log_sum
 
-_CHUNK = 8192  # targets turned into vectors at a time
 _LISTED = 128  # of the nearest vectors of the system, where several owned ones are looked for
 _FEW = 4096  # classes that cost no more to compare with than a list of near vectors to make
 
@@ -93,18 +92,6 @@ class Targets:
         self.labels = Labels.of([name for i, name in enumerate(self.labels) if i not in out])
         self.search = Search(self.system, self.allocation)
         self._cache.clear()
-
-    def vectors_of_names(self, names: Sequence[str]) -> Tensor:
-        """Target vectors of names, of retired classes too: FloatTensor[count, dim].
-
-        Raises:
-            UnknownLabelError: some name owns no target, and owned none.
-        """
-        addresses = self.allocation.retired_addresses(names)
-        owned = [name for name, address in zip(names, addresses, strict=True) if address is None]
-        found = iter(self.addresses(self.require_ordinals(owned)).tolist())
-        every = [next(found) if address is None else address for address in addresses]
-        return self.system.vectors(torch.tensor(every, dtype=torch.int64))
 
     def new_labels(self, labels: AnyLabels) -> list[Any]:
         """Those of `labels` that own no target yet, each once, in the order given."""
@@ -194,27 +181,15 @@ class Targets:
     def log_sum(
         self, x: Tensor, ordinals: Tensor | None = None, log_weights: Tensor | None = None
     ) -> Tensor:
-        """log Σ w exp⟨x, t⟩ over targets: [batch, dim] -> [batch], without a table of all classes.
-
-        Chunks are computed again in the backward pass, so memory does not grow with classes.
+        """log Σ w exp⟨x, t⟩ over targets: [batch, dim] -> [batch]; see `targets.sums`.
 
         Args:
             x: FloatTensor[batch, dim].
             ordinals: of the targets, LongTensor[count]; by default of all owned ones.
             log_weights: log w of each, FloatTensor[count]; by default 0.
         """
-        summed = (torch.arange(len(self)) if ordinals is None else ordinals).to(x.device)
-        if not len(summed):
-            return x.new_full((len(x),), -torch.inf)
-        weights = x.new_zeros(len(summed)) if log_weights is None else log_weights.to(x)
-        parts = [
-            checkpoint(self._log_sum_of, x, *chunk, use_reentrant=False)
-            for chunk in zip(summed.split(_CHUNK), weights.split(_CHUNK), strict=True)
-        ]
-        return torch.stack(parts, -1).logsumexp(-1)
-
-    def _log_sum_of(self, x: Tensor, ordinals: Tensor, log_weights: Tensor) -> Tensor:
-        return (x @ self.vectors(ordinals).to(x).T + log_weights).logsumexp(-1)
+        summed = torch.arange(len(self)) if ordinals is None else ordinals
+        return log_sum(self.vectors, x, summed.to(x.device), log_weights)
 
     @full_precision
     def decode(self, z: Tensor) -> Tensor:

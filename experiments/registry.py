@@ -33,6 +33,7 @@ _MODULES = (
     "comparisons.analytic",
     "comparisons.defaults",
     "comparisons.distributed",
+    "comparisons.living",
     "comparisons.novelty",
     "comparisons.parameters",
     "comparisons.streaming",

@@ -1,4 +1,5 @@
 from .classifier.folder import load_model as load_model
+from .classifier.living import Classifier as Classifier
 from .encoders.making import make_encoder as make_encoder
 from .errors import LSCError as LSCError
 from .network.losses import (

@@ -63,13 +63,17 @@ def model_files(
         memory = {k: v for k, v in state["memory"].items() if k not in plain}
         description["life"] = {**state, "memory": plain}
     calibration = {}
-    if detector is not None and detector.known is not None and detector.reference is not None:
+    if detector is not None and detector.known is not None and detector.scale is not None:
         settings = {"score": detector.score_name, "fpr": detector.fpr}
         settings["per_class"] = detector.per_class
-        description["detector"] = settings | ({"crossed": True} if detector.crossed else {})
+        description["detector"] = settings
+        if detector.among_themselves:
+            description["detector"] = settings | {"among_themselves": True}
         calibration = {
             "known": detector.known.cpu(),
-            "reference": detector.reference.cpu(),
+            "reference": detector.known[:0].cpu()
+            if detector.reference is None
+            else detector.reference.cpu(),
             "scale": torch.tensor(detector.scale, dtype=torch.float64),
         }
     text = json.dumps(description, ensure_ascii=False)
@@ -178,7 +182,7 @@ class SavedModel(NamedTuple):
         with _damage_named(self.folder):
             settings = dict(self.description["detector"])
             settings["fpr"] = settings["fpr"] if fpr is None else fpr
-            crossed = bool(settings.pop("crossed", False))
+            among = bool(settings.pop("among_themselves", False))
             tensors = load(self.files[_CALIBRATION])
             scale = tensors["scale"].item() if "scale" in tensors else None  # as the head has it
             if score is not None:  # the user's choice
@@ -187,7 +191,10 @@ class SavedModel(NamedTuple):
                 with self._names():
                     detector = NoveltyDetector(head, **settings)
             return detector.calibrate(
-                tensors["known"], tensors["reference"], scale, crossed=crossed
+                tensors["known"],
+                tensors["reference"] if len(tensors["reference"]) else None,
+                scale,
+                among_themselves=among,
             )
 
     def state(self) -> dict[str, Any]:

@@ -112,10 +112,8 @@ class Kept:
             model.projection.bias.copy_(bias)
             z, _ = learner.left_out(self.targets.vectors)
             detector = NoveltyDetector(model.head, self.score, self.fpr)
-            # By their digests, every other one is a fair half.
-            halves = z[1::2].contiguous(), z[::2].contiguous()
             try:
-                self.detector = detector.calibrate(*halves, crossed=True)
+                self.detector = detector.calibrate(z, among_themselves=True)
                 self.uncalibrated = None
             except LSCError as error:
                 self.uncalibrated = str(error)

@@ -16,7 +16,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.learners.reservoir import Kept, Reservoir
 from lsc_continual.learners.sketch import Sketch
 from lsc_continual.learners.solution import Solution
-from lsc_continual.network.ridge import RecursiveRidge, decorrelation
+from lsc_continual.network.ridge import RecursiveRidge, decorrelated_without, decorrelation
 
 PENALTIES = (1e-2, 1e-3, 1e-1)
 """Relative penalties to choose from; of equally good ones, the first."""
@@ -157,8 +157,9 @@ class AnalyticLearner:
         x, first = self._seen.of(kept, self.expand)
         here = kept.ordinals >= 0
         ordinals = kept.ordinals[here]
-        z = solution.left_out(x[here], vectors(ordinals), first[here])
-        return (z @ decorrelation(self.ridge.second_moments).T).float(), ordinals
+        y = vectors(ordinals).double()
+        y_hat = solution.left_out(x[here], y, first[here])
+        return decorrelated_without(self.ridge.second_moments, y_hat, y).float(), ordinals
 
     def _solved(self, vectors: Callable[[Tensor], Tensor]) -> Solution:
         if not self.count:
@@ -177,13 +178,14 @@ class AnalyticLearner:
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
         x, ordinals = _with_one(self.expand(kept.embeddings[judges])), kept.ordinals[judges]
-        y, matrix = vectors(ordinals), decorrelation(self.ridge.second_moments)
+        y, moments = vectors(ordinals).double(), self.ridge.second_moments
         classes = kept.ordinals[kept.ordinals >= 0].unique()
         targets = vectors(classes).double()
         best = None
         for penalty in PENALTIES:
             solution = self._solve(self._absolute(penalty))
-            z = solution.left_out(x, y, solution.first_leverages(x)) @ matrix.T
+            y_hat = solution.left_out(x, y, solution.first_leverages(x))
+            z = decorrelated_without(moments, y_hat, y)
             answers = classes[(F.normalize(z, dim=1) @ targets.T).argmax(1)]
             errors = int((answers != ordinals).sum())
             if best is None or errors < best[0]:

@@ -198,3 +198,25 @@ def decorrelation(second_moments: Tensor) -> Tensor:
     scaled = second_moments * (dim / second_moments.trace())
     inverse: Tensor = torch.linalg.inv(scaled + _SHRINKAGE * identity)
     return (1 + _SHRINKAGE) * inverse
+
+
+def decorrelated_without(second_moments: Tensor, y_hat: Tensor, y: Tensor) -> Tensor:
+    """What `decorrelation` makes of predictions, each without its own sample in the sums.
+
+    With T = YᵀY, κ = (tr T − 1)/dim and K = T/κ + σ for the shrinkage σ, sample i takes y yᵀ/κ away
+    from K (Sherman and Morrison): K⁻¹ŷ + K⁻¹y · yᵀK⁻¹ŷ/(κ − yᵀK⁻¹y).
+
+    Args:
+        second_moments: T, DoubleTensor[dim, dim].
+        y_hat: predictions by the others, DoubleTensor[count, dim].
+        y: the samples' own outputs of length 1, DoubleTensor[count, dim].
+    """
+    dim = len(second_moments)
+    size = ((second_moments.trace() - 1) / dim).clamp_min(torch.finfo(y.dtype).eps)
+    shifted = second_moments / size + _SHRINKAGE * torch.eye(dim).to(second_moments)
+    inverse: Tensor = torch.linalg.inv(shifted)
+    moved, own = y_hat @ inverse, y @ inverse
+    along, weight = (own * y_hat).sum(1), (own * y).sum(1)
+    left = (size - weight).clamp_min(torch.finfo(y.dtype).eps)
+    whole: Tensor = (1 + _SHRINKAGE) * (moved + own * (along / left)[:, None])
+    return whole

@@ -108,6 +108,13 @@ class NoveltyScore(ABC):
     def of(self, placed: Placed) -> Tensor:
         """The same, sharing with other scores what several of them look at."""
 
+    def among_others(self, reference: Placed) -> Tensor | None:
+        """What each embedding that it was fitted on would score if it were not among them.
+
+        None where the score cannot tell; then other inputs have to set a threshold.
+        """
+        return None if self.needs_fit else self.of(reference)
+
 
 def make_score(name: str, head: TargetHead) -> NoveltyScore:
     """The score `name` of `lsc-cl ls scores`, or "module:attribute", a class of your own.

@@ -61,8 +61,8 @@ class NoveltyDetector:
         """The embeddings that it compares with; None where the score needs none."""
         self.scale: float | None = None
         """The head's inverse temperature that it is calibrated at."""
-        self.crossed = False
-        """Whether the reference sets the threshold too."""
+        self.among_themselves = False
+        """Whether these are what it compares with, too."""
         self._calibration = _Tail([torch.empty(0)])
         self._groups = torch.empty(0, dtype=torch.long)
         """Of calibration scores, for each ordinal; the last is for all that come later."""
@@ -80,7 +80,7 @@ class NoveltyDetector:
         reference: Tensor | None = None,
         scale: float | None = None,
         *,
-        crossed: bool = False,
+        among_themselves: bool = False,
     ) -> NoveltyDetector:
         """Fit the score and set the threshold.
 
@@ -91,22 +91,21 @@ class NoveltyDetector:
                 such as those of the replay buffer. By default every other row of `z_known`, which
                 then does not count towards the threshold.
             scale: inverse temperature of the scores from now on; by default the head's as it is.
-            crossed: whether `reference` is held out from training like `z_known`, and sets the
-                threshold too: as it scores when compared with `z_known`. That is cross-conformal
-                prediction with two folds (Vovk, 2015): twice as many scores, for which alarms are
-                promised at twice the rate at most, and come at the rate in practice.
+            among_themselves: whether `z_known` is the reference as well, each scored as if it were
+                not in it (the jackknife). Nothing is set aside then; the chance of an alarm is
+                `fpr` where leaving one out changes little (Barber et al., 2021), and not by
+                construction.
 
         Raises:
             LSCError: fewer inputs than the false-alarm rate can be told from, or numbers that are
                 not finite.
         """
         self.known = self.reference = self.scale = None
-        halve = reference is None and self._score.needs_fit
-        count = len(z_known) + (len(reference) if crossed and reference is not None else 0)
-        if count < self.needed * (1 + halve):
+        halve = reference is None and self._score.needs_fit and not among_themselves
+        if len(z_known) < self.needed * (1 + halve):
             raise LSCError(
                 f"a false-alarm rate of {self.fpr} needs {self.needed * (1 + halve)} or more known "
-                f"inputs to calibrate on, got {count}: hold out more, or raise the rate"
+                f"inputs to calibrate on, got {len(z_known)}: hold out more, or raise the rate"
             )
         self.head.system.require_batch(z_known)
         if reference is not None:
@@ -122,20 +121,21 @@ class NoveltyDetector:
                 )
         scale = self.head.scale if scale is None else scale
         known = Placed(self.head, z_known.detach(), scale)
-        if reference is not None:
-            self._score.fit(Placed(self.head, reference.detach(), scale))
-        scores, looked_at = self._score.of(known), [known]
-        if crossed and reference is not None:
-            other, exchanged = (
-                make_score(self.score_name, self.head),
-                Placed(self.head, reference, scale),
+        if among_themselves:
+            self._score.fit(known)
+            scores = self._score.among_others(known)
+        else:
+            if reference is not None:
+                self._score.fit(Placed(self.head, reference.detach(), scale))
+            scores = self._score.of(known)
+        if scores is None:
+            raise LSCError(
+                f"the score {self.score_name!r} cannot tell what it would say of an input that it "
+                "compares with: pass a reference"
             )
-            other.fit(known)
-            scores = torch.cat([scores, other.of(exchanged)])
-            looked_at.append(exchanged)
         grouped = [scores]
         if self.per_class:
-            nearest = torch.cat([placed.nearest.ordinal for placed in looked_at])
+            nearest = known.nearest.ordinal
             # One more, without calibration inputs, stands for classes that are yet to arrive.
             counts = nearest.bincount(minlength=len(self.head.targets) + 1)
             self._groups, members = groups_of(counts, self.needed)
@@ -145,7 +145,8 @@ class NoveltyDetector:
         p_values = torch.arange(1, len(scores) + 2, dtype=torch.float64) / (len(scores) + 1)
         place = int((p_values <= self.fpr).sum())
         self._threshold = float(scores.topk(place).values[-1])
-        self.known, self.scale, self.crossed = known.z, scale, crossed
+        self.known, self.scale = known.z, scale
+        self.among_themselves = among_themselves
         self.reference = None if reference is None else reference.detach()
         return self
 
@@ -154,7 +155,8 @@ class NoveltyDetector:
         if self.known is None or self.known.device == torch.device(device):
             return self
         reference = None if self.reference is None else self.reference.to(device)
-        return self.calibrate(self.known.to(device), reference, self.scale, crossed=self.crossed)
+        known, among = self.known.to(device), self.among_themselves
+        return self.calibrate(known, reference, self.scale, among_themselves=among)
 
     @property
     def threshold(self) -> float:

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _NEIGHBOURS = 5
 _RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
 _MEASURED = 2000  # embeddings at most, for the units of the parts of "auto"
+_ROWS = 1024  # reference embeddings that are compared with all at once
 _LEAST_UNIT = 1e-6  # of a part of "auto"; below, it is a constant
 
 
@@ -38,15 +39,21 @@ class KNearest(NoveltyScore):
         reference = _fitted(self._reference)
         return self._distance(F.normalize(placed.z, dim=-1) @ reference.T, len(reference))
 
-    def among_others(self, rows: Tensor) -> Tensor:
-        """What the reference embeddings `rows` would score if they were not in the reference.
+    def among_others(self, reference: Placed) -> Tensor:
+        return self.without_selves(torch.arange(len(reference.z), device=reference.z.device))
+
+    def without_selves(self, rows: Tensor) -> Tensor:
+        """What some of the reference embeddings would score if they were not in the reference.
 
         LongTensor[rows] -> FloatTensor[rows].
         """
         reference = _fitted(self._reference)
-        cosines = reference[rows] @ reference.T
-        cosines.scatter_(1, rows[:, None], -torch.inf)
-        return self._distance(cosines, len(reference) - 1)
+        scores = []
+        for some in rows.split(_ROWS):
+            cosines = reference[some] @ reference.T
+            cosines.scatter_(1, some[:, None], -torch.inf)
+            scores.append(self._distance(cosines, len(reference) - 1))
+        return torch.cat([reference.new_empty(0), *scores])
 
     @staticmethod
     def _distance(cosines: Tensor, neighbours: int) -> Tensor:
@@ -77,15 +84,8 @@ class Mahalanobis(NoveltyScore):
     def of(self, placed: Placed) -> Tensor:
         return _fitted(self._spread).squared_distance(self._residual(placed))
 
-    def among_others(self, placed: Placed) -> Tensor:
-        """As `of`, for embeddings that are in the reference, as if they were not: [batch].
-
-        With h = d/count for the squared distance d, that is (count − 1) h/(1 − h), by the formula
-        of Sherman and Morrison; length and ridge are those of all.
-        """
-        spread = _fitted(self._spread)
-        share = self.of(placed) / spread.count
-        return (spread.count - 1) * share / (1 - share).clamp_min(1e-6)
+    def among_others(self, reference: Placed) -> Tensor:
+        return _fitted(self._spread).distance_without_self(self._residual(reference))
 
     def _residual(self, placed: Placed) -> Tensor:
         return placed.z - self._length * placed.target
@@ -109,6 +109,12 @@ class RelativeMahalanobis(Mahalanobis):
 
     def of(self, placed: Placed) -> Tensor:
         return super().of(placed) - _fitted(self._cloud).squared_distance(self._with_mean(placed))
+
+    def among_others(self, reference: Placed) -> Tensor:
+        cloud = _fitted(self._cloud)
+        return super().among_others(reference) - cloud.distance_without_self(
+            self._with_mean(reference)
+        )
 
     @staticmethod
     def _with_mean(placed: Placed) -> Tensor:
@@ -147,14 +153,20 @@ class Auto(NoveltyScore):
         rows = torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
         measured = Placed(self.head, reference.z[rows], reference.scale)
         parts = self._parts(
-            measured, self._knn.among_others(rows), self._mahalanobis.among_others(measured)
+            measured, self._knn.without_selves(rows), self._mahalanobis.among_others(measured)
         )
         self._median = parts.quantile(0.5, dim=0)
         unit = parts.quantile(0.95, dim=0) - self._median
         self._unit = torch.where(unit > _LEAST_UNIT, unit, 1)
 
     def of(self, placed: Placed) -> Tensor:
-        parts = self._parts(placed, self._knn.of(placed), self._mahalanobis.of(placed))
+        return self._sum(self._parts(placed, self._knn.of(placed), self._mahalanobis.of(placed)))
+
+    def among_others(self, reference: Placed) -> Tensor:
+        knn, mahalanobis = (s.among_others(reference) for s in (self._knn, self._mahalanobis))
+        return self._sum(self._parts(reference, knn, mahalanobis))
+
+    def _sum(self, parts: Tensor) -> Tensor:
         return ((parts - self._median.to(parts)) / self._unit.to(parts)).sum(-1)
 
     def _parts(self, placed: Placed, knn: Tensor, mahalanobis: Tensor) -> Tensor:
@@ -180,6 +192,15 @@ class _Spread:
         unit = torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
         lower = torch.linalg.cholesky(mean + ridge * unit)
         self._whitening = torch.linalg.solve_triangular(lower, unit, upper=False).T.float()
+
+    def distance_without_self(self, vectors: Tensor) -> Tensor:
+        """As `squared_distance`, of vectors that were taken in, as if they had not been.
+
+        With h = d/count for the squared distance d, that is (count − 1) h/(1 − h), by the formula
+        of Sherman and Morrison; the ridge is that of all.
+        """
+        share = self.squared_distance(vectors) / self.count
+        return (self.count - 1) * share / (1 - share).clamp_min(1e-6)
 
     def squared_distance(self, vectors: Tensor) -> Tensor:
         """[batch, dim] -> [batch]."""

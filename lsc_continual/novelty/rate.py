@@ -12,5 +12,5 @@ def checked_rate(fpr: float) -> float:
         LSCError: it does not lie between 0 and 1.
     """
     if not isinstance(fpr, int | float) or not 0 < fpr < 1:
-        raise LSCError(f"a false-alarm rate is a number between 0 and 1, not {fpr!r}")
+        raise LSCError(f"a false-alarm rate lies between 0 and 1, not at {fpr!r}")
     return fpr

@@ -58,6 +58,7 @@ TINY: dict[str, dict[str, Any]] = {
         "size": (*_RUN, "novelty.holdout=0"),
     },
     "distributed": {"encoder": "mlp", "classes": (10, 100)},
+    "living": {"calls": 3, "features": 40, "many": 20},
     "novelty": {
         "rows": ("mnist",),
         "modes": ("incremental",),

@@ -246,7 +246,7 @@ def test_embeddings_may_be_of_another_precision_than_the_calibration(head, score
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda head: NoveltyDetector(head, fpr="0.05"), "a number between 0 and 1, not '0.05'"),
+        (lambda head: NoveltyDetector(head, fpr="0.05"), "lies between 0 and 1, not at '0.05'"),
         (lambda head: NoveltyDetector(head, score=None), "is called by text"),
         (lambda head: NoveltyDetector(head).calibrate([[1.0] * 12] * 60), "real numbers.*not list"),
         (lambda head: NoveltyDetector(head).calibrate(np.ones((60, 12))), "not ndarray"),

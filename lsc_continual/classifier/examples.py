@@ -20,6 +20,7 @@ from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.learners.sketch import mixed
 
 _BATCH = 256
+_LONGEST = 1e9  # length of an embedding; beyond, sums of squares lose what is small
 
 Data = Tensor | NDArray[Any] | Sequence[Any]
 """Inputs of a model's kind: vectors [count, width], images [count, …], or paths of images."""
@@ -63,28 +64,36 @@ def embedded(
     skipped: list[str] = []
     embeddings: list[Tensor] = []
     digests: list[NDArray[np.uint64]] = []
+
+    def leave_out(number: int, why: str) -> None:
+        if not skip:
+            raise LSCError(f"example {number}: {why}")
+        skipped.append(f"example {number}: {why}")
+
     for start in range(0, len(contents), _BATCH):
-        images = []
+        images, numbers = [], []
         for number, content in enumerate(contents[start : start + _BATCH], start):
             item = prepared(prepare, content)
             if isinstance(item, Tensor):
                 images.append(item)
-                kept.append(names[number])
-            elif skip:
-                skipped.append(str(item))
+                numbers.append(number)
             else:
-                raise LSCError(f"example {number}: {item}")
+                leave_out(number, str(item))
         for batch in stacked(images):
-            digests.append(pixel_digests(batch))
-            embeddings.append(encoder(as_unit_range(batch)).flatten(1).float())
+            found = encoder(as_unit_range(batch)).flatten(1).float()
+            fine = found.norm(dim=1) < _LONGEST
+            for number, is_fine in zip(numbers, fine.tolist(), strict=True):
+                if is_fine:
+                    kept.append(names[number])
+                else:
+                    leave_out(number, f"its numbers are none or beyond {_LONGEST:g}: scale them")
+            digests.append(pixel_digests(batch[fine]))
+            embeddings.append(found[fine])
     if not kept:
         raise LSCError(f"none of the {len(names):,} examples can be read ({skipped[0]})")
-    found = torch.cat(embeddings)
-    if not found.isfinite().all():
-        raise LSCError("some embeddings are infinite or not numbers: leave those inputs out")
     of_names = {name: _digest(name) for name in dict.fromkeys(kept)}
     named = np.array([of_names[name] for name in kept], np.uint64)
-    return Embedded(kept, found, mixed(np.concatenate(digests) ^ named), skipped)
+    return Embedded(kept, torch.cat(embeddings), mixed(np.concatenate(digests) ^ named), skipped)
 
 
 def prepared(prepare: Preparation, content: Content) -> Tensor | LSCError:

@@ -34,6 +34,7 @@ _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
 _MEMORY = "memory.safetensors"  # of a living model
+_KEPT, _BESIDE = 10_000, 2**25  # samples of a memory, and bytes of the rest, at most
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
 
 
@@ -132,7 +133,7 @@ class SavedModel(NamedTuple):
         if (folder / _CONFIG).is_file() or (folder / "model").is_dir():
             folder = folder / "model"
         try:
-            files = read_folder(folder, mapped=[_TABLES])
+            files = read_folder(folder, mapped=[_TABLES, _MEMORY])
         except DamagedError:
             if not Path(given).is_dir():
                 raise LSCError(f"there is no folder {given}: pass that of a run or model") from None
@@ -197,8 +198,8 @@ class SavedModel(NamedTuple):
                 among_themselves=among,
             )
 
-    def state(self) -> dict[str, Any]:
-        """What a living model keeps to go on.
+    def description_of_life(self) -> dict[str, Any]:
+        """What a living model keeps to go on, but for its tensors.
 
         Raises:
             LSCError: it is none.
@@ -209,8 +210,17 @@ class SavedModel(NamedTuple):
                 "on from: make one with lsc-cl learn"
             )
         with _damage_named(self.folder):
-            state = dict(self.description["life"])
-            return state | {"memory": state["memory"] | load(self.files[_MEMORY])}
+            return dict(self.description["life"])
+
+    def state(self) -> dict[str, Any]:
+        """What a living model keeps to go on; LSCError as of `description_of_life`."""
+        state = self.description_of_life()
+        with _damage_named(self.folder):
+            outputs, features = load(self.files[_WEIGHTS])["projection.weight"].shape
+            memory = self.files[_MEMORY]
+            if len(memory) > 8 * (1 + features + outputs) ** 2 + 4 * _KEPT * features + _BESIDE:
+                raise ValueError("its memory is larger than such a model has")
+            return state | {"memory": state["memory"] | load(bytes(memory))}
 
     def damage_named(self) -> AbstractContextManager[None]:
         """Says of files that do not hold what they should that they are damaged."""
@@ -278,6 +288,7 @@ def _damage_named(folder: Path) -> Iterator[None]:
     except (
         ValueError,
         LookupError,
+        ArithmeticError,
         TypeError,
         AttributeError,
         RuntimeError,

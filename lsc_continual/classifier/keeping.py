@@ -9,9 +9,9 @@ from typing import Any
 
 from lsc_continual.classifier.creating import VECTORS
 from lsc_continual.classifier.folder import SavedModel
-from lsc_continual.classifier.life import Learned
+from lsc_continual.classifier.life import Learned, Life
 from lsc_continual.classifier.living import Classifier
-from lsc_continual.errors import LSCError
+from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.labelled import Labelled, read_labelled
 from lsc_continual.storage.folders import sweep
 from lsc_continual.storage.locking import locked
@@ -171,18 +171,30 @@ def described(folder: Path) -> dict[str, Any]:
         LSCError: there is none, or it is that of an experiment.
     """
     saved = SavedModel.read(folder)
-    state, spec = saved.state(), saved.description["spec"]
+    state, spec = saved.description_of_life(), saved.description["spec"]
     detector = saved.description.get("detector")
     with saved.damage_named():
-        known, retired = state["life"]["known"], state["life"]["retired"]
-        alarms = detector and f"{detector['score']}, false alarms at {detector['fpr']:g}"
-        return {
-            "classes": known,
-            "retired": retired,
-            "encoder": spec["encoder"],
-            "system": f"{spec['system']} in {spec['dim']} dimensions",
-            "examples": sum(int(one["examples"]) for one in known.values()),
-            "bytes": sum(path.stat().st_size for path in saved.folder.iterdir()),
-            "calibration": alarms or f"none: {state['uncalibrated']}",
-            "history": state["life"]["history"],
-        }
+        life = Life.from_json(state["life"]).to_json()
+        alarms = detector and f"{detector['score']}, false alarms at {float(detector['fpr']):g}"
+        content: dict[str, Any] = inert_json(
+            {
+                "classes": life["known"],
+                "retired": life["retired"],
+                "encoder": str(spec["encoder"]),
+                "system": f"{spec['system']} in {spec['dim']} dimensions",
+                "examples": sum(one["examples"] for one in life["known"].values()),
+                "bytes": sum(path.stat().st_size for path in saved.folder.iterdir()),
+                "calibration": alarms or f"none: {state['uncalibrated']}",
+                "history": life["history"],
+            }
+        )
+        return content
+
+
+def inert_json(value: Any) -> Any:
+    """JSON types whose texts do nothing on a terminal."""
+    if isinstance(value, str):
+        return inert(value)
+    if isinstance(value, dict):
+        return {inert(str(key)): inert_json(part) for key, part in value.items()}
+    return [inert_json(part) for part in value] if isinstance(value, list) else value

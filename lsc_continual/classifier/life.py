@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 _HISTORY = 1000  # entries that are kept
 
 
@@ -29,6 +31,8 @@ class Learned(NamedTuple):
     """Names that the model did not know before."""
     skipped: list[str]
     """What was wrong with inputs that were left out."""
+    again: int
+    """Examples that were learned before, and count twice now."""
 
 
 @dataclass
@@ -85,11 +89,7 @@ class Life:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Life:
         """The inverse of `to_json`."""
-        known, retired = (
-            {name: KnownClass(**entry) for name, entry in content[part].items()}
-            for part in ("known", "retired")
-        )
-        return cls(known, retired, list(content["history"]))
+        return msgspec.convert(content, cls)
 
 
 def _now() -> str:

@@ -135,12 +135,13 @@ class Classifier(Kept):
             self._take(self.spec.build())
         some = self._embedded(data, names, skip=on_error == "skip")
         new = [name for name in dict.fromkeys(some.names) if name not in self.life.known]
+        again = int((~self.learner.sketch.missing(some.digests)).sum())
         self.targets.add(new)
         self.learner.learn(self._batch(some))
         self.life.add(some.names)
         self.life.note("learn", source, examples=len(some.names), new=new)
         self._stale = True
-        return Learned(len(some.names), new, some.skipped)
+        return Learned(len(some.names), new, some.skipped, again)
 
     def forget(self, names: str | Iterable[str]) -> None:
         """No longer answer with some classes, whose targets nobody else will own.

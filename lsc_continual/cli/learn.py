@@ -37,7 +37,8 @@ def learn(
     """Teach a model: new classes, or further examples of those that it knows.
 
     Where there is no model yet, it is made. Nothing that was learned before has to be there again,
-    and neither the order nor the grouping of what is learned matters.
+    and neither the order nor the grouping of what is learned matters; what is learned twice counts
+    twice.
 
     Settings of a new model: encoder (of a run, as encoder=runs/NAME, or a name with
     encoder.weights), encoder.options.NAME, data.resolution, data.mean, data.std, system,
@@ -71,6 +72,7 @@ def learn(
     new = [name for one in learned for name in one.new]
     skipped = [why for one in learned for why in one.skipped]
     examples = sum(one.examples for one in learned)
+    again = sum(one.again for one in learned)
     if json:
         print_json(
             {
@@ -78,6 +80,7 @@ def learn(
                 "new": new,
                 "classes": len(living.classes),
                 "skipped": skipped,
+                "again": again,
                 "uncalibrated": living.uncalibrated,
             }
         )
@@ -92,6 +95,8 @@ def learn(
             console,
             f"{model}: learned {examples:,} examples; {len(living.classes):,} classes, {arrived}",
         )
+        if again:
+            say(console, f"{again:,} of them were learned before, and count twice now")
         if living.uncalibrated is not None:
             say(console, f"nothing is called unknown yet: {living.uncalibrated}")
     if skipped:

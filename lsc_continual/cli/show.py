@@ -84,9 +84,10 @@ def _show_model(folder: Path, json: bool) -> None:
     table = Table("class", "examples", "since", title=str(folder), title_justify="left")
     table.columns[1].justify = "right"
     for name, known in content["classes"].items():
-        table.add_row(escape(name), f"{known['examples']:,}", known["since"])
+        table.add_row(escape(name), f"{known['examples']:,}", escape(known["since"]))
     for name, known in content["retired"].items():
-        table.add_row(f"[dim]{escape(name)} (retired)[/]", f"{known['examples']:,}", known["since"])
+        row = f"[dim]{escape(name)} (retired)[/]", f"{known['examples']:,}", escape(known["since"])
+        table.add_row(*row)
     console.print(table)
     facts = Table(show_header=False, box=None)
     for key in ("encoder", "system", "examples", "bytes", "calibration"):
@@ -94,11 +95,8 @@ def _show_model(folder: Path, json: bool) -> None:
     console.print(facts)
     history = Table("when", "what", "from", "examples", title="history", title_justify="left")
     for entry in content["history"][-_LATEST:]:
-        count = entry.get("examples")
-        history.add_row(
-            entry["when"],
-            entry["what"],
-            escape(entry["source"] or ", ".join(entry.get("classes", ()))),
-            "" if count is None else f"{count:,}",
-        )
+        gone = ", ".join(map(str, entry.get("classes") or ()))
+        cells = [entry.get(key) for key in ("when", "what")]
+        cells += [entry.get("source") or gone, entry.get("examples")]
+        history.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
     console.print(history)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsc_continual.errors import LSCError, first_line, inert
-from lsc_continual.inputs.npz import DAMAGE, read_arrays
+from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.npz import DAMAGE, read_arrays, read_header
 from lsc_continual.inputs.pixels import as_images
+from lsc_continual.inputs.tables import (
+    LABELS,
+    PATHS,
+    VECTORS,
+    label_of,
+    read_csv,
+    read_jsonl,
+    read_parquet,
+    reason,
+    vector_of,
+    wrong_columns,
+)
 from lsc_continual.inputs.trees import LeftOut, class_folders
 from lsc_continual.storage.reading import open_regular, read_text
 
-_LARGEST = 2**31  # bytes of a table of text
-_PATHS = ("path", "file_name", "file", "image")
-_VECTORS = ("vector", "embedding", "features")
-_LABELS = ("label", "class", "y")
+_LARGEST = 2**28  # bytes of a list of labels
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # Hugging Face's imagefolder
 
 
@@ -110,30 +117,44 @@ def _of_npz(path: Path) -> Labelled:
 
 def _of_npy(path: Path) -> Labelled:
     beside = path.with_suffix(".labels.npy"), path.with_suffix(".labels.txt")
-    labels: list[str]
     try:
-        with open_regular(path) as file:
-            x = np.load(file, allow_pickle=False)
         if beside[0].is_file():
-            with open_regular(beside[0]) as file:
-                labels = _texts(np.load(file, allow_pickle=False))
+            labels = _texts(_array(beside[0]))
         elif beside[1].is_file():
-            labels = [inert(line) for line in read_text(beside[1], _LARGEST).splitlines()]
+            labels = [inert(line) for line in read_text(beside[1], _LARGEST).rstrip().split("\n")]
         else:
             raise LSCError(f"{path} has no labels: put them into {beside[1]}, one a line")
+        x = _array(path, len(labels))
     except LSCError:
         raise
     except DAMAGE as error:
-        raise LSCError(f"{path} or its labels cannot be read: {first_line(error)}") from error
-    if x.ndim == 0 or len(x) != len(labels):
-        raise LSCError(f"{path} has the shape {x.shape}, and there are {len(labels):,} labels")
+        raise LSCError(f"{path} or its labels cannot be read: {reason(error)}") from error
     return Labelled(_rows(x, str(path)), labels)
+
+
+def _array(path: Path, rows: int | None = None) -> NDArray[Any]:
+    """The array in an .npy file, once its header is what the file holds.
+
+    Args:
+        rows: that it has to have.
+    """
+    with open_regular(path) as file:
+        header = read_header(file)
+        size = os.fstat(file.fileno()).st_size - file.tell()
+        if header.dtype.hasobject or min(header.shape, default=0) < 0 or header.bytes != size:
+            raise LSCError(f"{path} is not what its header says: write it with numpy.save")
+        if rows is not None and header.shape[:1] != (rows,):
+            raise LSCError(f"{path} has the shape {header.shape}, and there are {rows:,} labels")
+        file.seek(0)
+        found: NDArray[Any] = np.load(file, allow_pickle=False)
+        return found
 
 
 def _rows(x: NDArray[Any], what: str) -> NDArray[Any]:
     """Vectors as they are, images with their channels first."""
     if x.ndim == 2:
-        return np.asarray(x, np.float32)
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and left out as such
+            return np.asarray(x, np.float32)
     images: NDArray[Any] = as_images(x, what).numpy()
     return images
 
@@ -145,83 +166,37 @@ def _texts(y: NDArray[Any]) -> list[str]:
 
 
 def _of_table(path: Path) -> Labelled:
-    rows = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix.lower()](path)
-    found = list(rows)
-    if not found:
-        return Labelled([], [])
-    columns = found[0].keys()
-    label, file, vector = (
-        next((name for name in names if name in columns), None)
-        for names in (_LABELS, _PATHS, _VECTORS)
-    )
-    if label is None or (file is None and vector is None):
-        raise LSCError(
-            f"{path} has the columns {', '.join(map(inert, columns))}: it needs one of labels "
-            f"({', '.join(_LABELS)}) and one of paths ({', '.join(_PATHS)}) or vectors "
-            f"({', '.join(_VECTORS)})"
-        )
-    labels = [_label(row.get(label), path, number) for number, row in enumerate(found, 1)]
-    if file is not None:
-        return Labelled([path.parent / str(row[file]) for row in found], labels)
-    assert vector is not None
-    vectors = [_vector(row.get(vector), path, number) for number, row in enumerate(found, 1)]
-    widths = sorted({len(one) for one in vectors})
-    if len(widths) > 1:
-        raise LSCError(f"{path} has vectors of {widths[0]} and of {widths[-1]} numbers: mend it")
-    return Labelled(np.stack(vectors), labels)
-
-
-def _label(value: Any, path: Path, number: int) -> str:
-    if value is None or value == "":
-        raise LSCError(f"row {number} of {path} has no label: give it one or take it out")
-    return inert(str(value))
-
-
-def _vector(value: Any, path: Path, number: int) -> NDArray[np.float32]:
+    reader = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}[path.suffix.lower()]
     try:
-        if isinstance(value, str):
-            value = json.loads(value)
-        vector = np.asarray(value, np.float32)
-    except (ValueError, TypeError) as error:
-        raise LSCError(f"row {number} of {path} holds no vector: {first_line(error)}") from error
-    if vector.ndim != 1 or not len(vector):
-        raise LSCError(f"row {number} of {path} holds no vector of numbers: mend it")
-    return vector
+        return _of_rows(path, reader(path))
+    except OSError as error:
+        raise LSCError(f"{path} cannot be read: {reason(error)}") from error
 
 
-def _csv(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        yield from csv.DictReader(StringIO(read_text(path, _LARGEST), newline=""), strict=True)
-    except (OSError, ValueError, csv.Error) as error:
-        raise LSCError(f"{path} cannot be read as CSV: {first_line(error)}") from error
-
-
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = read_text(path, _LARGEST).splitlines()
-    except (OSError, ValueError) as error:
-        raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError) as error:
-            reason = first_line(error)
-            raise LSCError(f"line {number} of {path} is no JSON: {reason}") from error
-        if row is not None and not isinstance(row, dict):
-            raise LSCError(f"line {number} of {path} is no object: write one a line")
-        if row is not None:
-            yield row
-
-
-def _parquet(path: Path) -> Sequence[dict[str, Any]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise LSCError(
-            f"{path} needs pyarrow: pip install 'lsc_continual[tables]', or write it as .jsonl"
-        ) from None
-    try:
-        rows: Sequence[dict[str, Any]] = parquet.read_table(path).to_pylist()
-        return rows
-    except (OSError, ArrowException) as error:
-        raise LSCError(f"{path} cannot be read as Parquet: {first_line(error)}") from error
+def _of_rows(path: Path, rows: Iterator[Mapping[str, Any]]) -> Labelled:
+    labels: list[str] = []
+    paths: list[Path] = []
+    vectors: list[NDArray[np.float32]] = []
+    label = file = vector = None
+    for number, row in enumerate(rows, 1):
+        if number == 1:
+            label, file, vector = (
+                next((name for name in names if name in row), None)
+                for names in (LABELS, PATHS, VECTORS)
+            )
+            if label is None or (file is None and vector is None):
+                raise wrong_columns(path, row)
+        labels.append(label_of(row.get(str(label)), path, number))
+        if file is not None:
+            name = row.get(file)
+            if not isinstance(name, str) or not name or "\0" in name:
+                raise LSCError(f"row {number} of {path} has no {file}: give it one or take it out")
+            paths.append(path.parent / name)
+        else:
+            vectors.append(vector_of(row.get(str(vector)), path, number))
+            if len(vectors[-1]) != len(vectors[0]):
+                raise LSCError(
+                    f"row {number} of {path} has {len(vectors[-1])} numbers, and the first has "
+                    f"{len(vectors[0])}: mend it"
+                )
+    return Labelled(paths if file is not None else np.array(vectors), labels)

@@ -19,7 +19,7 @@ DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, Value
 """What zip, zlib and numpy raise on damaged files."""
 
 _SMALL = 2**28  # bytes that an array may take however small its file is
-_RATIO = 100  # how many times larger than its file a larger array may be
+RATIO = 100  # how many times larger than its file a larger array may be
 _LARGEST_ROW = 2**28  # bytes
 
 
@@ -99,7 +99,7 @@ def _check(path: Path, member: zipfile.ZipInfo, header: Header, begin: int) -> N
         )
     if header.shape and header.shape[0] and not header.row_bytes:
         raise LSCError(f"{name} in {path} has the shape {header.shape}, whose rows hold nothing")
-    most = max(_SMALL, _RATIO * min(member.compress_size, path.stat().st_size))
+    most = max(_SMALL, RATIO * min(member.compress_size, path.stat().st_size))
     if header.bytes > most or header.row_bytes > _LARGEST_ROW:
         raise LSCError(
             f"{name} in {path} takes {header.bytes / 2**30:.1f} GiB out of "

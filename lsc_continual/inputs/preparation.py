@@ -76,9 +76,9 @@ class Preparation:
             x = x[None]
         elif x.shape != self.shape:
             if x.shape != (height, width, channels):
-                raise self._misfit("the image", x.shape)
+                raise self._misfit("the vector" if table else "the image", x.shape)
             x = x.transpose(2, 0, 1)
-        values = pixel_values(x, "the image", table)
+        values = pixel_values(x, "the vector" if table else "the image", table)
         return torch.from_numpy(np.require(values, requirements=["C", "W"]))
 
     def _misfit(self, what: str, shape: tuple[int, ...]) -> LSCError:

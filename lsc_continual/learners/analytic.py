@@ -234,6 +234,13 @@ class AnalyticLearner:
             ValueError: it cannot be one.
         """
         ordinals, count = state["ordinals"], int(state["kept"])
+        shapes = {
+            name: tuple(part.shape)
+            for name, part in self.state().items()
+            if isinstance(part, Tensor)
+        }
+        if shapes != {name: tuple(state[name].shape) for name in shapes}:
+            raise ValueError("its tensors have other shapes")
         if not (ordinals < classes).all() or not 0 <= count <= len(ordinals) == _CAPACITY:
             raise ValueError("its samples are of classes that are not there")
         if not all(state[name].isfinite().all() for name in ("moments", "embeddings")):

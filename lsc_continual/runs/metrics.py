@@ -155,5 +155,5 @@ class RunMetrics:
             return msgspec.convert(json.loads(read_text(path, _LARGEST)), cls)
         except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
             raise LSCError(
-                f"{path} cannot be read ({first_line(error)}): remove {path.parent} and run it anew"
+                f"{path} cannot be read ({first_line(error)}): put the run's own back"
             ) from error

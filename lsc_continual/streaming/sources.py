@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,9 @@ _STANDARD_INPUT = 0
 _PAUSE = 0.1  # seconds between two looks at `stop`
 _CHECKED = 1000  # answered files that a look compares with what they were
 _NAMED = 3  # files that a warning names
+
+_EMPTY = 10.0  # seconds after which an empty file is taken for what it is
+_NO_FILE = (-1, 0)
 
 _State = tuple[int, int] | None
 
@@ -128,9 +132,16 @@ def _warn_of_replaced(paths: Sequence[str]) -> None:
 
 
 def _state(path: Path) -> _State:
-    """Size and time of a file that has content."""
+    """Size and time of a file that has content; what never will counts as complete at once.
+
+    None for one that is gone again, or empty and not for long: it may be about to be written.
+    """
     try:
         status = path.stat()
-    except OSError:  # gone again
+    except OSError:
+        return _NO_FILE if path.is_symlink() else None
+    if not stat.S_ISREG(status.st_mode):
+        return _NO_FILE
+    if not status.st_size and time.time() - status.st_mtime < _EMPTY:
         return None
-    return (status.st_size, status.st_mtime_ns) if status.st_size else None
+    return status.st_size, status.st_mtime_ns

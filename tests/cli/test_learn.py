@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from lsc_continual.classifier import Classifier
 from lsc_continual.cli.main import app
 from lsc_continual.errors import LSCError
+from lsc_continual.storage.folders import write_folder
 from lsc_continual.storage.locking import locked
 from tests.classifier.test_living import NAMES, vectors
 from tests.processes import Process
@@ -187,3 +188,65 @@ def test_killed_at_any_moment_the_model_is_the_one_before_or_the_one_after(tmp_p
     assert outcomes <= {0, 200}
     done("learn", model, data)
     assert not [path for path in os.listdir(tmp_path) if path.startswith(".m")]
+
+
+def reseal(model: Path, change) -> None:
+    """The same model with another description."""
+    files = {p.name: p.read_bytes() for p in model.iterdir() if p.name != "SHA256SUMS"}
+    description = json.loads(files["model.json"])
+    change(description["life"])
+    write_folder(model, {**files, "model.json": json.dumps(description).encode()})
+
+
+def test_what_a_model_says_is_inert(tmp_path):
+    model = tmp_path / "m"
+    done("learn", model, table(tmp_path / "a", slice(100), ".npz"), *SMALL)
+
+    def change(life: dict) -> None:
+        life["life"]["known"]["class 3"]["since"] = "\x1b]0;x\x07[/nope]"
+        life["life"]["history"][0] |= {"when": "\x1b[2J[link=x]y", "what": "\x9b", "source": "\x1b"}
+
+    reseal(model, change)
+    for arguments in ((model,), (model, "--json")):
+        result = lsc_cl("show", *arguments)
+        assert result.exit_code == 0, result.output
+        assert not set(result.output) & set("\x1b\x9b\x07")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda life: life["life"]["known"]["class 3"].update(examples=float("inf")),
+        lambda life: life["life"]["known"]["class 3"].update(examples="x"),
+        lambda life: life["life"].update(history="999"),
+        lambda life: life["memory"].update(penalty=10**400),
+        lambda life: life.pop("life"),
+        lambda life: life.update(fpr=[]),
+    ],
+)
+@pytest.mark.parametrize("verb", ["show", "learn", "merge"])
+def test_a_model_that_makes_no_sense_is_damaged(tmp_path, wrong, verb):
+    model, data = tmp_path / "m", table(tmp_path / "a", slice(100), ".npz")
+    done("learn", model, data, *SMALL)
+    reseal(model, wrong)
+    arguments = {"show": (), "learn": (data,), "merge": (model, "--into", tmp_path / "x")}[verb]
+    result = lsc_cl(verb, model, *arguments)
+    if verb == "show" and result.exit_code == 0:
+        return  # it does not look at that
+    assert isinstance(result.exception, LSCError), result.exception
+    assert "is damaged" in str(result.exception)
+
+
+def test_numbers_beyond_all_measure_are_left_out_and_what_came_before_is_said(tmp_path):
+    model, data = tmp_path / "m", table(tmp_path / "a", slice(100), ".npz")
+    done("learn", model, data, *SMALL)
+    x = vectors(5)[0].astype(np.float64)
+    x[1, 2], x[3, 4] = 3e38, 2.0**70
+    np.savez(tmp_path / "huge.npz", x=x, y=["a"] * 5)
+    result = lsc_cl("learn", model, tmp_path / "huge.npz", "--json")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["examples"] == 3
+    assert [line.split(":")[0] for line in said["skipped"]] == ["example 1", "example 3"]
+    result = lsc_cl("learn", model, data)
+    assert "100 of them were learned before, and count twice now" in result.output

@@ -95,3 +95,13 @@ def test_names_that_are_no_text_are_passed_over_as_they_are_written(tmp_path):
     (found,) = names(tmp_path, nothing, nothing)
     written = json.loads(json_text(found[0]))
     assert names(tmp_path, nothing, nothing, nothing, answered=[written]) == []
+
+
+def test_what_will_never_be_an_image_is_an_error_and_not_passed_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
+    (tmp_path / "empty.png").touch()
+    os.utime(tmp_path / "empty.png", (1, 1))  # for a long time
+    (found,) = names(tmp_path, nothing, nothing, nothing)
+    assert found == ["device.png", "empty.png", "nowhere.png", "pipe.png"]

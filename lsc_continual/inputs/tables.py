@@ -1,0 +1,140 @@
+"""The rows of tables of labelled examples: CSV, JSON lines, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsc_continual.errors import LSCError, first_line, inert
+from lsc_continual.inputs.npz import RATIO
+from lsc_continual.storage.reading import open_regular
+
+_LONGEST = 2**22  # bytes of a row
+_SMALL = 2**28  # bytes that a Parquet file may take however small it is
+_BATCH = 1024  # of its rows, read at a time
+PATHS = ("path", "file_name", "file", "image")
+VECTORS = ("vector", "embedding", "features")
+LABELS = ("label", "class", "y")
+
+
+def wrong_columns(path: Path, row: Iterable[str]) -> LSCError:
+    return LSCError(
+        f"{path} has the columns {', '.join(map(inert, row))}: it needs one of labels "
+        f"({', '.join(LABELS)}) and one of paths ({', '.join(PATHS)}) or vectors "
+        f"({', '.join(VECTORS)})"
+    )
+
+
+def label_of(value: Any, path: Path, number: int) -> str:
+    if value is None or value == "":
+        raise LSCError(f"row {number} of {path} has no label: give it one or take it out")
+    if not isinstance(value, str) and type(value) is not int:
+        raise LSCError(f"row {number} of {path} has the label {value!r}: write names as text")
+    return inert(str(value))
+
+
+def vector_of(value: Any, path: Path, number: int) -> NDArray[np.float32]:
+    try:
+        if isinstance(value, str):
+            value = json.loads(value)
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and left out as such
+            vector = np.asarray(value, np.float32)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise LSCError(f"row {number} of {path} holds no vector: {first_line(error)}") from error
+    if vector.ndim != 1 or not len(vector):
+        raise LSCError(f"row {number} of {path} holds no vector of numbers: mend it")
+    return vector
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file of text, each with its end.
+
+    Raises:
+        LSCError: one is too long, or no UTF-8.
+    """
+    with open_regular(path) as file:
+        number = 0
+        while line := file.readline(_LONGEST):
+            number += 1
+            if len(line) == _LONGEST:
+                raise LSCError(f"line {number} of {path} is longer than {_LONGEST:,} bytes")
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise LSCError(f"line {number} of {path} is no UTF-8: save it as such") from error
+
+
+def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
+    csv.field_size_limit(_LONGEST)
+    rows = csv.reader(_lines(path), strict=True)
+    try:
+        names = next(rows, [])
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise LSCError(f"{path} has two columns {inert(twice[0])!r}: name each once")
+        if names and not any(name in names for name in LABELS):
+            raise wrong_columns(path, names)
+        for number, row in enumerate((row for row in rows if row), 1):
+            if len(row) != len(names):
+                raise LSCError(
+                    f"row {number} of {path} has {len(row)} fields, and there are {len(names)} "
+                    "columns: put vectors into quotes, for example"
+                )
+            yield dict(zip(names, row, strict=True))
+    except csv.Error as error:
+        raise LSCError(f"{path} cannot be read as CSV: {first_line(error)}") from error
+
+
+def read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError) as error:
+            why = first_line(error)
+            raise LSCError(f"line {number} of {path} is no JSON: {why}") from error
+        if row is not None and not isinstance(row, dict):
+            raise LSCError(f"line {number} of {path} is no object: write one a line")
+        if row is not None:
+            yield row
+
+
+def read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise LSCError(
+            f"{path} needs pyarrow: pip install 'lsc_continual[tables]', or write it as .jsonl"
+        ) from None
+    with open_regular(path) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        try:
+            file = parquet.ParquetFile(opened)
+            names = file.schema_arrow.names
+            label = next((name for name in LABELS if name in names), None)
+            column = next((name for name in (*PATHS, *VECTORS) if name in names), None)
+            if label is None or column is None:
+                raise wrong_columns(path, names)
+            groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+            held = sum(group.total_byte_size for group in groups) + 64 * file.metadata.num_rows
+            if held > max(_SMALL, RATIO * size):
+                raise LSCError(
+                    f"{path} takes {held / 2**30:.1f} GiB out of {size / 2**20:.1f} MiB, which is "
+                    "not read for safety: write it with less compression"
+                )
+            for batch in file.iter_batches(_BATCH, columns=[label, column]):
+                found = zip(batch.column(label), batch.column(column), strict=True)
+                for one, other in found:
+                    yield {label: one.as_py(), column: other.as_py()}
+        except ArrowException as error:
+            raise LSCError(f"{path} cannot be read as Parquet: {first_line(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What an error of the system or of a library says, without the path."""
+    return (isinstance(error, OSError) and error.strerror) or first_line(error)

@@ -70,7 +70,7 @@ def test_what_is_no_file_or_has_no_end_is_refused_at_no_cost(tmp_path, name, kin
         path.write_bytes(b"label,vector\n" if name == "a.csv" else b"")
         os.truncate(path, 6 * 2**30)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(LSCError, match="cannot be read|is longer than|is not what its header says"):
+    with pytest.raises(LSCError, match=r"cannot be read|is longer than|not what its header says"):
         read_labelled(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # kibibytes
 

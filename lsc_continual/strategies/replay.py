@@ -10,6 +10,7 @@ from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
 
+from lsc_continual.errors import LSCError
 from lsc_continual.experiences.classes import arriving_classes
 from lsc_continual.experiences.loader import batch_labels
 from lsc_continual.experiences.located import integers
@@ -56,6 +57,8 @@ class EmbeddingReplay(Staged, ReplayPlugin, Resumable, supports_distributed=True
         balanced: bool = True,
         batch_size_mem: int | None = None,
     ) -> None:
+        if not isinstance(mem_size, int) or mem_size < 0:
+            raise LSCError(f"mem_size is a number of images, 0 or more, not {mem_size!r}")
         super().__init__(
             mem_size=mem_size,
             batch_size_mem=batch_size_mem,

@@ -25,8 +25,8 @@ _PAUSE = 0.1  # seconds between two looks at `stop`
 def read_inputs(file: int, stop: Stop = never, numbers: int = 2**20) -> Iterator[list[Input]]:
     """Inputs from a file descriptor, some at a time, as soon as their lines are complete.
 
-    A line is a path, {"path": …} or {"pixels": nested lists}; objects may have an "id", and are
-    called by the number of their line, from 1, without. Empty lines are passed over.
+    A line is a path, {"path": …}, {"pixels": nested lists} or {"vector": list}; objects may have an
+    "id", and are called by the number of their line, from 1, without. Empty lines are passed over.
 
     Args:
         numbers: that an image may have; it bounds the length of a line.
@@ -86,20 +86,24 @@ def _parse(text: str, number: int, numbers: int) -> Input:
 
 
 def _content(value: dict[str, Any], number: int, numbers: int) -> Any:
-    path, pixels = value.get("path"), value.get("pixels")
-    if isinstance(path, str) and path and pixels is None:
-        if len(path) > _LONGEST_ID:
+    given = [key for key in ("path", "pixels", "vector") if value.get(key) is not None]
+    key = given[0] if len(given) == 1 else ""
+    content = value.get(key)
+    if key == "path" and isinstance(content, str) and content:
+        if len(content) > _LONGEST_ID:
             return LSCError(f'"path" of line {number} is too long for one')
-        return Path(path)
-    if isinstance(pixels, list) and path is None:
+        return Path(content)
+    if key in ("pixels", "vector") and isinstance(content, list):
         try:
-            found = sum(1 for _ in islice(_numbers(pixels), numbers + 1))
+            found = sum(1 for _ in islice(_numbers(content), numbers + 1))
             if found > numbers:
                 raise ValueError(f"more than the {numbers:,} numbers of the model's inputs")
-            return np.array(pixels)
+            return np.array(content)
         except (ValueError, OverflowError, RecursionError) as error:
-            return LSCError(f'"pixels" of line {number} are no array ({first_line(error)})')
-    return LSCError(f'line {number} needs "path", a text, or "pixels", nested lists of numbers')
+            return LSCError(f'"{key}" of line {number} are no array ({first_line(error)})')
+    return LSCError(
+        f'line {number} needs "path", a text, or "pixels" or "vector", nested lists of numbers'
+    )
 
 
 def _numbers(nested: Any) -> Iterator[float]:

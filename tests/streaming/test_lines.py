@@ -116,3 +116,13 @@ def test_lines_that_would_take_memory_or_cannot_be_written_are_errors_by_number(
     assert message in str(bad.content)
     assert len(json.dumps(bad.id)) < 5000
     assert fine.id == "fine.png"
+
+
+def test_vectors_are_taken_as_pixels_are():
+    read, write = os.pipe()
+    os.write(write, b'{"id": "a", "vector": [1.5, 2]}\n{"vector": [1], "pixels": [1]}\n')
+    os.close(write)
+    first, both = [one for some in read_inputs(read) for one in some]
+    os.close(read)
+    assert first.content.tolist() == [1.5, 2]
+    assert 'needs "path"' in str(both.content)

@@ -32,8 +32,8 @@ def evaluate(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder with a folder of images for each class, or an .npz file with x_test and "
-            "y_test; by default the test images of the run.",
+            help="A folder with a folder of images for each class, an .npz file with x_test and "
+            "y_test, or a table as `learn` takes it; by default the test images of the run.",
             show_default=False,
         ),
     ] = None,

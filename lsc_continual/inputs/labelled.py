@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ class Labelled:
         return f"{line}; left out: {said}" if said else line
 
 
-def read_labelled(source: Path) -> Labelled:
+def read_labelled(source: Path, part: str = "train") -> Labelled:
     """Examples and the names of their classes.
 
     Args:
+        part: "train" or "test", of arrays that have both.
         source: a folder with a folder of images for each class, or with a `metadata.csv` or
             `.jsonl` of `file_name` and `label`; a table (.csv, .jsonl, .parquet) with a column of
             labels and one of paths or vectors; an .npz file with x and y (or x_train and y_train)
@@ -77,7 +79,7 @@ def read_labelled(source: Path) -> Labelled:
         found = _of_table(tables[0]) if tables else _of_folder(source)
     else:
         readers: Mapping[str, Callable[[Path], Labelled]] = {
-            ".npz": _of_npz,
+            ".npz": partial(_of_npz, part=part),
             ".npy": _of_npy,
             ".csv": _of_table,
             ".jsonl": _of_table,
@@ -103,11 +105,14 @@ def _of_folder(source: Path) -> Labelled:
     return Labelled(paths, labels, left_out)
 
 
-def _of_npz(path: Path) -> Labelled:
-    arrays = read_arrays(path, ("x_train", "y_train", "x", "y", "class_names"))
-    keys = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
+def _of_npz(path: Path, part: str) -> Labelled:
+    parts = f"x_{part}", f"y_{part}"
+    arrays = read_arrays(path, (*parts, "x", "y", "class_names"))
+    keys = parts if parts[0] in arrays else ("x", "y")
     if not set(keys) <= arrays.keys() or len(arrays[keys[0]]) != len(arrays[keys[1]]):
-        raise LSCError(f"{path} has no x and y (or x_train and y_train) of one length: add them")
+        raise LSCError(
+            f"{path} has no {parts[0]} and {parts[1]} (or x and y) of one length: add them"
+        )
     x, y = (arrays[key] for key in keys)
     names, numbered = arrays.get("class_names"), y.dtype.kind in "iu" and len(y) > 0
     if names is not None and numbered and 0 <= y.min() <= y.max() < len(names):

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError, inert
-from lsc_continual.inputs.npz import read_arrays
-from lsc_continual.inputs.pixels import as_images
+from lsc_continual.inputs.labelled import read_labelled
 from lsc_continual.inputs.preparation import Content
 from lsc_continual.inputs.trees import image_paths
 from lsc_continual.novelty import novelty_metrics
@@ -70,8 +69,8 @@ def evaluate(
     """Figures on labelled images; classes that own no target of the model are unknown.
 
     Args:
-        source: a folder with a folder of images for each class; an .npz file with x_test and y_test
-            (or x and y); or images, each behind the name of its class.
+        source: a folder with a folder of images for each class; a file as `read_labelled` takes it,
+            such as .npz with x_test and y_test; or images, each behind the name of its class.
         trained_on: tells which images the model was trained on.
 
     Raises:
@@ -79,7 +78,7 @@ def evaluate(
     """
     learned = set(classifier.class_names)
     if isinstance(source, Path):
-        labelled = _of_file(source) if source.suffix == ".npz" else _of_folder(source, learned)
+        labelled = _of_folder(source, learned) if source.is_dir() else _of_file(source)
     else:
         labelled = list(source)
     inputs = [Input(*pair) for pair in labelled]
@@ -127,8 +126,6 @@ def evaluate(
 
 def _of_folder(folder: Path, learned: set[str]) -> list[tuple[str, Content]]:
     """The images of FOLDER/CLASS/…."""
-    if not folder.is_dir():
-        raise LSCError(f"{folder} is not a folder: pass one with a folder of images for each class")
     paths = [path for path in image_paths(folder) if "/" in path]
     if not paths:
         raise LSCError(f"{folder} has no folders with images: give each class one, named after it")
@@ -136,17 +133,9 @@ def _of_folder(folder: Path, learned: set[str]) -> list[tuple[str, Content]]:
 
 
 def _of_file(path: Path) -> list[tuple[str, Content]]:
-    """The images of an .npz file, whose labels are names or, with class_names, their numbers."""
-    arrays = read_arrays(path, ("x_test", "y_test", "x", "y", "class_names"))
-    keys = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
-    if not set(keys) <= arrays.keys() or len(arrays[keys[0]]) != len(arrays[keys[1]]):
-        raise LSCError(f"{path} has no x_test and y_test (or x and y) of one length: add them")
-    x, y = (arrays[key] for key in keys)
-    names, numbered = arrays.get("class_names"), y.dtype.kind in "iu" and len(y) > 0
-    if names is not None and numbered and 0 <= y.min() <= y.max() < len(names):
-        y = names[y]
-    images = as_images(x, f"{keys[0]} in {path}").numpy()
-    return [(inert(str(name)), image) for name, image in zip(y.ravel(), images, strict=True)]
+    """The images or vectors of a file."""
+    labelled = read_labelled(path, "test")
+    return list(zip(labelled.labels, labelled.data, strict=True))
 
 
 def _class_of(path: str, learned: set[str]) -> str:

@@ -73,6 +73,9 @@ def test_tables_of_vectors_are_learned_whatever_they_are_kept_in(tmp_path, kind)
     whole.learn(x, labels)
     assert [one.label for one in living.predict(x)] == [one.label for one in whole.predict(x)]
     assert sorted(path.name for path in model.parent.iterdir()) == ["parts"]
+    figures = json.loads(lsc_cl("eval", model, tmp_path / f"a{kind}", "--json").stdout)
+    assert (figures["known"], figures["trained_on"]) == (200, None)
+    assert figures["accuracy"] > 0.9
 
 
 def test_photos_are_learned_on_the_encoder_of_a_run_and_streamed(digits_run, photos, tmp_path):

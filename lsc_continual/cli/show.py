@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lsc_continual.cli.early import check_folder
 from lsc_continual.cli.running import console_for_tables, loading, print_json
+from lsc_continual.errors import LSCError
 
 
 def show(
@@ -73,7 +73,10 @@ _LATEST = 10  # entries of the history that are shown
 
 def _show_model(folder: Path, json: bool) -> None:
     """Print what a living model knows."""
-    check_folder(folder)
+    if not folder.is_dir():
+        raise LSCError(
+            f"{folder} is no folder of a model, and no setting: those are written KEY=VALUE"
+        )
     with loading():
         from lsc_continual.classifier.keeping import described
     content = described(folder)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -33,6 +34,26 @@ def done(*arguments: object) -> dict:
     result = lsc_cl(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A small model, and the data that it learned."""
+    folder = tmp_path_factory.mktemp("learned")
+    data = table(folder / "a", slice(100), ".npz")
+    done("learn", folder / "m", data, *SMALL)
+    return folder / "m", data
+
+
+@pytest.fixture
+def model(learned: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(learned[0], tmp_path / "m"))
+
+
+@pytest.fixture
+def data(learned: tuple[Path, Path]) -> Path:
+    return learned[1]
 
 
 def table(path: Path, rows: slice, kind: str) -> Path:
@@ -121,10 +142,7 @@ def test_classes_are_forgotten_and_models_merged(tmp_path):
     assert "v22 in 16 dimensions" in text
 
 
-def test_mistakes_are_one_sentence_and_the_model_is_as_it_was(tmp_path):
-    data = table(tmp_path / "a", slice(100), ".npz")
-    model = tmp_path / "m"
-    done("learn", model, data, *SMALL)
+def test_mistakes_are_one_sentence_and_the_model_is_as_it_was(tmp_path, model, data):
     before = {path.name: path.read_bytes() for path in model.iterdir()}
     (tmp_path / "empty").mkdir()
     np.savez(tmp_path / "narrow.npz", x=np.zeros((3, 5)), y=["a", "b", "c"])
@@ -152,7 +170,7 @@ def test_mistakes_are_one_sentence_and_the_model_is_as_it_was(tmp_path):
         ("forget", model, "nobody", "--data", data): "has no examples of nobody",
         ("forget", tmp_path / "nowhere", "a"): "there is no folder",
         ("merge", model, "--into", tmp_path / "x"): "name two models or more",
-        ("show", tmp_path / "nowhere"): "there is no folder",
+        ("show", tmp_path / "nowhere"): "is no folder of a model, and no setting",
         ("show", tmp_path / "empty"): "holds no model",
     }
     for arguments, message in mistakes.items():
@@ -182,7 +200,7 @@ def test_killed_at_any_moment_the_model_is_the_one_before_or_the_one_after(tmp_p
     assert begin().end()[0] == 0
     took = time.monotonic() - start
     outcomes = set()
-    for kill in range(12):
+    for kill in range(6):
         before = examples()
         process = begin()
         time.sleep(random.Random(kill).uniform(0.1, 1.1) * took)
@@ -201,10 +219,7 @@ def reseal(model: Path, change) -> None:
     write_folder(model, {**files, "model.json": json.dumps(description).encode()})
 
 
-def test_what_a_model_says_is_inert(tmp_path):
-    model = tmp_path / "m"
-    done("learn", model, table(tmp_path / "a", slice(100), ".npz"), *SMALL)
-
+def test_what_a_model_says_is_inert(model):
     def change(life: dict) -> None:
         life["life"]["known"]["class 3"]["since"] = "\x1b]0;x\x07[/nope]"
         life["life"]["history"][0] |= {"when": "\x1b[2J[link=x]y", "what": "\x9b", "source": "\x1b"}
@@ -228,9 +243,7 @@ def test_what_a_model_says_is_inert(tmp_path):
     ],
 )
 @pytest.mark.parametrize("verb", ["show", "learn", "merge"])
-def test_a_model_that_makes_no_sense_is_damaged(tmp_path, wrong, verb):
-    model, data = tmp_path / "m", table(tmp_path / "a", slice(100), ".npz")
-    done("learn", model, data, *SMALL)
+def test_a_model_that_makes_no_sense_is_damaged(tmp_path, model, data, wrong, verb):
     reseal(model, wrong)
     arguments = {"show": (), "learn": (data,), "merge": (model, "--into", tmp_path / "x")}[verb]
     result = lsc_cl(verb, model, *arguments)
@@ -240,9 +253,9 @@ def test_a_model_that_makes_no_sense_is_damaged(tmp_path, wrong, verb):
     assert "is damaged" in str(result.exception)
 
 
-def test_numbers_beyond_all_measure_are_left_out_and_what_came_before_is_said(tmp_path):
-    model, data = tmp_path / "m", table(tmp_path / "a", slice(100), ".npz")
-    done("learn", model, data, *SMALL)
+def test_numbers_beyond_all_measure_are_left_out_and_what_came_before_is_said(
+    tmp_path, model, data
+):
     x = vectors(5)[0].astype(np.float64)
     x[1, 2], x[3, 4] = 3e38, 2.0**70
     np.savez(tmp_path / "huge.npz", x=x, y=["a"] * 5)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
 from torch import Tensor
 
-from lsc_continual.classifier.prediction import Alternative
+from lsc_continual.classifier.prediction import Alternative, Prediction
+from lsc_continual.errors import LSCError
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
 from lsc_continual.novelty.detector import NoveltyDetector
+from lsc_continual.systems.base import finite_rows
 from lsc_continual.targets import Targets
 from lsc_continual.targets.nearest import Nearest
 
@@ -42,6 +44,31 @@ class Names:
         else:
             names = self._targets.labels
         return [[str(names[number]) for number in row] for row in rows.tolist()]
+
+
+def predictions(
+    tell: Callable[[Tensor], list[dict[str, Any]]],
+    inputs: Iterable[tuple[Any, LSCError | None]],
+    z: Tensor,
+) -> list[Prediction]:
+    """An answer for each input, in their order.
+
+    Args:
+        tell: the fields of a `Prediction` for each embedding, as `Answering` does.
+        inputs: what each is called, and what is wrong with it.
+        z: FloatTensor[inputs, dim] on the CPU, of those that nothing is wrong with.
+    """
+    finite = finite_rows(z)
+    fine, told = iter(finite.tolist()), iter(tell(z[finite]))
+
+    def answer(name: Any, error: LSCError | None) -> Prediction:
+        if error is not None:
+            return Prediction(name, error=str(error))
+        if not next(fine):
+            return Prediction(name, error="the network's output is not finite")
+        return Prediction(name, **next(told))
+
+    return [answer(*one) for one in inputs]
 
 
 class Answering:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsc_continual.classifier.answering import Answering, Names
+from lsc_continual.classifier.answering import Answering, Names, predictions
 from lsc_continual.classifier.creating import VECTORS, frozen_encoder
 from lsc_continual.classifier.examples import (
     Data,
@@ -236,17 +236,8 @@ class Classifier(Kept):
         images = [item for item in items if isinstance(item, Tensor)]
         parts = [self.model.embed(as_unit_range(some)) for some in stacked(images)]
         z = torch.cat([torch.empty(0, self.spec.dim), *parts])
-        fine = z.isfinite().all(1)
-        flags, told = iter(fine.tolist()), iter(tell(z[fine]))
-
-        def answer(index: int, item: Tensor | LSCError) -> Prediction:
-            if isinstance(item, LSCError):
-                return Prediction(index, error=str(item))
-            if not next(flags):
-                return Prediction(index, error="the network's output is not finite")
-            return Prediction(index, **next(told))
-
-        return [answer(index, item) for index, item in enumerate(items)]
+        faults = (item if isinstance(item, LSCError) else None for item in items)
+        return predictions(tell, enumerate(faults), z)
 
     def _require(self, names: Iterable[str]) -> None:
         if unknown := [name for name in dict.fromkeys(names) if name not in self.life.known]:

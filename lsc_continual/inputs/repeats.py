@@ -12,7 +12,7 @@ from lsc_continual.inputs.files import ImageFiles, file_digest
 
 _MOST_FILES = 100_000  # that are looked into
 
-COMPARED = Literal["pixels", "files", "nothing"]
+Compared = Literal["pixels", "files", "nothing"]
 
 
 class Repeats(NamedTuple):
@@ -22,7 +22,7 @@ class Repeats(NamedTuple):
     """Test images that are among the training images."""
     in_several_classes: int = 0
     """Images, each counted once, that are in two classes or more."""
-    compared: COMPARED = "pixels"
+    compared: Compared = "pixels"
     """What tells: pixels in memory; of images in files their size and beginning, or, where there
     are more than 100,000, nothing."""
 
@@ -40,7 +40,7 @@ class Repeats(NamedTuple):
 
 def find_repeats(train: Images, test: Images) -> Repeats:
     """Look for the same images in training and test data, and in several classes."""
-    compared: COMPARED = "pixels"
+    compared: Compared = "pixels"
     if isinstance(train, ImageFiles) and isinstance(test, ImageFiles):
         compared = "files" if len(train) + len(test) <= _MOST_FILES else "nothing"
     if compared == "nothing":

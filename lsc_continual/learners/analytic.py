@@ -130,8 +130,7 @@ class AnalyticLearner:
         """
         self.ridge.merge(other.ridge)
         self.sketch.merge(other.sketch)
-        kept = other.reservoir.kept
-        self.reservoir.add(kept._replace(ordinals=ordinals[kept.ordinals]))
+        self.reservoir.add(other.reservoir.kept.renumbered(ordinals))
         self._solution = None
 
     def projection(self, vectors: Callable[[Tensor], Tensor]) -> Projection:

@@ -20,6 +20,13 @@ class Kept(NamedTuple):
     """LongTensor[count]: of the classes."""
     digests: NDArray[np.uint64]
 
+    def renumbered(self, ordinals: Tensor) -> Kept:
+        """With other numbers of classes: LongTensor[classes so far], −1 for those that are gone."""
+        if not len(ordinals):
+            return self._replace(ordinals=torch.full_like(self.ordinals, -1))
+        now = torch.where(self.ordinals < 0, -1, ordinals[self.ordinals.clamp_min(0)])
+        return self._replace(ordinals=now)
+
 
 class Reservoir:
     """The samples with the least digests: a fair sample that does not depend on their order.
@@ -53,16 +60,14 @@ class Reservoir:
         """All of them."""
         return self._kept
 
-    def add(self, more: Kept) -> bool:
-        """Offer samples; whether any of those used is another now."""
-        before = self.used.digests
+    def add(self, more: Kept) -> None:
+        """Offer samples."""
         embeddings = torch.cat([self._kept.embeddings, more.embeddings.to(torch.float32)])
         ordinals = torch.cat([self._kept.ordinals, more.ordinals])
         digests = np.concatenate([self._kept.digests, more.digests])
         order = np.argsort(digests, kind="stable")[: self.capacity]
         rows = torch.from_numpy(order)
         self._kept = Kept(embeddings[rows], ordinals[rows], digests[order])
-        return not np.array_equal(before, self.used.digests)
 
     def remove(self, digests: NDArray[np.uint64]) -> None:
         """Take out samples, each as often as it comes among `digests`, where they are here."""
@@ -78,9 +83,7 @@ class Reservoir:
 
     def renumber(self, ordinals: Tensor) -> None:
         """Give classes other numbers: LongTensor[classes so far], −1 for those that are gone."""
-        now = self._kept.ordinals
-        now = torch.where(now < 0, -1, ordinals[now.clamp_min(0)])
-        self._kept = self._kept._replace(ordinals=now)
+        self._kept = self._kept.renumbered(ordinals)
 
     def restore(self, kept: Kept) -> None:
         """Go on from what was `kept`."""

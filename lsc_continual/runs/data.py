@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.experiences.prepared import PreparedBenchmark
-from lsc_continual.inputs import ImageFiles, Images, Source, StoredImages
+from lsc_continual.inputs import ImageData, ImageFiles, Images, Source, StoredImages
 from lsc_continual.inputs.base import Content, changes
 from lsc_continual.inputs.repeats import find_repeats
 from lsc_continual.inputs.selection import hold_out
@@ -54,8 +54,7 @@ def prepare_benchmark(settings: Settings, recorded: Recorded | None = None) -> P
     """
     if settings.scenario.name == "python":
         return _from_python(settings)
-    data = load_images(settings.scenario.name, source_of(settings, recorded))
-    data = data.limited(settings.data.train_per_class)
+    data = _load(settings, recorded)
     names, scenario = data.class_names, settings.scenario
     sizes = experience_sizes(
         len(names), scenario.experiences, scenario.increment, scenario.base_classes
@@ -89,6 +88,12 @@ def prepare_benchmark(settings: Settings, recorded: Recorded | None = None) -> P
         left_out=data.left_out,
         repeats=repeats,
     )
+
+
+def _load(settings: Settings, recorded: Recorded | None) -> ImageData:
+    """The images that a run uses."""
+    data = load_images(settings.scenario.name, source_of(settings, recorded))
+    return data.limited(settings.data.train_per_class)
 
 
 def _check_tested(benchmark: Any, class_names: Sequence[str]) -> None:
@@ -252,7 +257,7 @@ def own_test_images(run: Path, trust_code: bool) -> list[tuple[str, Path | NDArr
                 f"the data of {run} are not at {settings.data.root}: call this in the folder that "
                 "the run was started in, or name labelled images"
             )
-        data = load_images(settings.scenario.name, source_of(settings, recorded_data(run)))
+        data = _load(settings, recorded_data(run))
     check_same(data.contents(), recorded_contents(run), settings.data.root)
     images, names = data.test, [data.class_names[label] for label in data.test.targets]
     if isinstance(images, ImageFiles):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.classifier import ModelSpec, SavedModel
-from lsc_continual.classifier.answering import Answering, Names
+from lsc_continual.classifier.answering import Answering, Names, predictions
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError, NotCalibratedError
 from lsc_continual.inputs.decoding import Decoding
@@ -26,7 +26,6 @@ from lsc_continual.novelty.base import NoveltyScore, uncalibrated_score
 from lsc_continual.settings.data import MAX_PIXELS
 from lsc_continual.streaming.inputs import Input
 from lsc_continual.streaming.pipeline import Background, Item, ReadAhead, prepared
-from lsc_continual.systems.base import finite_rows
 
 BATCH_SIZE = 64
 
@@ -218,18 +217,11 @@ class StreamClassifier:
         """The answers for a batch."""
         if launched.done is not None:
             launched.done.synchronize()
-        finite = finite_rows(launched.embedding)
-        fine = iter(finite.tolist())
-        told = iter(self._tell(launched.embedding[finite]))
-
-        def answer(item: Item) -> Prediction:
-            if isinstance(item.image, LSCError):
-                return Prediction(item.id, error=str(item.image))
-            if not next(fine):
-                return Prediction(item.id, error="the network's output is not finite")
-            return Prediction(item.id, **next(told))
-
-        return [answer(item) for item in launched.items]
+        inputs = (
+            (item.id, item.image if isinstance(item.image, LSCError) else None)
+            for item in launched.items
+        )
+        return predictions(self._tell, inputs, launched.embedding)
 
 
 class _Launched(NamedTuple):

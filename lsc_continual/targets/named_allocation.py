@@ -44,12 +44,13 @@ class NamedAllocation(TableAllocation):
     ) -> None:
         """As of any allocation; by default classes are called by their numbers."""
         if names is None:
-            names = [str(number) for number in range(len(self), len(self) + count)]
+            super().extend(count, embeddings)
+            return
         self.system.require_capacity(len(self) + count)
         self._table = self._table.extended(self._choose(names))
 
     def choose(self, count: int, embeddings: Tensor | None) -> Tensor:
-        raise NotImplementedError  # `extend` chooses by names
+        return self._choose([str(number) for number in range(len(self), len(self) + count)])
 
     def _choose(self, names: Sequence[str]) -> Tensor:
         first = torch.tensor([self._hashed(name, 0) for name in names], dtype=torch.int64)

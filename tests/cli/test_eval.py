@@ -186,3 +186,9 @@ def test_data_that_are_others_now_are_refused_and_what_was_added_does_not_matter
     (tmp_path / "d.npz").unlink()
     result = CliRunner().invoke(app, ["eval", str(folder)])
     assert "call this in the folder that the run was started in" in str(result.exception)
+
+
+def test_a_run_on_some_of_the_images_of_each_class_finds_its_test_images(tmp_path):
+    settings = ["encoder=mlp", "train.epochs=1", "system.dim=16", "data.train_per_class=20"]
+    folder = run(resolve([*settings, f"run.dir={tmp_path / 'run'}"]), Console(quiet=True))
+    assert (evaluated(folder)["known"], evaluated(folder)["trained_on"]) == (450, 0)

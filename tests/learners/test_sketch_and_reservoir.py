@@ -93,3 +93,6 @@ def test_classes_are_renumbered_and_those_that_are_gone_have_no_number():
     assert reservoir.kept.ordinals.tolist() == [0, -1, 1, 2, 3, 4, 5] * 2
     reservoir.renumber(torch.tensor([5, 4, 3, 2, 1, 0]))
     assert reservoir.kept.ordinals.tolist() == [5, -1, 4, 3, 2, 1, 0] * 2
+    other = Reservoir(1, 40, 60)
+    other.add(reservoir.kept.renumbered(torch.tensor([6, 5, 4, 3, 2, 1])))
+    assert other.kept.ordinals.tolist() == [1, -1, 2, 3, 4, 5, 6] * 2

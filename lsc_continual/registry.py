@@ -137,10 +137,14 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: there is no such name, module, or attribute of a module.
         """
-        if is_own(name):
+        if self.is_own(name):
             _check_own(name, self.kind)
         else:
             self[name]
+
+    def is_own(self, name: str) -> bool:
+        """Whether a name is a "module:attribute" and none of this table, such as "timm:…"."""
+        return is_own(name) and name not in self
 
     def load(self, name: str) -> Any:
         """What a name stands for, imported; also a "module:attribute" of the user's own.
@@ -148,7 +152,7 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: an unknown name, with the nearest valid one, or a failing import.
         """
-        return import_own(name, self.kind) if is_own(name) else self[name].load()
+        return import_own(name, self.kind) if self.is_own(name) else self[name].load()
 
     def make(self, name: str, *arguments: Any, of: type[T]) -> T:
         """What the code of a name gives when it is called.
@@ -165,7 +169,7 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: code of the user's own cannot be called so, raises, or gives something else.
         """
-        if not is_own(name):
+        if not self.is_own(name):
             return found(*arguments)  # type: ignore[no-any-return]
         try:
             made = found(*arguments)

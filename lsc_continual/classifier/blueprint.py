@@ -74,6 +74,8 @@ def _check_types(spec: ModelSpec) -> None:
         raise ClaimError(f"no image has the shape {shape}")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ClaimError("its names of classes are not a list of texts")
+    if not isinstance(spec.architecture, dict):
+        raise ClaimError("its encoder's architecture is not described")
     if unknown := spec.head.keys() - {
         "allocation",
         "seed",

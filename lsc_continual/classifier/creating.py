@@ -10,7 +10,11 @@ from torch import nn
 
 from lsc_continual.classifier.folder import load_model
 from lsc_continual.classifier.spec import ModelSpec
+from lsc_continual.encoders import make_encoder
+from lsc_continual.encoders.making import ready_encoder
+from lsc_continual.encoders.names import is_ready
 from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.encoders.ready.base import local_name
 from lsc_continual.errors import LSCError
 
 VECTORS = "vectors"
@@ -22,7 +26,7 @@ class Frozen(NamedTuple):
     spec: ModelSpec
     """How it is built, and what it takes; of the rest, nothing counts."""
     module: nn.Module | None
-    """It itself, if it was trained by a run."""
+    """It itself, if it has weights."""
 
 
 def frozen_encoder(
@@ -47,8 +51,21 @@ def frozen_encoder(
         expanded = network.encoder
         module = expanded.encoder if isinstance(expanded, RandomFeatures) else expanded
         return Frozen(spec, module)
+    if is_ready(encoder):
+        if input_shape is not None or mean is not None or std is not None:
+            raise LSCError(
+                f"encoder {encoder!r} knows its size, mean and std: leave out data.resolution, "
+                "data.mean and data.std (options.img_size is another size for timm)"
+            )
+        ready = ready_encoder(encoder, weights, options)
+        name, of = local_name(encoder), ready.architecture
+        return Frozen(ModelSpec(name, ready.input_shape, [], architecture=of), ready)
     if input_shape is None and encoder != VECTORS:
         raise LSCError(f"encoder {encoder!r} needs input_shape=(channels, height, width)")
     spec = ModelSpec(encoder, input_shape or (0, 1, 1), [], dict(options or {}))
     spec.mean, spec.std = (None if values is None else list(values) for values in (mean, std))
-    return Frozen(spec, None)
+    if weights is None:
+        return Frozen(spec, None)
+    shape = spec.input_shape
+    made = make_encoder(encoder, shape, weights=weights, options=options, mean=mean, std=std)
+    return Frozen(spec, made)

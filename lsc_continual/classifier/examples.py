@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,11 +18,12 @@ from lsc_continual.inputs.preparation import Content, Preparation
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.learners.sketch import mixed
 
-_BATCH = 256
+_BATCH = 64
 _LONGEST = 1e9  # length of an embedding; beyond, sums of squares lose what is small
 
 Data = Tensor | NDArray[Any] | Sequence[Any]
-"""Inputs of a model's kind: vectors [count, width], images [count, …], or paths of images."""
+"""Inputs of a model's kind: vectors [count, width], images [count, …], paths of images, or
+texts."""
 
 
 class Embedded(NamedTuple):
@@ -46,6 +46,7 @@ def embedded(
     names: Sequence[str],
     *,
     skip: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Embedded:
     """What an encoder says of examples.
 
@@ -54,12 +55,12 @@ def embedded(
         prepare: an input's content -> an image of the encoder's.
         names: the class of each example.
         skip: whether those that cannot be read are left out.
+        progress: is told how many are done.
 
     Raises:
         LSCError: some example, without `skip`, or all of them cannot be read, or an embedding is
             not finite.
     """
-    contents = contents_of(data)
     kept: list[str] = []
     skipped: list[str] = []
     embeddings: list[Tensor] = []
@@ -70,10 +71,10 @@ def embedded(
             raise LSCError(f"example {number}: {why}")
         skipped.append(f"example {number}: {why}")
 
-    for start in range(0, len(contents), _BATCH):
+    for start in range(0, len(data), _BATCH):
         images, numbers = [], []
-        for number, content in enumerate(contents[start : start + _BATCH], start):
-            item = prepared(prepare, content)
+        for number, given in enumerate(data[start : start + _BATCH], start):
+            item = prepared(prepare, prepare.content(given))
             if isinstance(item, Tensor):
                 images.append(item)
                 numbers.append(number)
@@ -89,6 +90,8 @@ def embedded(
                     leave_out(number, f"its numbers are none or beyond {_LONGEST:g}: scale them")
             digests.append(pixel_digests(batch[fine]))
             embeddings.append(found[fine])
+        if progress is not None:
+            progress(min(start + _BATCH, len(data)))
     if not kept:
         raise LSCError(f"none of the {len(names):,} examples can be read ({skipped[0]})")
     of_names = {name: _digest(name) for name in dict.fromkeys(kept)}
@@ -102,15 +105,6 @@ def prepared(prepare: Preparation, content: Content) -> Tensor | LSCError:
         return prepare(content)
     except LSCError as error:
         return LSCError(str(error))  # that one's frames hold what was read
-
-
-def contents_of(data: Data) -> Sequence[Content]:
-    """Each input by itself."""
-    if isinstance(data, Tensor):
-        return list(data.detach().cpu().numpy())
-    if isinstance(data, np.ndarray):
-        return list(data)
-    return [Path(item) if isinstance(item, str | Path) else np.asarray(item) for item in data]
 
 
 def stacked(images: Sequence[Tensor], size: int = _BATCH) -> Iterator[Tensor]:

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from lsc_continual.classifier.blueprint import ClaimError, check_claims
 from lsc_continual.classifier.spec import ModelSpec
+from lsc_continual.encoders.names import is_ready
+from lsc_continual.encoders.ready.base import architecture_of, local_name
 from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
@@ -25,11 +27,11 @@ from lsc_continual.storage.folders import DamagedError, read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
-_FORMAT, _LIVING = 7, 8
-_READABLE = (3, 4, 5, 6, 7, 8)
+_FORMAT, _LIVING, _READY = 7, 8, 9
+_READABLE = (3, 4, 5, 6, 7, 8, 9)
 # 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
 # hidden layer; the first models of 7 do not say how wide theirs is. 8 are living models, whose
-# labels are names.
+# labels are names; 9 are those, and others, whose encoder is other people's.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
@@ -57,6 +59,11 @@ def model_files(
     if spec.depth is None:  # versions that do not know it can read the others
         del built["depth"]
     version = _FORMAT if state is None else _LIVING
+    if architecture := architecture_of(model):
+        version = _READY
+        built |= {"encoder": local_name(spec.encoder), "architecture": architecture}
+    else:
+        del built["architecture"]
     description: dict[str, Any] = {"format": version, "spec": built, "targets": targets}
     memory: dict[str, Tensor] = {}
     if state is not None:
@@ -160,6 +167,8 @@ class SavedModel(NamedTuple):
             weights = load(self.files[_WEIGHTS])
             if spec.hidden is None:  # the default of its time, whatever that was
                 spec.hidden = len(weights.get("hidden.1.bias", ()))
+            if is_ready(spec.encoder) and not spec.architecture:
+                raise ValueError("it does not say how its encoder is built")
             if not self.trust_code:
                 check_claims(spec, weights)
             model = spec.build()
@@ -176,6 +185,9 @@ class SavedModel(NamedTuple):
     ) -> NoveltyDetector:
         """The detector, as `load_detector` gives it."""
         if "detector" not in self.description:
+            if "life" in self.description:
+                why = self.description_of_life().get("uncalibrated")
+                raise NotCalibratedError(f"nothing says yet where the unknown begins: {why}")
             raise NotCalibratedError(
                 f"{self.folder} holds no calibration, so nothing says where the unknown begins: "
                 "train with novelty.holdout above 0, on enough images"

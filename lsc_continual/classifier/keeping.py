@@ -11,6 +11,7 @@ from lsc_continual.classifier.creating import VECTORS
 from lsc_continual.classifier.folder import SavedModel
 from lsc_continual.classifier.life import Learned, Life
 from lsc_continual.classifier.living import Classifier
+from lsc_continual.encoders.names import is_ready, takes_texts
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.labelled import Labelled, read_labelled
 from lsc_continual.storage.folders import sweep
@@ -24,12 +25,17 @@ def is_there(folder: Path) -> bool:
 
 @contextmanager
 def changed(
-    folder: Path, make: Callable[[], Classifier] | None = None, *, trust_code: bool = False
+    folder: Path,
+    make: Callable[[], Classifier] | None = None,
+    *,
+    cache: Path | None = None,
+    trust_code: bool = False,
 ) -> Iterator[Classifier]:
     """The model of a folder, saved there at the end unless something went wrong.
 
     Args:
         make: a new model, where there is none.
+        cache: a folder of embeddings, as of `Classifier.cache_embeddings`.
 
     Raises:
         LSCError: there is no model, another process is at work on it, or it cannot be written.
@@ -40,11 +46,25 @@ def changed(
             model = Classifier.load(folder, trust_code=trust_code)
         else:
             model = make()
+        if cache is not None:
+            model.cache_embeddings(cache)
         yield model
         model.save(folder)
 
 
-_SIDE = 224  # pixels that ready encoders were trained on
+_SIDE = 224  # pixels that torchvision's weights were trained on
+_SUCH = {
+    "images": "encoder=timm:vit_small_patch14_dinov2.lvd142m, for example, or encoder=runs/NAME, "
+    "that of a run",
+    "texts": "encoder=text:sentence-transformers/all-MiniLM-L6-v2, for example",
+}
+
+
+def kind_of(settings: Mapping[str, Any]) -> str | None:
+    """What tables are read for by a new model of such settings, where that is plain."""
+    encoder = str(settings.get("encoder.name", ""))
+    kinds = {VECTORS: "vectors", "": None}
+    return "texts" if takes_texts(encoder) else kinds.get(encoder, "images")
 
 
 def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
@@ -64,14 +84,13 @@ def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
     } | given.pop("encoder.options", {})
     encoder = given.pop("encoder.name", None)
     if encoder is None:
-        if not labelled.are_vectors:
-            raise LSCError(
-                "images need an encoder: say which by encoder=runs/NAME, that of a run, or "
-                "encoder=resnet18 encoder.weights=DEFAULT, for example"
-            )
+        if labelled.kind != "vectors":
+            raise LSCError(f"{labelled.kind} need an encoder: say which by {_SUCH[labelled.kind]}")
         encoder = VECTORS
-    side = given.pop("data.resolution", _SIDE)
-    shaped = encoder != VECTORS and not Path(encoder).is_dir()
+    shaped = encoder != VECTORS and not Path(encoder).is_dir() and not is_ready(encoder)
+    side = given.pop("data.resolution", _SIDE if shaped else None)
+    if side is not None and not shaped:
+        raise LSCError(f"encoder={encoder} has its size: leave out data.resolution")
     names = {
         "encoder.weights": "weights",
         "data.mean": "mean",
@@ -97,44 +116,76 @@ def learn(
     make: Callable[[Labelled], Classifier],
     say: Callable[[str], None],
     *,
+    kind: str | None = None,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
     trust_code: bool = False,
 ) -> tuple[Classifier, list[Learned]]:
     """Learn what lies in some sources; the model is made where there is none.
 
     Args:
         make: a new model for such data.
+        kind: what tables are read for, where a new model says it; see `read_labelled`.
         say: tells the user a line.
+        cache: a folder of embeddings.
+        progress: is told how many of how many examples are embedded.
     """
-    read = []
-    for source in sources:
-        labelled = read_labelled(source)
-        say(f"{source}: {labelled.summary()}")
-        read.append(labelled)
-    with changed(folder, lambda: make(read[0]), trust_code=trust_code) as model:
-        learned = [
-            model.learn(some.data, some.labels, str(source), on_error="skip")
-            for source, some in zip(sources, read, strict=True)
-        ]
+    read: list[Labelled] = []
+
+    def look(kind: str | None) -> None:
+        for source in sources:
+            labelled = read_labelled(source, kind=kind)
+            say(f"{source}: {labelled.summary()}")
+            read.append(labelled)
+
+    def new() -> Classifier:
+        look(kind)
+        return make(read[0])
+
+    learned: list[Learned] = []
+    with changed(folder, new, cache=cache, trust_code=trust_code) as model:
+        if not read:
+            look(model.spec.kind)
+        for source, some in zip(sources, read, strict=True):
+            if some.kind != model.spec.kind:
+                raise LSCError(f"{source} holds {some.kind}, and {folder} takes {model.spec.kind}")
+        total, done = sum(len(some.labels) for some in read), 0
+
+        def tell(count: int) -> None:
+            if progress is not None:
+                progress(done + count, total)
+
+        for source, some in zip(sources, read, strict=True):
+            learned.append(
+                model.learn(some.data, some.labels, str(source), on_error="skip", progress=tell)
+            )
+            done += len(some.labels)
     return model, learned
 
 
 def forget(
-    folder: Path, names: Sequence[str], data: Path | None, *, trust_code: bool = False
+    folder: Path,
+    names: Sequence[str],
+    data: Path | None,
+    *,
+    cache: Path | None = None,
+    trust_code: bool = False,
 ) -> tuple[Classifier, list[str]]:
     """Have a model no longer answer with some classes, or take out what some data taught.
 
     Args:
         names: of classes; with `data`, their examples in it are taken out, all by default.
         data: as `read_labelled` takes it.
+        cache: a folder of embeddings.
 
     Returns:
         the model, and the names that are gone.
     """
-    with changed(folder, trust_code=trust_code) as model:
+    with changed(folder, cache=cache, trust_code=trust_code) as model:
         if data is None:
             model.forget(names)
             return model, list(names)
-        labelled = read_labelled(data)
+        labelled = read_labelled(data, kind=model.spec.kind)
         rows = [i for i, name in enumerate(labelled.labels) if not names or name in names]
         if not rows:
             raise LSCError(f"{data} has no examples of {', '.join(names)}")

@@ -11,9 +11,9 @@ import torch
 from lsc_continual.classifier.folder import SavedModel, model_files
 from lsc_continual.classifier.life import KnownClass, Life
 from lsc_continual.classifier.spec import ModelSpec
+from lsc_continual.encoders.cache import remember
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError
-from lsc_continual.inputs.decoding import Decoding
 from lsc_continual.inputs.preparation import Preparation
 from lsc_continual.learners.analytic import AnalyticLearner
 from lsc_continual.network.target_classifier import TargetClassifier
@@ -86,8 +86,17 @@ class Kept:
 
     @property
     def _preparation(self) -> Preparation:
-        decoding = Decoding(self.spec.depth, self.max_pixels)
-        return Preparation(self.spec.input_shape, self.spec.inverted, decoding)
+        return self.spec.preparation(self.max_pixels)
+
+    def cache_embeddings(self, folder: str | Path) -> None:
+        """Keep what the encoder says of inputs in a folder, for this process and later ones.
+
+        Raises:
+            LSCError: as in `remember`; or of vectors, which have no encoder.
+        """
+        if self.spec.kind == "vectors":
+            raise LSCError("vectors are not embedded, so that there is nothing to keep: no cache")
+        remember(self._expansion, Path(folder))
 
     @property
     def targets(self) -> Targets:

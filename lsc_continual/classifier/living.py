@@ -6,7 +6,7 @@ Nothing of Avalanche is here, and nothing that depends on the order in which cla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from lsc_continual.classifier.examples import (
     Data,
     Embedded,
     checked_names,
-    contents_of,
     embedded,
     normal_name,
     prepared,
@@ -101,7 +100,7 @@ class Classifier(Kept):
             standardize=False,
             hidden=0,
         )
-        model = cls(spec, score, fpr, None if weights is None else spec.build(weights))
+        model = cls(spec, score, fpr)
         if base.module is not None:
             model._expansion.encoder.load_state_dict(base.module.state_dict())
         return model
@@ -113,14 +112,16 @@ class Classifier(Kept):
         source: str | None = None,
         *,
         on_error: str = "raise",
+        progress: Callable[[int], None] | None = None,
     ) -> Learned:
         """Take in examples, of new classes and of known ones.
 
         Args:
-            data: vectors, images or paths.
+            data: vectors, images, paths of images, or texts.
             labels: the name of each one's class.
             source: what to call the data in the history.
             on_error: "skip" leaves out inputs that cannot be read.
+            progress: is told how many examples are embedded.
 
         Raises:
             LSCError: data of another shape, not finite, not readable, or labels that do not fit;
@@ -133,7 +134,7 @@ class Classifier(Kept):
                 raise LSCError("the first data of a model of vectors are an array [count, width]")
             self.spec = replace(self.spec, input_shape=(int(width[0]), 1, 1))
             self._take(self.spec.build())
-        some = self._embedded(data, names, skip=on_error == "skip")
+        some = self._embedded(data, names, skip=on_error == "skip", progress=progress)
         new = [name for name in dict.fromkeys(some.names) if name not in self.life.known]
         again = int((~self.learner.sketch.missing(some.digests)).sum())
         self.targets.add(new)
@@ -221,7 +222,7 @@ class Classifier(Kept):
         """What the model says of each input, called by its index; a bad one has an `error`.
 
         Args:
-            batch: vectors, images or paths.
+            batch: vectors, images, paths of images, or texts.
             top: how many alternatives are told.
 
         Raises:
@@ -232,7 +233,8 @@ class Classifier(Kept):
         self.settle()
         judge = self.detector or make_score(uncalibrated_score(self.model.head), self.model.head)
         tell = Answering(self.model.head, Names(self.targets, ()), judge, top)
-        items = [prepared(self._preparation, content) for content in contents_of(batch)]
+        prepare = self._preparation
+        items = [prepared(prepare, prepare.content(given)) for given in batch]
         images = [item for item in items if isinstance(item, Tensor)]
         parts = [self.model.embed(as_unit_range(some)) for some in stacked(images)]
         z = torch.cat([torch.empty(0, self.spec.dim), *parts])
@@ -246,8 +248,16 @@ class Classifier(Kept):
                 "with lsc-cl show"
             )
 
-    def _embedded(self, data: Data, names: Sequence[str], *, skip: bool = False) -> Embedded:
-        return embedded(self._expansion.encoder, self._preparation, data, names, skip=skip)
+    def _embedded(
+        self,
+        data: Data,
+        names: Sequence[str],
+        *,
+        skip: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Embedded:
+        encoder, prepare = self._expansion.encoder, self._preparation
+        return embedded(encoder, prepare, data, names, skip=skip, progress=progress)
 
     def _batch(self, some: Embedded) -> Batch:
         """With the targets of their classes, which may be retired."""

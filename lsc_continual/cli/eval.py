@@ -11,6 +11,7 @@ from rich.table import Table
 from lsc_continual.cli.early import check_model
 from lsc_continual.cli.options import (
     BatchSize,
+    Cache,
     Device,
     Json,
     MaxPixels,
@@ -43,6 +44,7 @@ def evaluate(
     workers: Workers = None,
     device: Device = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
+    cache: Cache = None,
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
@@ -78,6 +80,7 @@ def evaluate(
             device=device,
             top=0,
             max_pixels=max_pixels,
+            cache=cache,
             trust_code=trust_code,
         )
         labelled: Any = source

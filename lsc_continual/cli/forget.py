@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lsc_continual.cli.early import check_folder
-from lsc_continual.cli.options import Json, TrustCode
+from lsc_continual.cli.options import Cache, Json, TrustCode
 from lsc_continual.cli.running import interruptible, loading, print_json
 from lsc_continual.errors import LSCError
 from lsc_continual.machine.terminal import say
@@ -27,6 +27,7 @@ def forget(
             show_default=False,
         ),
     ] = None,
+    cache: Cache = None,
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
@@ -51,7 +52,7 @@ def forget(
     with interruptible("interrupted; the model is as it was"):
         with loading() as console:
             from lsc_continual.classifier import keeping
-        living, gone = keeping.forget(model, names, data, trust_code=trust_code)
+        living, gone = keeping.forget(model, names, data, cache=cache, trust_code=trust_code)
     if json:
         print_json({"gone": gone, "classes": len(living.classes)})
     else:

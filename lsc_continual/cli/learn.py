@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lsc_continual.cli.options import Json, TrustCode
+from lsc_continual.cli.options import Cache, Json, TrustCode
 from lsc_continual.cli.running import interruptible, loading, print_json
 from lsc_continual.errors import LSCError
 from lsc_continual.machine.terminal import say
@@ -31,6 +31,7 @@ def learn(
             show_default=False,
         ),
     ],
+    cache: Cache = None,
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
@@ -60,15 +61,24 @@ def learn(
     with interruptible("interrupted; the model is as it was"):
         with loading() as console:
             from lsc_continual.classifier import keeping
+            from lsc_continual.machine.terminal import Embedding
 
         def make(labelled: Labelled) -> Classifier:
             return keeping.create(labelled, chosen)
 
         if chosen and keeping.is_there(model):
             raise LSCError(f"{model} has its settings already: leave out {', '.join(chosen)}")
-        living, learned = keeping.learn(
-            model, sources, make, lambda line: say(console, line), trust_code=trust_code
-        )
+        with Embedding(console) as embedding:
+            living, learned = keeping.learn(
+                model,
+                sources,
+                make,
+                lambda line: say(console, line),
+                kind=keeping.kind_of(chosen),
+                cache=cache,
+                progress=embedding.show,
+                trust_code=trust_code,
+            )
     new = [name for one in learned for name in one.new]
     skipped = [why for one in learned for why in one.skipped]
     examples = sum(one.examples for one in learned)

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from lsc_continual.cli.early import check_model
-from lsc_continual.cli.options import BatchSize, Device, MaxPixels, Rate, Score, TrustCode, Workers
+from lsc_continual.cli.options import (
+    BatchSize,
+    Cache,
+    Device,
+    MaxPixels,
+    Rate,
+    Score,
+    TrustCode,
+    Workers,
+)
 from lsc_continual.cli.running import interruptible, loading
 from lsc_continual.machine.interruption import Interruption
 from lsc_continual.settings.data import MAX_PIXELS
@@ -23,8 +32,8 @@ def stream(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Folders, image files, .npz files, or - for paths or JSON lines on standard "
-            "input.",
+            help="Folders, image files, .npz files, tables (.csv, .jsonl, .parquet), or - for "
+            "paths, texts or JSON lines on standard input.",
             show_default=False,
         ),
     ],
@@ -50,9 +59,10 @@ def stream(
     workers: Workers = None,
     device: Device = "auto",
     max_pixels: MaxPixels = MAX_PIXELS,
+    cache: Cache = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Classify a stream of images; write a JSON line for each, in order.
+    """Classify a stream of images, vectors or texts; write a JSON line for each, in order.
 
     A line says `id`, `label`, `known`, `novelty`, `p_value`, `address`, `gap` and `alternatives`,
     or `id` and `error`: bad inputs do not end the stream.
@@ -64,6 +74,8 @@ def stream(
     - `lsc-cl stream runs/split-digits-lsc-seed0 images.npz --output answers.jsonl --resume`
 
     - `find photos -name '*.png' | lsc-cl stream runs/split-digits-lsc-seed0 - --fpr 0.01`
+
+    - `lsc-cl stream intents queries.csv`
 
     - `lsc-cl stream runs/split-digits-lsc-seed0 inbox --watch --save-unknown unknown`
 
@@ -90,6 +102,7 @@ def stream(
             device=device,
             top=top,
             max_pixels=max_pixels,
+            cache=cache,
             trust_code=trust_code,
         )
     with Interruption() as interruption:

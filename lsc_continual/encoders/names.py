@@ -9,6 +9,18 @@ from pathlib import Path
 
 from lsc_continual.registry import Entry, Registry
 
+_READY = ("timm:", "hf:", "text:")
+
+
+def is_ready(name: str) -> bool:
+    """Whether an encoder is one of other people's that knows itself how it is built."""
+    return name.startswith(_READY)
+
+
+def takes_texts(name: str) -> bool:
+    """Whether an encoder's inputs are texts."""
+    return name.startswith("text:")
+
 
 @cache
 def torchvision_names() -> tuple[str, ...]:
@@ -53,6 +65,21 @@ ENCODERS: Registry[Entry] = Registry(
             "lsc_continual.encoders.resnet:resnet18_cifar",
             "ResNet-18 with a 3×3 stem",
             options={"width": 64},
+        ),
+        "timm:NAME": Entry(
+            "lsc_continual.encoders.ready.timm_models:timm_encoder",
+            "timm's models, with their weights, or a folder of one",
+            pattern=r"timm:.+",
+        ),
+        "hf:NAME": Entry(
+            "lsc_continual.encoders.ready.hf_models:hf_encoder",
+            "vision models of transformers, with their weights, or a folder of one",
+            pattern=r"hf:.+",
+        ),
+        "text:NAME": Entry(
+            "lsc_continual.encoders.ready.text_models:text_encoder",
+            "texts: sentence-transformers' models, with their weights, or a folder of one",
+            pattern=r"text:.+",
         ),
         "resnet50, …": Entry(
             "lsc_continual.encoders.pretrained:torchvision_encoder",

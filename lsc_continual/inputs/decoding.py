@@ -197,11 +197,29 @@ def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or first_line(error)
 
 
-def centre(image: Tensor, side: int) -> Tensor:
-    """[channels, height, width] scaled by its shorter side, then cut: [channels, side, side]."""
-    from torchvision.transforms.v2 import functional as TF  # late, as above
+class Cut(NamedTuple):
+    """How an image is brought to a square."""
 
-    if image.shape[-2:] == (side, side):
-        return image
-    cut: Tensor = TF.center_crop(TF.resize(image, [side], antialias=True), [side, side])
-    return cut
+    crop: float | None = 1.0
+    """The part of its shorter side that is kept; None: it is squeezed, and nothing is cut off."""
+    interpolation: str = "bilinear"
+
+    def __call__(self, image: Tensor, side: int) -> Tensor:
+        """uint8 [channels, height, width] -> [channels, side, side]."""
+        from torchvision.transforms import InterpolationMode  # late: it takes a second
+        from torchvision.transforms.v2 import functional as TF
+
+        mode = InterpolationMode(self.interpolation)
+        if self.crop is None:
+            squeezed: Tensor = TF.resize(image, [side, side], mode, antialias=True)
+            return squeezed
+        edge = max(side, round(side / self.crop))
+        if image.shape[-2:] == (side, side) == (edge, edge):
+            return image
+        scaled = TF.resize(image, [edge], mode, antialias=True)
+        cut: Tensor = TF.center_crop(scaled, [side, side])
+        return cut
+
+    def least(self, side: int) -> int:
+        """How short the shorter side may be before."""
+        return side if self.crop is None else max(side, round(side / self.crop))

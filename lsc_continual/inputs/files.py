@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.inputs.base import Images
-from lsc_continual.inputs.decoding import Decoding, centre
+from lsc_continual.inputs.decoding import Cut, Decoding
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.storage.reading import open_regular
 
@@ -78,7 +78,7 @@ class ImageFiles(Images):
 
         side = self.resolution
         if crop_scale is None:
-            return centre(self.decoding.read(self.path(index), self.channels, side), side)
+            return Cut()(self.decoding.read(self.path(index), self.channels, side), side)
         crop = v2.RandomResizedCrop(side, scale=(crop_scale, 1.0), antialias=True)
         cut: Tensor = crop(self.decoding.read(self.path(index), self.channels))
         return cut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,16 +17,11 @@ from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.npz import DAMAGE, read_arrays, read_header
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.tables import (
-    LABELS,
-    PATHS,
+    TABLES,
     VECTORS,
     label_of,
-    read_csv,
-    read_jsonl,
-    read_parquet,
+    read_table,
     reason,
-    vector_of,
-    wrong_columns,
 )
 from lsc_continual.inputs.trees import LeftOut, class_folders
 from lsc_continual.storage.reading import open_regular, read_text
@@ -39,14 +34,17 @@ _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # Hugging Fa
 class Labelled:
     """Examples, each with the name of its class."""
 
-    data: NDArray[Any] | list[Path]
-    """Vectors [count, width], images [count, …], or image files."""
+    data: NDArray[Any] | list[Path] | list[str]
+    """Vectors [count, width], images [count, …], image files, or texts."""
     labels: list[str]
     left_out: LeftOut = field(default_factory=dict)
 
     @property
-    def are_vectors(self) -> bool:
-        return isinstance(self.data, np.ndarray) and self.data.ndim == 2
+    def kind(self) -> str:
+        """ "vectors", "images" or "texts"."""
+        if isinstance(self.data, np.ndarray):
+            return "vectors" if self.data.ndim == 2 else "images"
+        return "texts" if isinstance(self.data[0], str) else "images"
 
     def summary(self) -> str:
         """One line on what was found and left out."""
@@ -58,32 +56,31 @@ class Labelled:
         return f"{line}; left out: {said}" if said else line
 
 
-def read_labelled(source: Path, part: str = "train") -> Labelled:
+def read_labelled(source: Path, part: str = "train", kind: str | None = None) -> Labelled:
     """Examples and the names of their classes.
 
     Args:
         part: "train" or "test", of arrays that have both.
+        kind: "vectors", "images" or "texts", where a table has columns of several.
         source: a folder with a folder of images for each class, or with a `metadata.csv` or
             `.jsonl` of `file_name` and `label`; a table (.csv, .jsonl, .parquet) with a column of
-            labels and one of paths or vectors; an .npz file with x and y (or x_train and y_train)
-            and, if there, class_names; or an .npy file with the labels beside it, in
+            labels and one of paths, vectors or texts; an .npz file with x and y (or x_train and
+            y_train) and, if there, class_names; or an .npy file with the labels beside it, in
             `NAME.labels.txt`, one a line, or `NAME.labels.npy`.
 
     Raises:
         LSCError: none of these, it cannot be read, or it holds no labelled examples.
     """
     if not source.exists():
-        raise LSCError(f"there is no {source}: pass labelled images or vectors")
+        raise LSCError(f"there is no {source}: pass labelled images, vectors or texts")
     if source.is_dir():
         tables = [source / name for name in _METADATA if (source / name).is_file()]
-        found = _of_table(tables[0]) if tables else _of_folder(source)
+        found = _of_table(tables[0], "images") if tables else _of_folder(source)
     else:
         readers: Mapping[str, Callable[[Path], Labelled]] = {
             ".npz": partial(_of_npz, part=part),
             ".npy": _of_npy,
-            ".csv": _of_table,
-            ".jsonl": _of_table,
-            ".parquet": _of_table,
+            **dict.fromkeys(TABLES, partial(_of_table, kind=kind)),
         }
         reader = readers.get(source.suffix.lower())
         if reader is None:
@@ -155,8 +152,10 @@ def _array(path: Path, rows: int | None = None) -> NDArray[Any]:
         return found
 
 
-def _rows(x: NDArray[Any], what: str) -> NDArray[Any]:
-    """Vectors as they are, images with their channels first."""
+def _rows(x: NDArray[Any], what: str) -> NDArray[Any] | list[str]:
+    """Vectors and texts as they are, images with their channels first."""
+    if x.ndim == 1 and x.dtype.kind in "US":
+        return list(map(str, _decoded(x).tolist()))
     if x.ndim == 2:
         with np.errstate(over="ignore"):  # what does not fit is infinite, and left out as such
             return np.asarray(x, np.float32)
@@ -165,43 +164,24 @@ def _rows(x: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def _texts(y: NDArray[Any]) -> list[str]:
-    if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8", "replace")
-    return [inert(str(label)) for label in y.ravel().tolist()]
+    return [inert(str(label)) for label in _decoded(y).ravel().tolist()]
 
 
-def _of_table(path: Path) -> Labelled:
-    reader = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}[path.suffix.lower()]
-    try:
-        return _of_rows(path, reader(path))
-    except OSError as error:
-        raise LSCError(f"{path} cannot be read: {reason(error)}") from error
+def _decoded(texts: NDArray[Any]) -> NDArray[Any]:
+    return np.char.decode(texts, "utf-8", "replace") if texts.dtype.kind == "S" else texts
 
 
-def _of_rows(path: Path, rows: Iterator[Mapping[str, Any]]) -> Labelled:
+def _of_table(path: Path, kind: str | None = None) -> Labelled:
     labels: list[str] = []
-    paths: list[Path] = []
-    vectors: list[NDArray[np.float32]] = []
-    label = file = vector = None
-    for number, row in enumerate(rows, 1):
-        if number == 1:
-            label, file, vector = (
-                next((name for name in names if name in row), None)
-                for names in (LABELS, PATHS, VECTORS)
+    data: list[Any] = []
+    column = ""
+    for row in read_table(path, kind):
+        column = row.column
+        labels.append(label_of(row.fields.get(str(row.label)), path, row.number))
+        data.append(row.content(path))
+        if isinstance(data[-1], np.ndarray) and len(data[-1]) != len(data[0]):
+            raise LSCError(
+                f"row {row.number} of {path} has {len(data[-1])} numbers, and the first has "
+                f"{len(data[0])}: mend it"
             )
-            if label is None or (file is None and vector is None):
-                raise wrong_columns(path, row)
-        labels.append(label_of(row.get(str(label)), path, number))
-        if file is not None:
-            name = row.get(file)
-            if not isinstance(name, str) or not name or "\0" in name:
-                raise LSCError(f"row {number} of {path} has no {file}: give it one or take it out")
-            paths.append(path.parent / name)
-        else:
-            vectors.append(vector_of(row.get(str(vector)), path, number))
-            if len(vectors[-1]) != len(vectors[0]):
-                raise LSCError(
-                    f"row {number} of {path} has {len(vectors[-1])} numbers, and the first has "
-                    f"{len(vectors[0])}: mend it"
-                )
-    return Labelled(paths if file is not None else np.array(vectors), labels)
+    return Labelled(np.array(data) if column in VECTORS else data, labels)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.inputs.decoding import Decoding, centre
+from lsc_continual.inputs.decoding import Cut, Decoding
 from lsc_continual.inputs.pixels import pixel_values
+from lsc_continual.inputs.texts import text_bytes
 
-Content = Path | NDArray[Any] | LSCError
-"""An image file, an image, or what was wrong with it."""
+Content = Path | str | NDArray[Any] | LSCError
+"""An image file, a text, an image or a vector, or what was wrong with it."""
 
 _LARGEST = 2**28  # bytes that one image may take while it is scaled
 
@@ -35,9 +36,21 @@ class Preparation:
     """Whether the model was trained on the negatives of files."""
     decoding: Decoding = field(default_factory=Decoding)
     """How files become pixels."""
+    cut: Cut = field(default_factory=Cut)
+    """How they are brought to a square."""
+    texts: bool = False
+    """Whether the model takes texts."""
+
+    def content(self, given: Any) -> Content:
+        """What people give, which may be a path as text."""
+        if isinstance(given, Path | LSCError):
+            return given
+        if isinstance(given, str):
+            return given if self.texts else Path(given)
+        return given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
 
     def __call__(self, content: Content) -> Tensor:
-        """An image of `shape`, uint8 in 0 … 255 or float32 in 0 … 1.
+        """An image of `shape`, uint8 in 0 … 255 or float32 in 0 … 1; of a text, its bytes.
 
         Raises:
             LSCError: what is wrong with the input.
@@ -45,22 +58,31 @@ class Preparation:
         try:
             if isinstance(content, LSCError):
                 raise content
+            if self.texts != isinstance(content, str):
+                kind = "a text" if isinstance(content, str) else "no text"
+                takes = "texts" if self.texts else "none"
+                raise LSCError(f"it is {kind}, and the model takes {takes}")
+            if isinstance(content, str):
+                return self._text(content)
             return self._file(content) if isinstance(content, Path) else self._array(content)
         except LSCError:
             raise
         except Exception as error:  # whatever it is, other inputs are not to suffer
             raise LSCError(f"it cannot be prepared ({first_line(error)})") from error
 
+    def _text(self, text: str) -> Tensor:
+        return torch.from_numpy(text_bytes(text, self.shape[0]))[:, None, None]
+
     def _file(self, path: Path) -> Tensor:
         channels, height, width = self.shape
         if channels not in (1, 3):
             raise LSCError(f"the model takes {channels} channels, and image files have 1 or 3")
         if height == width:
-            image = self.decoding.read(path, channels, height)
+            image = self.decoding.read(path, channels, self.cut.least(height))
             if image.nbytes * (height / max(1, min(image.shape[-2:]))) ** 2 > _LARGEST:
                 across, down = image.shape[-1], image.shape[-2]
                 raise LSCError(f"{path} is too long and narrow, {across}×{down}")
-            image = centre(image, height)
+            image = self.cut(image, height)
         else:
             image = self.decoding.read(path, channels)
             if image.shape != self.shape:

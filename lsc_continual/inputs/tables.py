@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +22,51 @@ _SMALL = 2**28  # bytes that a Parquet file may take however small it is
 _BATCH = 1024  # of its rows, read at a time
 PATHS = ("path", "file_name", "file", "image")
 VECTORS = ("vector", "embedding", "features")
+TEXTS = ("text", "sentence", "query")
 LABELS = ("label", "class", "y")
+TABLES = (".csv", ".jsonl", ".parquet")
+COLUMNS = {"images": PATHS, "vectors": VECTORS, "texts": TEXTS}
 
 
 def wrong_columns(path: Path, row: Iterable[str]) -> LSCError:
     return LSCError(
         f"{path} has the columns {', '.join(map(inert, row))}: it needs one of labels "
-        f"({', '.join(LABELS)}) and one of paths ({', '.join(PATHS)}) or vectors "
-        f"({', '.join(VECTORS)})"
+        f"({', '.join(LABELS)}) and one of paths ({', '.join(PATHS)}), vectors "
+        f"({', '.join(VECTORS)}) or texts ({', '.join(TEXTS)})"
     )
+
+
+def content_column(path: Path, row: Mapping[str, Any], kind: str | None = None) -> str:
+    """The column of paths, vectors or texts.
+
+    Args:
+        kind: "images", "vectors" or "texts", where there are several.
+
+    Raises:
+        LSCError: there is none, or of several nobody says which.
+    """
+    found = [next((name for name in names if name in row), None) for names in COLUMNS.values()]
+    of_kind = {of: name for of, name in zip(COLUMNS, found, strict=True) if name is not None}
+    if kind in of_kind:
+        return of_kind[kind]
+    if not of_kind:
+        raise wrong_columns(path, row)
+    if len(of_kind) > 1:
+        raise LSCError(
+            f"{path} has columns of {' and of '.join(of_kind)} ({', '.join(of_kind.values())}): "
+            "keep one"
+        )
+    return next(iter(of_kind.values()))
+
+
+def content_of(row: Mapping[str, Any], column: str, path: Path, number: int) -> Any:
+    """What a row holds: the path of an image, a vector or a text."""
+    value = row.get(column)
+    if column in VECTORS:
+        return vector_of(value, path, number)
+    if not isinstance(value, str) or not value.strip() or (column in PATHS and "\0" in value):
+        raise LSCError(f"row {number} of {path} has no {column}: give it one or take it out")
+    return path.parent / value if column in PATHS else value
 
 
 def label_of(value: Any, path: Path, number: int) -> str:
@@ -71,6 +108,50 @@ def _lines(path: Path) -> Iterator[str]:
                 raise LSCError(f"line {number} of {path} is no UTF-8: save it as such") from error
 
 
+class Row(NamedTuple):
+    """A row of a table."""
+
+    number: int
+    """From 1."""
+    fields: Mapping[str, Any]
+    label: str | None
+    """The name of the column of labels, if there is one."""
+    column: str
+    """The name of the column of paths, vectors or texts."""
+
+    def content(self, path: Path) -> Any:
+        """The path of an image, a vector or a text; LSCError as of `content_of`."""
+        return content_of(self.fields, self.column, path, self.number)
+
+
+def read_table(path: Path, kind: str | None = None, *, labelled: bool = True) -> Iterator[Row]:
+    """The rows of a table, .csv, .jsonl or .parquet.
+
+    Args:
+        kind: "images", "vectors" or "texts", where it has columns of several.
+        labelled: whether it has to have a column of labels.
+
+    Raises:
+        LSCError: it cannot be read, or columns are missing.
+    """
+    readers: Mapping[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {
+        ".csv": read_csv,
+        ".jsonl": read_jsonl,
+        ".parquet": partial(read_parquet, kind=kind),
+    }
+    label, column = None, ""
+    try:
+        for number, fields in enumerate(readers[path.suffix.lower()](path), 1):
+            if number == 1:
+                label = next((name for name in LABELS if name in fields), None)
+                if labelled and label is None:
+                    raise wrong_columns(path, fields)
+                column = content_column(path, fields, kind)
+            yield Row(number, fields, label, column)
+    except OSError as error:
+        raise LSCError(f"{path} cannot be read: {reason(error)}") from error
+
+
 def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(_LONGEST)
     rows = csv.reader(_lines(path), strict=True)
@@ -78,8 +159,6 @@ def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
         names = next(rows, [])
         if twice := [name for name in names if names.count(name) > 1]:
             raise LSCError(f"{path} has two columns {inert(twice[0])!r}: name each once")
-        if names and not any(name in names for name in LABELS):
-            raise wrong_columns(path, names)
         for number, row in enumerate((row for row in rows if row), 1):
             if len(row) != len(names):
                 raise LSCError(
@@ -104,7 +183,7 @@ def read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_parquet(path: Path, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
@@ -116,10 +195,8 @@ def read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         try:
             file = parquet.ParquetFile(opened)
             names = file.schema_arrow.names
-            label = next((name for name in LABELS if name in names), None)
-            column = next((name for name in (*PATHS, *VECTORS) if name in names), None)
-            if label is None or column is None:
-                raise wrong_columns(path, names)
+            wanted = [name for name in (*LABELS, "id") if name in names]
+            wanted.append(content_column(path, dict.fromkeys(names), kind))
             groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
             held = sum(group.total_byte_size for group in groups) + 64 * file.metadata.num_rows
             if held > max(_SMALL, RATIO * size):
@@ -127,10 +204,10 @@ def read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
                     f"{path} takes {held / 2**30:.1f} GiB out of {size / 2**20:.1f} MiB, which is "
                     "not read for safety: write it with less compression"
                 )
-            for batch in file.iter_batches(_BATCH, columns=[label, column]):
-                found = zip(batch.column(label), batch.column(column), strict=True)
-                for one, other in found:
-                    yield {label: one.as_py(), column: other.as_py()}
+            for batch in file.iter_batches(_BATCH, columns=wanted):
+                columns = [batch.column(name) for name in wanted]
+                for values in zip(*columns, strict=True):
+                    yield {name: v.as_py() for name, v in zip(wanted, values, strict=True)}
         except ArrowException as error:
             raise LSCError(f"{path} cannot be read as Parquet: {first_line(error)}") from error
 

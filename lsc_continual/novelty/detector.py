@@ -105,7 +105,7 @@ class NoveltyDetector:
         if len(z_known) < self.needed * (1 + halve):
             raise LSCError(
                 f"a false-alarm rate of {self.fpr} needs {self.needed * (1 + halve)} or more known "
-                f"inputs to calibrate on, got {len(z_known)}: hold out more, or raise the rate"
+                f"inputs to calibrate on, got {len(z_known)}: bring more, or raise the rate"
             )
         self.head.system.require_batch(z_known)
         if reference is not None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,9 +14,8 @@ from torch import Tensor
 from lsc_continual.classifier import ModelSpec, SavedModel
 from lsc_continual.classifier.answering import Answering, Names, predictions
 from lsc_continual.classifier.prediction import Prediction
+from lsc_continual.encoders.cache import remember
 from lsc_continual.errors import LSCError, NotCalibratedError
-from lsc_continual.inputs.decoding import Decoding
-from lsc_continual.inputs.preparation import Content, Preparation
 from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.machine.devices import pick_device
 from lsc_continual.network.target_classifier import TargetClassifier
@@ -73,8 +71,7 @@ class StreamClassifier:
             self.model.to(memory_format=torch.channels_last)
         self.spec = spec
         self.detector = None if detector is None else detector.to("cpu")
-        decoding = Decoding(spec.depth, max_pixels)
-        self.prepare = Preparation(spec.input_shape, spec.inverted, decoding)
+        self.prepare = spec.preparation(max_pixels)
         self.score = "" if detector is None else detector.score_name
         """The novelty score that is told."""
         judge: NoveltyDetector | NoveltyScore | None = self.detector
@@ -105,6 +102,7 @@ class StreamClassifier:
         device: str = "auto",
         top: int = 3,
         max_pixels: int = MAX_PIXELS,
+        cache: Path | None = None,
         trust_code: bool = False,
     ) -> StreamClassifier:
         """The classifier of a run folder, with its detector if the run calibrated one.
@@ -114,6 +112,7 @@ class StreamClassifier:
             score: novelty score, by default the run's.
             fpr: false-alarm rate, by default the run's.
             device, top, max_pixels: as above.
+            cache: a folder in which what the encoder says is kept and looked up; see `remember`.
             trust_code: whether code that the model's files name ("module:attribute") may be run.
 
         Raises:
@@ -121,6 +120,8 @@ class StreamClassifier:
         """
         saved = SavedModel.read(run, trust_code=trust_code)
         model, spec = saved.model()
+        if cache is not None:
+            remember(model.encoder, cache)
         try:
             detector = saved.detector(model.head, score, fpr)
         except NotCalibratedError as error:
@@ -144,7 +145,7 @@ class StreamClassifier:
             batch: FloatTensor[batch, channels, height, width] in 0 … 1, uint8 in 0 … 255, or a
                 sequence of images and paths.
         """
-        inputs = [Input(index, _content(image)) for index, image in enumerate(batch)]
+        inputs = [Input(index, self.prepare.content(image)) for index, image in enumerate(batch)]
         return self._finish(self._launch(prepared(inputs, self.prepare)))
 
     def stream(
@@ -160,7 +161,9 @@ class StreamClassifier:
         Reading and decoding go on while the network runs. Arguments as in `stream_inputs`; paths
         are called by themselves, other images by their index.
         """
-        source = ([Input(_name(i, image), _content(image))] for i, image in enumerate(images))
+        source = (
+            [Input(_name(i, image), self.prepare.content(image))] for i, image in enumerate(images)
+        )
         batches = self.stream_inputs(
             source, batch_size=batch_size, batch_seconds=batch_seconds, workers=workers
         )
@@ -232,14 +235,6 @@ class _Launched(NamedTuple):
     """FloatTensor[images, dim] on the CPU, once `done`, of those that could be prepared."""
     done: Any
     """A CUDA event, or None."""
-
-
-def _content(image: Image) -> Content:
-    if isinstance(image, str | Path):
-        return Path(image)
-    if isinstance(image, Tensor):
-        return image.detach().cpu().numpy()
-    return np.asarray(image)
 
 
 def _name(index: int, image: Image) -> str | int:

@@ -65,6 +65,7 @@ def answer_all(
         answered=passed_over,
         stop=stop,
         numbers=prod(classifier.spec.input_shape),
+        kind=classifier.spec.kind,
     )
     if answered and not options.watch:
         source = answered.skip(source, stop)

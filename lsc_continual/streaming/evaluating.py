@@ -44,6 +44,8 @@ class Figures:
     """The novelty score that the rest is about."""
     accuracy: float | None
     """Share of known images whose class is named rightly, whether or not it is called known."""
+    accuracy_by_class: dict[str, float]
+    """The same of each class that was there, by name."""
     fpr: float | None
     """The false-alarm rate that the detector was set to."""
     false_alarms: float | None
@@ -78,7 +80,11 @@ def evaluate(
     """
     learned = set(classifier.class_names)
     if isinstance(source, Path):
-        labelled = _of_folder(source, learned) if source.is_dir() else _of_file(source)
+        labelled = (
+            _of_folder(source, learned)
+            if source.is_dir()
+            else _of_file(source, classifier.spec.kind)
+        )
     else:
         labelled = list(source)
     inputs = [Input(*pair) for pair in labelled]
@@ -99,6 +105,7 @@ def evaluate(
         raise LSCError(f"none of the {progress.failed:,} images can be read")
 
     known = np.array([answer.id in learned for answer in answers])
+    named = np.array([answer.id for answer in answers])
     correct = np.array([answer.label == answer.id for answer in answers])
     alarms = np.array([answer.known is False for answer in answers])
     novelty = np.array([answer.novelty for answer in answers], dtype=np.float64)
@@ -114,6 +121,10 @@ def evaluate(
         trained_on=None if trained_on is None else again,
         score=classifier.score,
         accuracy=_share(correct[known]),
+        accuracy_by_class={
+            name: float(correct[named == name].mean())
+            for name in sorted({answer.id for answer in answers} & learned)
+        },
         fpr=None if detector is None else detector.fpr,
         false_alarms=None if detector is None else _share(alarms[known]),
         detected=None if detector is None else _share(alarms[~known]),
@@ -132,9 +143,9 @@ def _of_folder(folder: Path, learned: set[str]) -> list[tuple[str, Content]]:
     return [(_class_of(inert(path), learned), folder / path) for path in paths]
 
 
-def _of_file(path: Path) -> list[tuple[str, Content]]:
-    """The images or vectors of a file."""
-    labelled = read_labelled(path, "test")
+def _of_file(path: Path, kind: str) -> list[tuple[str, Content]]:
+    """The images, vectors or texts of a file."""
+    labelled = read_labelled(path, "test", kind)
     return list(zip(labelled.labels, labelled.data, strict=True))
 
 

@@ -22,14 +22,18 @@ _PER_NUMBER = 32  # bytes of a number and what is around it
 _PAUSE = 0.1  # seconds between two looks at `stop`
 
 
-def read_inputs(file: int, stop: Stop = never, numbers: int = 2**20) -> Iterator[list[Input]]:
+def read_inputs(
+    file: int, stop: Stop = never, numbers: int = 2**20, *, texts: bool = False
+) -> Iterator[list[Input]]:
     """Inputs from a file descriptor, some at a time, as soon as their lines are complete.
 
-    A line is a path, {"path": …}, {"pixels": nested lists} or {"vector": list}; objects may have an
-    "id", and are called by the number of their line, from 1, without. Empty lines are passed over.
+    A line is a path, {"path": …}, {"pixels": nested lists}, {"vector": list} or {"text": …};
+    objects may have an "id", and are called by the number of their line, from 1, without. Empty
+    lines are passed over.
 
     Args:
         numbers: that an image may have; it bounds the length of a line.
+        texts: whether a line that is no object is a text, called by its number, and no path.
     """
     longest, number = _PER_NUMBER * numbers + 4 * _LONGEST_ID, 0
     for lines in _lines(file, stop, longest):
@@ -40,7 +44,7 @@ def read_inputs(file: int, stop: Stop = never, numbers: int = 2**20) -> Iterator
                 error = LSCError(f"line {number} is longer than {longest:,} bytes")
                 inputs.append(Input(number, error))
             elif line.strip():
-                inputs.append(_parse(os.fsdecode(line.rstrip(b"\r")), number, numbers))
+                inputs.append(_parse(os.fsdecode(line.rstrip(b"\r")), number, numbers, texts))
         if inputs:
             yield inputs
 
@@ -66,8 +70,10 @@ def _lines(file: int, stop: Stop, longest: int) -> Iterator[list[bytes | None]]:
             return
 
 
-def _parse(text: str, number: int, numbers: int) -> Input:
+def _parse(text: str, number: int, numbers: int, texts: bool) -> Input:
     if not text.lstrip().startswith("{"):
+        if texts:
+            return Input(number, text)
         if len(text) > _LONGEST_ID:
             return Input(number, LSCError(f"line {number} is too long for a path"))
         return Input(text, Path(text))
@@ -86,13 +92,15 @@ def _parse(text: str, number: int, numbers: int) -> Input:
 
 
 def _content(value: dict[str, Any], number: int, numbers: int) -> Any:
-    given = [key for key in ("path", "pixels", "vector") if value.get(key) is not None]
+    given = [key for key in ("path", "pixels", "vector", "text") if value.get(key) is not None]
     key = given[0] if len(given) == 1 else ""
     content = value.get(key)
     if key == "path" and isinstance(content, str) and content:
         if len(content) > _LONGEST_ID:
             return LSCError(f'"path" of line {number} is too long for one')
         return Path(content)
+    if key == "text" and isinstance(content, str):
+        return content
     if key in ("pixels", "vector") and isinstance(content, list):
         try:
             found = sum(1 for _ in islice(_numbers(content), numbers + 1))
@@ -102,7 +110,8 @@ def _content(value: dict[str, Any], number: int, numbers: int) -> Any:
         except (ValueError, OverflowError, RecursionError) as error:
             return LSCError(f'"{key}" of line {number} are no array ({first_line(error)})')
     return LSCError(
-        f'line {number} needs "path", a text, or "pixels" or "vector", nested lists of numbers'
+        f'line {number} needs "path" or "text", in quotes, or "pixels" or "vector", nested lists '
+        "of numbers"
     )
 
 

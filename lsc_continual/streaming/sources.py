@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.tables import TABLES, read_table
 from lsc_continual.inputs.trees import image_paths, look_through
 from lsc_continual.storage.json_text import without_surrogates
 from lsc_continual.streaming.checks import check_sources
@@ -36,16 +37,19 @@ def open_sources(
     answered: Iterable[str] = (),
     stop: Stop = never,
     numbers: int = 2**20,
+    kind: str = "images",
 ) -> Iterator[list[Input]]:
     """The inputs of several sources, one source after another, some inputs at a time.
 
     Args:
-        sources: each a folder, an image file, an .npz file, or "-" for lines on standard input.
+        sources: each a folder, an image file, an .npz file, a table (.csv, .jsonl, .parquet), or
+            "-" for lines on standard input.
             Inputs are called by their path as given, relative to a folder, or by their index; of
             several sources, a folder's or a file's name comes before that.
         watch: go on with files that appear in the folder, the only source, until `stop()`.
         answered: with `watch`, those to pass over.
         numbers: that an image on standard input may have.
+        kind: what the model takes, "images", "vectors" or "texts".
 
     Raises:
         LSCError: an .npz file that cannot be read, or nothing to watch.
@@ -54,14 +58,14 @@ def open_sources(
     if watch:
         return watched(Path(sources[0]), answered, stop=stop)
     several = len(sources) > 1
-    opened = [_open(source, several, stop, numbers) for source in sources]
+    opened = [_open(source, several, stop, numbers, kind) for source in sources]
     return chain.from_iterable(opened)
 
 
-def _open(source: str, several: bool, stop: Stop, numbers: int) -> Iterator[list[Input]]:
+def _open(source: str, several: bool, stop: Stop, numbers: int, kind: str) -> Iterator[list[Input]]:
     path = Path(source)
     if source == "-":
-        return read_inputs(_STANDARD_INPUT, stop, numbers)
+        return read_inputs(_STANDARD_INPUT, stop, numbers, texts=kind == "texts")
     if path.is_dir():
         (contents,) = look_through(path, [""])
         if not contents.images:
@@ -70,7 +74,28 @@ def _open(source: str, several: bool, stop: Stop, numbers: int) -> Iterator[list
         return _folder(path, contents.images, several, stop)
     if path.suffix.lower() == ".npz":
         return NpzImages(path).inputs(source if several else None, stop)
+    if path.suffix.lower() in TABLES:
+        return _table(path, kind, source if several else None, stop)
     return iter([[Input(source, path)]])
+
+
+def _table(path: Path, kind: str, prefix: str | None, stop: Stop) -> Iterator[list[Input]]:
+    """The rows of a table, called by their "id" or their number, from 1."""
+    some: list[Input] = []
+    for row in read_table(path, kind, labelled=False):
+        name = row.fields.get("id", row.number)
+        name = name if isinstance(name, str | int | float) else row.number
+        try:
+            content = row.content(path)
+        except LSCError as error:
+            content = LSCError(str(error))
+        some.append(Input(name if prefix is None else f"{prefix}[{name}]", content))
+        if len(some) == _SOME:
+            if stop():
+                return
+            yield some
+            some = []
+    yield some
 
 
 def _folder(root: Path, names: Sequence[str], several: bool, stop: Stop) -> Iterator[list[Input]]:

@@ -28,8 +28,8 @@ def _short(name: str) -> str:
 class UnknownFolder:
     """A folder with a copy of each unknown input, named after its line in the output.
 
-    Files keep their name behind the number; other inputs become .png files, or .npy files where
-    they have other than 1 or 3 channels.
+    Files keep their name behind the number; other inputs become .png files, .npy files where they
+    have other than 1 or 3 channels, and .txt files where they are texts.
 
     Raises:
         LSCError: the folder cannot be written.
@@ -53,6 +53,8 @@ class UnknownFolder:
         with self._writing():
             if isinstance(content, Path) and content.exists():  # somebody may have removed it
                 shutil.copyfile(content, self.folder / f"{stem}-{_short(content.name)}")
+            elif isinstance(content, str):
+                write_file(self.folder / f"{stem}.txt", content.encode("utf-8", "replace"))
             elif isinstance(content, np.ndarray):
                 extension, data = self._encoded(content)
                 write_file(self.folder / f"{stem}{extension}", data)

@@ -59,7 +59,7 @@ def test_whatever_happens_to_a_model_it_is_itself_or_refused(models, tmp_path):
     [
         (
             {"format": 99},
-            r"has format 99, this version reads 3 to 8: use the version that wrote it",
+            r"has format 99, this version reads 3 to 9: use the version that wrote it",
         ),
         ({"spec": {"dim": 17}}, r"is damaged"),
         ({"spec": {"encoder": "resnte-small"}}, r"did you mean 'resnet-small'"),

@@ -177,7 +177,7 @@ def test_too_few_held_out_images_are_said(tmp_path):
     settings = ["data.train_per_class=20", "scenario.experiences=2", "novelty.holdout=0.1"]
     result = run(*QUICK[:2], *settings, f"run.dir={tmp_path / 'run'}")
     assert result.exit_code == 0, result.output
-    assert re.search("needs 19 or more.*hold out more", result.output.replace("\n", " "))
+    assert re.search("needs 19 or more.*bring more", result.output.replace("\n", " "))
 
 
 def test_others_that_cannot_be_told_apart_are_refused(tmp_path):

@@ -27,11 +27,12 @@ from lsc_continual.storage.folders import DamagedError, read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
-_FORMAT, _LIVING, _READY = 7, 8, 9
+_FORMAT, _LATEST = 7, 9
 _READABLE = (3, 4, 5, 6, 7, 8, 9)
 # 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
 # hidden layer; the first models of 7 do not say how wide theirs is. 8 are living models, whose
-# labels are names; 9 are those, and others, whose encoder is other people's.
+# labels are names, and hold a calibration; 9 are those that hold a solution instead, and all whose
+# encoder is other people's.
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
@@ -51,16 +52,17 @@ def model_files(
     the detector was calibrated on; large target maps are in a file of their own.
 
     Args:
-        state: what a living model keeps to go on: JSON types, and tensors in its part "memory".
+        state: what a living model keeps to go on, and to calibrate itself: JSON types, and tensors
+            in its part "memory".
     """
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     targets, tables = _without_tables(model.head.targets.to_dict())
     built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
     if spec.depth is None:  # versions that do not know it can read the others
         del built["depth"]
-    version = _FORMAT if state is None else _LIVING
+    version = _FORMAT if state is None else _LATEST
     if architecture := architecture_of(model):
-        version = _READY
+        version = _LATEST
         built |= {"encoder": local_name(spec.encoder), "architecture": architecture}
     else:
         del built["architecture"]
@@ -88,10 +90,8 @@ def model_files(
     files = {
         _DESCRIPTION: text.encode(),
         _WEIGHTS: save(weights),
-        _CALIBRATION: save(calibration),
     }
-    if memory:
-        files[_MEMORY] = save(memory)
+    files |= {_MEMORY: save(memory)} if memory else {_CALIBRATION: save(calibration)}
     return files | ({_TABLES: save(tables)} if tables else {})
 
 
@@ -185,9 +185,6 @@ class SavedModel(NamedTuple):
     ) -> NoveltyDetector:
         """The detector, as `load_detector` gives it."""
         if "detector" not in self.description:
-            if "life" in self.description:
-                why = self.description_of_life().get("uncalibrated")
-                raise NotCalibratedError(f"nothing says yet where the unknown begins: {why}")
             raise NotCalibratedError(
                 f"{self.folder} holds no calibration, so nothing says where the unknown begins: "
                 "train with novelty.holdout above 0, on enough images"
@@ -210,13 +207,18 @@ class SavedModel(NamedTuple):
                 among_themselves=among,
             )
 
+    @property
+    def lives(self) -> bool:
+        """Whether it is a living model, which calibrates itself."""
+        return "life" in self.description
+
     def description_of_life(self) -> dict[str, Any]:
         """What a living model keeps to go on, but for its tensors.
 
         Raises:
             LSCError: it is none.
         """
-        if "life" not in self.description:
+        if not self.lives:
             raise LSCError(
                 f"the model in {self.folder} is that of an experiment, which kept nothing to go "
                 "on from: make one with lsc-cl learn"
@@ -232,7 +234,7 @@ class SavedModel(NamedTuple):
             memory = self.files[_MEMORY]
             if len(memory) > 8 * (1 + features + outputs) ** 2 + 4 * _KEPT * features + _BESIDE:
                 raise ValueError("its memory is larger than such a model has")
-            return state | {"memory": state["memory"] | load(bytes(memory))}
+            return state | {"memory": state["memory"] | mapped_tensors(memory)}
 
     def damage_named(self) -> AbstractContextManager[None]:
         """Says of files that do not hold what they should that they are damaged."""

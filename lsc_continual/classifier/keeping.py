@@ -223,10 +223,11 @@ def described(folder: Path) -> dict[str, Any]:
     """
     saved = SavedModel.read(folder)
     state, spec = saved.description_of_life(), saved.description["spec"]
-    detector = saved.description.get("detector")
     with saved.damage_named():
         life = Life.from_json(state["life"]).to_json()
-        alarms = detector and f"{detector['score']}, false alarms at {float(detector['fpr']):g}"
+        alarms = f"{state['score']}, false alarms at {float(state['fpr']):g}"
+        if state["uncalibrated"] is not None:
+            alarms = f"none: {state['uncalibrated']}"
         content: dict[str, Any] = inert_json(
             {
                 "classes": life["known"],
@@ -235,7 +236,7 @@ def described(folder: Path) -> dict[str, Any]:
                 "system": f"{spec['system']} in {spec['dim']} dimensions",
                 "examples": sum(one["examples"] for one in life["known"].values()),
                 "bytes": sum(path.stat().st_size for path in saved.folder.iterdir()),
-                "calibration": alarms or f"none: {state['uncalibrated']}",
+                "calibration": alarms,
                 "history": life["history"],
             }
         )

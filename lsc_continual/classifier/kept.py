@@ -15,6 +15,7 @@ from lsc_continual.encoders.cache import remember
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.preparation import Preparation
+from lsc_continual.kernels.compiler import plain_torch
 from lsc_continual.learners.analytic import AnalyticLearner
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
@@ -43,9 +44,7 @@ class Kept:
         self.max_pixels = MAX_PIXELS
         """As the setting `data.max_pixels`."""
         self.life = Life()
-        self.detector: NoveltyDetector | None = None
-        self.uncalibrated: str | None = None
-        """Why nothing says where the unknown begins; None where something does."""
+        self._detector: NoveltyDetector | None = None  # as of now
         self._model: TargetClassifier | None = None
         self._learner: AnalyticLearner | None = None
         self._stale = False
@@ -70,6 +69,38 @@ class Kept:
         if self._model is None:
             raise LSCError(_NOTHING)
         return self._model
+
+    @property
+    def detector(self) -> NoveltyDetector | None:
+        """What says where the unknown begins; None where nothing does yet."""
+        if self._detector is None and self.uncalibrated is None:
+            self._detector = self.calibrated(self.score, self.fpr)
+        return self._detector
+
+    @property
+    def uncalibrated(self) -> str | None:
+        """Why nothing says where the unknown begins; None where something does."""
+        if not self.life.known:
+            return "the model knows no class"
+        try:
+            needed = NoveltyDetector(self.model.head, self.score, self.fpr)
+            needed.require_enough(self.learner.known_samples)
+        except LSCError as error:
+            return str(error)
+        return None
+
+    @torch.no_grad()
+    def calibrated(self, score: str, fpr: float) -> NoveltyDetector:
+        """A detector for the model as it is now.
+
+        Raises:
+            LSCError: too few examples, or no such score.
+        """
+        self.settle()
+        detector = NoveltyDetector(self.model.head, score, fpr)
+        z, _ = self.learner.left_out(self.targets.vectors)
+        with plain_torch():  # so few take less time than loading what compiles
+            return detector.calibrate(z, among_themselves=True)
 
     @property
     def learner(self) -> AnalyticLearner:
@@ -110,22 +141,14 @@ class Kept:
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Have weights and threshold follow what was learned, if they do not yet."""
+        """Have the weights follow what was learned, if they do not yet."""
         if not self._stale:
             return
-        model, learner = self.model, self.learner
-        self.detector, self.uncalibrated = None, "the model knows no class"
+        self._detector = None
         if self.life.known:
-            weight, bias = learner.projection(self.targets.vectors)
-            model.projection.weight.copy_(weight)
-            model.projection.bias.copy_(bias)
-            z, _ = learner.left_out(self.targets.vectors)
-            detector = NoveltyDetector(model.head, self.score, self.fpr)
-            try:
-                self.detector = detector.calibrate(z, among_themselves=True)
-                self.uncalibrated = None
-            except LSCError as error:
-                self.uncalibrated = str(error)
+            weight, bias = self.learner.projection(self.targets.vectors)
+            self.model.projection.weight.copy_(weight)
+            self.model.projection.bias.copy_(bias)
         self._stale = False
 
     def save(self, folder: str | Path) -> None:
@@ -142,7 +165,7 @@ class Kept:
             "fpr": self.fpr,
             "uncalibrated": self.uncalibrated,
         }
-        files = model_files(self.model, self.spec, self.detector, state=state)
+        files = model_files(self.model, self.spec, state=state)
         path = Path(folder)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,24 +187,23 @@ class Kept:
             LSCError: no model is there, it is damaged, another version's, or one of a run that
                 kept no sums.
         """
-        saved = SavedModel.read(folder, trust_code=trust_code)
+        return cls.restored(SavedModel.read(folder, trust_code=trust_code))
+
+    @classmethod
+    def restored(cls, saved: SavedModel) -> Self:
+        """The same, of a folder that was read."""
         state = saved.state()
         network, spec = saved.model()
         with saved.damage_named():
-            model = cls._restored(network, spec, state)
-        if model.uncalibrated is None:
-            model.detector = saved.detector(network.head)
-        return model
+            return cls._restored(network, spec, state)
 
     @classmethod
     def _restored(
         cls, network: TargetClassifier, spec: ModelSpec, state: Mapping[str, Any]
     ) -> Self:
-        """As it was, but for its detector."""
         model = cls(spec, str(state["score"]), float(state["fpr"]), network)
         model.learner.load_state(state["memory"], len(model.targets))
         model.life = Life.from_json(state["life"])
         if set(model.life.known) != {str(label) for label in model.targets.labels}:
             raise ValueError("the classes that it knows are not those that own targets")
-        model.uncalibrated = state["uncalibrated"]
         return model

@@ -110,7 +110,7 @@ def check_options(app: typer.Typer, arguments: Sequence[str]) -> None:
     from lsc_continual.settings.reading import KEYS
 
     verb = next((word for word in arguments if not word.startswith("-")), "")
-    if verb not in _WITH_SETTINGS:
+    if verb not in _WITH_SETTINGS or not any(word.startswith("--") for word in arguments):
         return
     command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}

@@ -49,16 +49,16 @@ class RandomFeatures(nn.Module):
         self.beside = beside
         self.num_features = features + width * beside
         generator = torch.Generator().manual_seed(seed)
-        gaussian = torch.empty(features, width)
-        if not gaussian.is_meta:  # where numbers would not come, and their loading takes seconds
-            nn.init.normal_(gaussian, generator=generator)
-        if beside:
-            # The mean length of max(0, R x) is then that of x.
-            directions = _orthogonal(gaussian) * sqrt(2 / features)
-        else:
-            # So scaled, the mean square of the features is that of the encoder's
-            # (arXiv 1502.01852).
-            directions = gaussian * sqrt(2 / width)
+        directions = torch.empty(features, width)
+        if not directions.is_meta:  # where there are no numbers, and to load what works takes long
+            nn.init.normal_(directions, generator=generator)
+            if beside:
+                # The mean length of max(0, R x) is then that of x.
+                directions = _orthogonal(directions) * sqrt(2 / features)
+            else:
+                # So scaled, the mean square of the features is that of the encoder's
+                # (arXiv 1502.01852).
+                directions *= sqrt(2 / width)
         self.register_buffer("directions", directions)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,8 +73,6 @@ class RandomFeatures(nn.Module):
 
 def _orthogonal(gaussian: Tensor) -> Tensor:
     """Rows as long as those given, and orthogonal within blocks of as many as fit."""
-    if gaussian.is_meta:
-        return gaussian
     blocks = [torch.linalg.qr(block.T)[0].T for block in gaussian.split(gaussian.shape[1])]
     lengths: Tensor = gaussian.norm(dim=1, keepdim=True)
     return torch.cat(blocks) * lengths

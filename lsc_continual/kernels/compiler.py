@@ -25,7 +25,7 @@ _plain = ContextVar("plain", default=False)  # whether compiled code is left out
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Whatever begins herein is done without compiled code, as a measure of its worth."""
+    """Whatever begins herein is done without compiled code, whose loading takes half a second."""
     token = _plain.set(True)
     try:
         yield

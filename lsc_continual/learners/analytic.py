@@ -21,13 +21,14 @@ from lsc_continual.network.ridge import RecursiveRidge, decorrelated_without, de
 PENALTIES = (1e-2, 1e-3, 1e-1)
 """Relative penalties to choose from; of equally good ones, the first."""
 
-_USED, _CAPACITY = 4096, 6144  # samples of the reservoir
+_USED, _CAPACITY = 3072, 4608  # samples of the reservoir
+_MOST = 6144  # that a reservoir has had so far
 _JUDGES = 1024  # of them, that choose the penalty
 _GROWTH = 1.1  # of the data, after which it is chosen anew
 _STEPS = 8  # of the penalty for a factor of two: within one, small changes need no factorisation
 _LARGEST_RANK = 256
 _CHUNK = 1024  # samples whose features are computed at once
-_BLOCK = 500  # columns of the sums that are saved together
+_BLOCKS = (100, 500)  # columns of the sums that are saved together, now and once
 
 
 class Batch(NamedTuple):
@@ -86,6 +87,11 @@ class AnalyticLearner:
         """Samples learned."""
         return self.ridge.count
 
+    @property
+    def known_samples(self) -> int:
+        """Samples of known classes that `left_out` gives."""
+        return int((self.reservoir.used.ordinals >= 0).sum())
+
     def learn(self, batch: Batch) -> None:
         """Take in samples.
 
@@ -105,22 +111,20 @@ class AnalyticLearner:
         self.reservoir.remove(batch.digests)
 
     def _change(self, batch: Batch, sign: int) -> None:
+        solution = self._solution
+        if solution is not None and solution.rank + len(batch.targets) <= _LARGEST_RANK:
+            solution.factorise(self._gram)
+        else:  # after a large change, it is made anew
+            self._solution = solution = None
         for x, y in zip(batch.embeddings.split(_CHUNK), batch.targets.split(_CHUNK), strict=True):
             features = self.expand(x)
             if sign > 0:
                 self.ridge.update(features, y)
             else:
                 self.ridge.subtract(features, y)
-            self._follow(features, y, sign)
+            if solution is not None:
+                solution.update(_with_one(features.double()), y.double(), sign)
         self.ridge.add_waiting()
-
-    def _follow(self, features: Tensor, y: Tensor, sign: int) -> None:
-        """Have the solution follow a small change; after a large one, it is made anew."""
-        solution = self._solution
-        if solution is not None and solution.rank + len(y) <= _LARGEST_RANK:
-            solution.update(_with_one(features.double()), y.double(), sign)
-        else:
-            self._solution = None
 
     def merge(self, other: AnalyticLearner, ordinals: Tensor) -> None:
         """Take in all that another learner of the same encoder and targets has learned.
@@ -151,14 +155,18 @@ class AnalyticLearner:
         """
         solution = self._solved(vectors)
         kept = self.reservoir.used
-        if self._seen is None or self._seen.solution is not solution:
-            self._seen = _Seen(solution)
-        x, first = self._seen.of(kept, self.expand)
+        seen = self._seen_by(solution)
+        x, leverages = seen.of(kept, self.expand), seen.leverages(kept, self.expand)
         here = kept.ordinals >= 0
         ordinals = kept.ordinals[here]
-        y = vectors(ordinals).double()
-        y_hat = solution.left_out(x[here], y, first[here])
-        return decorrelated_without(self.ridge.second_moments, y_hat, y).float(), ordinals
+        y = vectors(ordinals)
+        y_hat = solution.left_out(x if here.all() else x[here], y, leverages[here])
+        return decorrelated_without(self.ridge.second_moments, y_hat, y), ordinals
+
+    def _seen_by(self, solution: Solution) -> _Seen:
+        if self._seen is None or self._seen.solution is not solution:
+            self._seen = _Seen(solution)
+        return self._seen
 
     def _solved(self, vectors: Callable[[Tensor], Tensor]) -> Solution:
         if not self.count:
@@ -176,10 +184,10 @@ class AnalyticLearner:
         """Choose α by the leave-one-out error of classification."""
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
-        x, ordinals = _with_one(self.expand(kept.embeddings[judges])), kept.ordinals[judges]
-        y, moments = vectors(ordinals).double(), self.ridge.second_moments
+        x, ordinals = _expanded(kept.embeddings[judges], self.expand), kept.ordinals[judges]
+        y, moments = vectors(ordinals), self.ridge.second_moments
         classes = kept.ordinals[kept.ordinals >= 0].unique()
-        targets = vectors(classes).double()
+        targets = vectors(classes)
         best = None
         for penalty in PENALTIES:
             solution = self._solve(self._absolute(penalty))
@@ -200,9 +208,14 @@ class AnalyticLearner:
         unit = max(float(features) / d, 1e-12)
         return penalty * float(2.0 ** (ceil(_STEPS * log2(unit)) / _STEPS))
 
+    @property
+    def _gram(self) -> Tensor:
+        size = 1 + self.ridge.features
+        return self.ridge.moments[:size, :size]
+
     def _solve(self, penalty: float) -> Solution:
-        m, d = self.ridge.moments, self.ridge.features
-        return Solution(m[: 1 + d, : 1 + d], m[1 + d :, : 1 + d].T, penalty)
+        size = 1 + self.ridge.features
+        return Solution.of(self._gram, self.ridge.moments[size:, :size].T, penalty)
 
     def renumber(self, ordinals: Tensor) -> None:
         """Give classes other numbers: LongTensor[classes so far], −1 for those that are gone."""
@@ -221,7 +234,20 @@ class AnalyticLearner:
             "sketch": torch.from_numpy(self.sketch.counters),
             "penalty": self.penalty,
             "chosen": self._chosen,
+            **self._solution_state(),
         }
+
+    def _solution_state(self) -> dict[str, Any]:
+        """The solution, and how much the samples that count weigh in it."""
+        size, solution = 1 + self.ridge.features, self._solution
+        weight = torch.zeros(size, self.ridge.outputs, dtype=torch.float64)
+        leverages = torch.zeros(_USED, dtype=torch.float64)
+        if solution is not None:
+            weight = solution.weight.contiguous()
+            of_used = self._seen_by(solution).leverages(self.reservoir.used, self.expand)
+            leverages[: len(of_used)] = of_used
+        solved = None if solution is None else solution.penalty
+        return {"weight": weight, "leverages": leverages, "solved": solved}
 
     def load_state(self, state: dict[str, Any], classes: int) -> None:
         """Go on from a `state()` of the same size.
@@ -232,23 +258,30 @@ class AnalyticLearner:
         Raises:
             ValueError: it cannot be one.
         """
+        state = {"solved": None, **self._solution_state(), **state}  # the first models had none
         ordinals, count = state["ordinals"], int(state["kept"])
+        size, dim, rows = 1 + self.ridge.features, self.ridge.outputs, len(ordinals)
+        ways = [_blocks(self.ridge.moments, width) for width in _BLOCKS]
+        numbers = len(state["moments"])
+        blocks = next((w for w in ways if sum(b.numel() for b in w) == numbers), ways[0])
         shapes = {
-            name: tuple(part.shape)
-            for name, part in self.state().items()
-            if isinstance(part, Tensor)
+            "moments": (sum(block.numel() for block in blocks),),
+            "embeddings": (rows, self.reservoir.kept.embeddings.shape[1]),
+            "digests": (rows,),
+            "weight": (size, dim),
+            "leverages": (_USED,),
         }
         if shapes != {name: tuple(state[name].shape) for name in shapes}:
             raise ValueError("its tensors have other shapes")
-        if not (ordinals < classes).all() or not 0 <= count <= len(ordinals) == _CAPACITY:
+        if not (ordinals < classes).all() or not 0 <= count <= rows <= _MOST:
             raise ValueError("its samples are of classes that are not there")
-        if not all(state[name].isfinite().all() for name in ("moments", "embeddings")):
+        finite = "moments", "embeddings", "weight", "leverages"
+        if not all(state[name].isfinite().all() for name in finite):
             raise ValueError("its sums are not finite")
-        blocks = _blocks(self.ridge.moments)
         parts = state["moments"].split([block.numel() for block in blocks])
         for block, part in zip(blocks, parts, strict=True):
             block.copy_(part.view_as(block))
-        kept = slice(0, count)
+        kept = slice(0, min(count, _CAPACITY))  # those with the least digests, as ever
         digests = state["digests"][kept].numpy().view(np.uint64)
         self.reservoir.restore(Kept(state["embeddings"][kept], state["ordinals"][kept], digests))
         self.sketch = Sketch(state["sketch"].numpy().copy())
@@ -258,40 +291,87 @@ class AnalyticLearner:
         self.penalty, self._chosen = penalty and float(penalty), int(state["chosen"])
         if penalty is not None and not 0 < penalty < inf:
             raise ValueError("its penalty is none")
-        self._solution = None
+        self._solution = self._seen = None
+        if (solved := state["solved"]) is not None:
+            if not 0 < float(solved) < inf:
+                raise ValueError("its penalty is none")
+            self._solution = Solution(float(solved), state["weight"].clone())
+            used = self.reservoir.used.digests
+            self._seen = _Seen(self._solution, used, state["leverages"][: len(used)].clone())
 
 
 def _with_one(features: Tensor) -> Tensor:
     return F.pad(features, (1, 0), value=1)
 
 
-def _blocks(moments: Tensor) -> list[Tensor]:
+def _blocks(moments: Tensor, width: int = _BLOCKS[0]) -> list[Tensor]:
     """The lower triangle, roughly: what is below blocks along the diagonal, and these."""
-    return [moments[start:, start : start + _BLOCK] for start in range(0, len(moments), _BLOCK)]
+    return [moments[start:, start : start + width] for start in range(0, len(moments), width)]
 
 
 class _Seen:
-    """What a solution needs to know of the samples of a reservoir; only new ones are computed."""
+    """What a solution needs to know of the samples of a reservoir; only new ones are computed.
 
-    def __init__(self, solution: Solution) -> None:
+    Args:
+        digests, first: of samples whose first leverages are known.
+    """
+
+    def __init__(
+        self,
+        solution: Solution,
+        digests: NDArray[np.uint64] | None = None,
+        first: Tensor | None = None,
+    ) -> None:
         self.solution = solution
-        self._digests = np.empty(0, np.uint64)
-        self._x = torch.empty(0, len(solution.weight))
-        self._first = torch.empty(0).double()
+        self._digests = np.empty(0, np.uint64) if digests is None else digests
+        self._first = torch.empty(0).double() if first is None else first
+        self._rows: Tensor | None = None  # of X̃, if they are at hand
+        self._now: Tensor | None = None  # their leverages at `_rank`
+        self._rank = 0
 
-    def of(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Rows of X̃ and their first leverages, FloatTensor[count, 1 + features], [count]."""
-        place = np.searchsorted(self._digests, kept.digests)
-        place = np.minimum(place, max(len(self._digests) - 1, 0))
-        old = np.zeros(len(kept.digests), bool)
-        if len(self._digests):
-            old = self._digests[place] == kept.digests
-        new = torch.from_numpy(~old)
-        added = [_with_one(expand(some)) for some in kept.embeddings[new].split(_CHUNK)]
-        x = torch.empty(len(kept.digests), len(self.solution.weight))
-        first = torch.empty(len(x)).double()
-        x[~new], first[~new] = self._x[place[old]], self._first[place[old]]
-        x[new] = torch.cat([x[:0], *added])
-        first[new] = self.solution.first_leverages(x[new])
-        self._digests, self._x, self._first = kept.digests, x, first
-        return x, first
+    def of(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> Tensor:
+        """Rows of X̃: FloatTensor[count, 1 + features]."""
+        if self._rows is None or not np.array_equal(kept.digests, self._digests):
+            self._look(kept, expand)
+        assert self._rows is not None
+        return self._rows
+
+    def leverages(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> Tensor:
+        """What they weigh by now: DoubleTensor[count]."""
+        same = np.array_equal(kept.digests, self._digests)
+        if not self.solution.rank and same:
+            return self._first
+        if self._now is None or self._rank != self.solution.rank or not same:
+            rows = self.of(kept, expand)
+            self._now, self._rank = self.solution.leverages(rows, self._first), self.solution.rank
+        return self._now
+
+    def _look(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> None:
+        known, place = _found(kept.digests, self._digests)
+        if self._rows is None:
+            rows = _expanded(kept.embeddings, expand)
+        else:
+            rows = torch.empty(len(known), self._rows.shape[1])
+            rows[known] = self._rows[place[known]]
+            rows[~known] = _expanded(kept.embeddings[~known], expand)
+        first = torch.empty(len(known)).double()
+        first[known] = self._first[place[known]]
+        if not known.all():
+            first[~known] = self.solution.first_leverages(rows[~known])
+        self._digests, self._rows, self._first, self._now = kept.digests, rows, first, None
+
+
+def _expanded(embeddings: Tensor, expand: Callable[[Tensor], Tensor]) -> Tensor:
+    """Rows of X̃: FloatTensor[count, 1 + features]."""
+    rows = torch.ones(len(embeddings), 1 + expand(embeddings[:0]).shape[1])
+    for out, some in zip(rows.split(_CHUNK), embeddings.split(_CHUNK), strict=True):
+        out[:, 1:] = expand(some)
+    return rows
+
+
+def _found(digests: NDArray[np.uint64], among: NDArray[np.uint64]) -> tuple[Tensor, Tensor]:
+    """Which digests are among sorted others, and where: BoolTensor, LongTensor[digests]."""
+    if not len(among):
+        return torch.zeros(len(digests), dtype=torch.bool), torch.zeros(len(digests)).long()
+    place = np.minimum(np.searchsorted(among, digests), len(among) - 1)
+    return torch.from_numpy(among[place] == digests), torch.from_numpy(place)

@@ -16,27 +16,41 @@ class Solution:
     Samples that come or go later change it by their rank (Woodbury): no new factorisation.
 
     Args:
-        gram: X̃ᵀX̃, DoubleTensor[1 + features, 1 + features], the lower triangle.
-        cross: X̃ᵀY, DoubleTensor[1 + features, outputs].
         penalty: λ.
+        weight: W, DoubleTensor[1 + features, outputs].
+        lower: the factor of X̃ᵀX̃ + λI₀; without, `factorise` before the first change.
     """
 
-    def __init__(self, gram: Tensor, cross: Tensor, penalty: float) -> None:
+    def __init__(self, penalty: float, weight: Tensor, lower: Tensor | None = None) -> None:
         self.penalty = penalty
-        shifted = gram.tril()
-        shifted.diagonal()[1:] += penalty
-        try:
-            self._lower = torch.linalg.cholesky(shifted)
-        except RuntimeError as error:  # it is not positive
-            raise LSCError(
-                "the sums over the samples contradict each other: data were forgotten that were "
-                "never learned, or the model is damaged; take an earlier copy"
-            ) from error
-        self.weight = torch.cholesky_solve(cross, self._lower)
-        """W: DoubleTensor[1 + features, outputs]."""
-        self._shifts = gram.new_empty(len(gram), 0)  # inverse times the rows that came later
-        self._signs = gram.new_empty(0)
-        self._rows = gram.new_empty(0, len(gram))
+        self.weight = weight
+        self._lower = lower
+        self._shifts = weight.new_empty(len(weight), 0)  # inverse times the rows that came later
+        self._signs = weight.new_empty(0)
+        self._rows = weight.new_empty(0, len(weight))
+
+    @classmethod
+    def of(cls, gram: Tensor, cross: Tensor, penalty: float) -> Solution:
+        """The solution for some sums.
+
+        Args:
+            gram: X̃ᵀX̃, DoubleTensor[1 + features, 1 + features], the lower triangle.
+            cross: X̃ᵀY, DoubleTensor[1 + features, outputs].
+            penalty: λ.
+        """
+        lower = _factor(gram, penalty)
+        return cls(penalty, torch.cholesky_solve(cross, lower), lower)
+
+    def factorise(self, gram: Tensor) -> None:
+        """Get ready for changes: `gram` as it is before the first of them, as of `of`."""
+        if self._lower is None:
+            self._lower = _factor(gram, self.penalty)
+
+    @property
+    def lower(self) -> Tensor:
+        """The factor."""
+        assert self._lower is not None
+        return self._lower
 
     @property
     def rank(self) -> int:
@@ -51,7 +65,7 @@ class Solution:
             y: DoubleTensor[count, outputs].
             sign: 1 for samples that come, −1 for those that go.
         """
-        first = torch.cholesky_solve(x.T, self._lower)
+        first = torch.cholesky_solve(x.T, self.lower)
         shift = first  # by the inverse as it is now
         if self.rank:
             shift = first - self._shifts @ torch.linalg.solve(self._inner(), self._rows @ first)
@@ -65,13 +79,29 @@ class Solution:
         """Those that rows of X̃ had when it was solved: [count, 1 + features] -> [count], double."""
 
         def of(some: Tensor) -> Tensor:
-            half = torch.linalg.solve_triangular(self._lower, some.double().T, upper=False)
+            half = torch.linalg.solve_triangular(self.lower, some.double().T, upper=False)
             squared: Tensor = half.square().sum(0)
             return squared
 
         return torch.cat([x.new_empty(0).double(), *map(of, x.split(_CHUNK))])
 
-    def left_out(self, x: Tensor, y: Tensor, first: Tensor) -> Tensor:
+    def leverages(self, x: Tensor, first: Tensor) -> Tensor:
+        """Those that rows of X̃ have by now.
+
+        Args:
+            x: FloatTensor[count, 1 + features].
+            first: their `first_leverages`, DoubleTensor[count].
+
+        Returns:
+            DoubleTensor[count].
+        """
+        if not self.rank:
+            return first
+        along = (x @ self._shifts.to(x)).double()
+        taken: Tensor = (along * torch.linalg.solve(self._inner(), along.T).T).sum(1)
+        return first - taken
+
+    def left_out(self, x: Tensor, y: Tensor, leverages: Tensor) -> Tensor:
         """What each sample would be mapped to if it had not been learned.
 
         (ŷ − h y)/(1 − h) for the fit ŷ and the leverage h = x̃ᵀ(X̃ᵀX̃ + λI₀)⁻¹x̃ of a sample (Cook and
@@ -80,18 +110,27 @@ class Solution:
         Args:
             x: rows of X̃ that were learned, FloatTensor[count, 1 + features].
             y: FloatTensor[count, outputs].
-            first: their `first_leverages`.
+            leverages: h, DoubleTensor[count].
 
         Returns:
-            DoubleTensor[count, outputs].
+            FloatTensor[count, outputs], in the type of x.
         """
-        h = first
-        if self.rank:
-            along = x.double() @ self._shifts
-            h = h - (along * torch.linalg.solve(self._inner(), along.T).T).sum(1)
-        h = h[:, None].clamp(0, 1 - 1e-9)
-        fit = (x @ self.weight.to(x)).double()
-        return (fit - h * y) / (1 - h)
+        h = leverages[:, None].clamp(0, 1 - 1e-9).to(x)
+        y_hat: Tensor = (x @ self.weight.to(x) - h * y.to(x)) / (1 - h)
+        return y_hat
 
     def _inner(self) -> Tensor:
         return torch.diag(self._signs) + self._rows @ self._shifts
+
+
+def _factor(gram: Tensor, penalty: float) -> Tensor:
+    shifted = gram.tril()
+    shifted.diagonal()[1:] += penalty
+    try:
+        lower: Tensor = torch.linalg.cholesky(shifted)
+    except RuntimeError as error:  # it is not positive
+        raise LSCError(
+            "the sums over the samples contradict each other: data were forgotten that were never "
+            "learned, or the model is damaged; take an earlier copy"
+        ) from error
+    return lower

@@ -208,13 +208,14 @@ def decorrelated_without(second_moments: Tensor, y_hat: Tensor, y: Tensor) -> Te
 
     Args:
         second_moments: T, DoubleTensor[dim, dim].
-        y_hat: predictions by the others, DoubleTensor[count, dim].
-        y: the samples' own outputs of length 1, DoubleTensor[count, dim].
+        y_hat: predictions by the others, FloatTensor[count, dim].
+        y: the samples' own outputs of length 1, FloatTensor[count, dim].
     """
     dim = len(second_moments)
-    size = ((second_moments.trace() - 1) / dim).clamp_min(torch.finfo(y.dtype).eps)
+    size = ((second_moments.trace() - 1) / dim).clamp_min(torch.finfo(torch.float64).eps)
     shifted = second_moments / size + _SHRINKAGE * torch.eye(dim).to(second_moments)
-    inverse: Tensor = torch.linalg.inv(shifted)
+    inverse = torch.linalg.inv(shifted).to(y_hat)
+    y, size = y.to(y_hat), size.to(y_hat)
     moved, own = y_hat @ inverse, y @ inverse
     along, weight = (own * y_hat).sum(1), (own * y).sum(1)
     left = (size - weight).clamp_min(torch.finfo(y.dtype).eps)

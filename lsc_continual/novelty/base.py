@@ -108,11 +108,12 @@ class NoveltyScore(ABC):
     def of(self, placed: Placed) -> Tensor:
         """The same, sharing with other scores what several of them look at."""
 
-    def among_others(self, reference: Placed) -> Tensor | None:
-        """What each embedding that it was fitted on would score if it were not among them.
+    def fit_among(self, reference: Placed) -> Tensor | None:
+        """`fit`, and what each of the embeddings would score if it were not among them.
 
         None where the score cannot tell; then other inputs have to set a threshold.
         """
+        self.fit(reference)
         return None if self.needs_fit else self.of(reference)
 
 

@@ -72,6 +72,21 @@ class NoveltyDetector:
         """The least number of known inputs from which the false-alarm rate can be told."""
         return max(ceil(1 / self.fpr) - 1, 2)  # the least p-value is 1/(m + 1)
 
+    def require_enough(self, count: int, share: int = 1) -> None:
+        """Make sure that known inputs are enough to tell the false-alarm rate from.
+
+        Args:
+            count: of those that set the threshold, one in `share`.
+
+        Raises:
+            LSCError: they are fewer.
+        """
+        if count < self.needed:
+            raise LSCError(
+                f"a false-alarm rate of {self.fpr} needs {self.needed * share} or more known "
+                f"inputs to calibrate on, got {count * share}: bring more, or raise the rate"
+            )
+
     @full_precision
     @torch.no_grad()
     def calibrate(
@@ -102,11 +117,7 @@ class NoveltyDetector:
         """
         self.known = self.reference = self.scale = None
         halve = reference is None and self._score.needs_fit and not among_themselves
-        if len(z_known) < self.needed * (1 + halve):
-            raise LSCError(
-                f"a false-alarm rate of {self.fpr} needs {self.needed * (1 + halve)} or more known "
-                f"inputs to calibrate on, got {len(z_known)}: bring more, or raise the rate"
-            )
+        self.require_enough(len(z_known) // (1 + halve), 1 + halve)
         self.head.system.require_batch(z_known)
         if reference is not None:
             self.head.system.require_batch(reference)
@@ -122,8 +133,7 @@ class NoveltyDetector:
         scale = self.head.scale if scale is None else scale
         known = Placed(self.head, z_known.detach(), scale)
         if among_themselves:
-            self._score.fit(known)
-            scores = self._score.among_others(known)
+            scores = self._score.fit_among(known)
         else:
             if reference is not None:
                 self._score.fit(Placed(self.head, reference.detach(), scale))

@@ -39,7 +39,8 @@ class KNearest(NoveltyScore):
         reference = _fitted(self._reference)
         return self._distance(F.normalize(placed.z, dim=-1) @ reference.T, len(reference))
 
-    def among_others(self, reference: Placed) -> Tensor:
+    def fit_among(self, reference: Placed) -> Tensor:
+        self.fit(reference)
         return self.without_selves(torch.arange(len(reference.z), device=reference.z.device))
 
     def without_selves(self, rows: Tensor) -> Tensor:
@@ -84,7 +85,12 @@ class Mahalanobis(NoveltyScore):
     def of(self, placed: Placed) -> Tensor:
         return _fitted(self._spread).squared_distance(self._residual(placed))
 
-    def among_others(self, reference: Placed) -> Tensor:
+    def fit_among(self, reference: Placed) -> Tensor:
+        self.fit(reference)
+        return self.without_selves(reference)
+
+    def without_selves(self, reference: Placed) -> Tensor:
+        """What embeddings that it was fitted on would score if they had not been."""
         return _fitted(self._spread).distance_without_self(self._residual(reference))
 
     def _residual(self, placed: Placed) -> Tensor:
@@ -110,9 +116,9 @@ class RelativeMahalanobis(Mahalanobis):
     def of(self, placed: Placed) -> Tensor:
         return super().of(placed) - _fitted(self._cloud).squared_distance(self._with_mean(placed))
 
-    def among_others(self, reference: Placed) -> Tensor:
+    def without_selves(self, reference: Placed) -> Tensor:
         cloud = _fitted(self._cloud)
-        return super().among_others(reference) - cloud.distance_without_self(
+        return super().without_selves(reference) - cloud.distance_without_self(
             self._with_mean(reference)
         )
 
@@ -147,24 +153,27 @@ class Auto(NoveltyScore):
     def fit(self, reference: Placed) -> None:
         self._knn.fit(reference)
         self._mahalanobis.fit(reference)
-        count = len(reference.z)
-        if count < 2:
-            return
-        rows = torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
+        rows = _some(reference)
         measured = Placed(self.head, reference.z[rows], reference.scale)
-        parts = self._parts(
-            measured, self._knn.without_selves(rows), self._mahalanobis.among_others(measured)
-        )
-        self._median = parts.quantile(0.5, dim=0)
-        unit = parts.quantile(0.95, dim=0) - self._median
-        self._unit = torch.where(unit > _LEAST_UNIT, unit, 1)
+        knn, distance = self._knn.without_selves(rows), self._mahalanobis.without_selves(measured)
+        self._measure(self._parts(measured, knn, distance))
+
+    def fit_among(self, reference: Placed) -> Tensor:
+        knn, mahalanobis = (s.fit_among(reference) for s in (self._knn, self._mahalanobis))
+        parts = self._parts(reference, knn, mahalanobis)
+        self._measure(parts[_some(reference)])
+        return self._sum(parts)
 
     def of(self, placed: Placed) -> Tensor:
         return self._sum(self._parts(placed, self._knn.of(placed), self._mahalanobis.of(placed)))
 
-    def among_others(self, reference: Placed) -> Tensor:
-        knn, mahalanobis = (s.among_others(reference) for s in (self._knn, self._mahalanobis))
-        return self._sum(self._parts(reference, knn, mahalanobis))
+    def _measure(self, parts: Tensor) -> None:
+        """Take the units of the parts from some of the reference: [count, 3]."""
+        if len(parts) < 2:
+            return
+        self._median = parts.quantile(0.5, dim=0)
+        unit = parts.quantile(0.95, dim=0) - self._median
+        self._unit = torch.where(unit > _LEAST_UNIT, unit, 1)
 
     def _sum(self, parts: Tensor) -> Tensor:
         return ((parts - self._median.to(parts)) / self._unit.to(parts)).sum(-1)
@@ -173,6 +182,12 @@ class Auto(NoveltyScore):
         """[batch, 3]."""
         distance = mahalanobis.clamp_min(1e-12).log()
         return torch.stack([self._doubt.of(placed), knn, distance], -1)
+
+
+def _some(reference: Placed) -> Tensor:
+    """Rows that units are taken from, spread over all: LongTensor[2,000 at most]."""
+    count = len(reference.z)
+    return torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
 
 
 class _Spread:

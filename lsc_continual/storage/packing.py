@@ -65,11 +65,17 @@ def _full(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {key: _full(part, tensors) for key, part in content}
 
 
-_MAPPED = {"I32": torch.int32, "I64": torch.int64}
+_MAPPED = {
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I32": torch.int32,
+    "I64": torch.int64,
+    "U8": torch.uint8,
+}
 
 
 def mapped_tensors(content: bytes | mmap) -> dict[str, Tensor]:
-    """The tensors of whole numbers in a safetensors file, without copying: they share its memory.
+    """The tensors in a safetensors file, without copying: they share its memory.
 
     Raises:
         ValueError, KeyError: it is no such file.

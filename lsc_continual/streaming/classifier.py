@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lsc_continual.classifier import ModelSpec, SavedModel
+from lsc_continual.classifier import Classifier, ModelSpec, SavedModel
 from lsc_continual.classifier.answering import Answering, Names, predictions
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.encoders.cache import remember
@@ -119,14 +119,23 @@ class StreamClassifier:
             LSCError: no model is there, it is damaged, or a wrong score, rate, device or `top`.
         """
         saved = SavedModel.read(run, trust_code=trust_code)
-        model, spec = saved.model()
+        problem: str | None = None
+        detector = None
+        if saved.lives:
+            living = Classifier.restored(saved)
+            model, spec, problem = living.model, living.spec, living.uncalibrated
+            if problem is None:
+                detector = living.calibrated(
+                    score or living.score, living.fpr if fpr is None else fpr
+                )
+        else:
+            model, spec = saved.model()
+            try:
+                detector = saved.detector(model.head, score, fpr)
+            except NotCalibratedError as error:
+                problem = str(error)
         if cache is not None:
             remember(model.encoder, cache)
-        try:
-            detector = saved.detector(model.head, score, fpr)
-        except NotCalibratedError as error:
-            detector = None
-            problem = error
         found = cls(
             model, spec, detector, score=score, device=device, top=top, max_pixels=max_pixels
         )

@@ -46,7 +46,7 @@ def text_folder(folder: Path, *, pool: str = "mean", dense: bool = False) -> Pat
     from safetensors.torch import save_file
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *["the", "cat", "dog", "sat", "ran", "on", "a", "mat", "road"]]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"the cat dog sat ran on a mat road".split()]  # noqa: SIM905
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     t.PreTrainedTokenizerFast(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from lsc_continual import StreamClassifier
 from lsc_continual.classifier.folder import load_model
 from lsc_continual.errors import LSCError
+from lsc_continual.inputs.preparation import Preparation
 from lsc_continual.novelty import make_score
 
 
@@ -135,13 +136,13 @@ def test_the_stream_keeps_the_order_whatever_takes_how_long(
     digits_run, digits, batch_size, monkeypatch
 ):
     classifier = StreamClassifier.load(digits_run)
-    prepare, draw = classifier.prepare, random.Random(0)
+    prepare, draw = Preparation.__call__, random.Random(0)
 
-    def slowly(content):
+    def slowly(self, content):
         time.sleep(draw.choice([0, 0, 0.002]))
-        return prepare(content)
+        return prepare(self, content)
 
-    monkeypatch.setattr(classifier, "prepare", slowly)
+    monkeypatch.setattr(Preparation, "__call__", slowly)
     said = list(classifier.stream(list(digits[0][:150]), batch_size=batch_size, workers=4))
     assert [answer.id for answer in said] == list(range(150))
     together = classifier.predict(torch.from_numpy(digits[0][:150]).unsqueeze(1))

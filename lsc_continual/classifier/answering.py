@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from lsc_continual.classifier.examples import prepared, stacked
 from lsc_continual.classifier.prediction import Alternative, Prediction
 from lsc_continual.errors import LSCError
+from lsc_continual.inputs.preparation import Preparation
+from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.network.heads import TargetHead
+from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty.base import NoveltyScore, Placed
 from lsc_continual.novelty.detector import NoveltyDetector
 from lsc_continual.systems.base import finite_rows
@@ -69,6 +74,28 @@ def predictions(
         return Prediction(name, **next(told))
 
     return [answer(*one) for one in inputs]
+
+
+@torch.no_grad()
+def answers(
+    network: TargetClassifier,
+    prepare: Preparation,
+    tell: Callable[[Tensor], list[dict[str, Any]]],
+    batch: Iterable[Any],
+) -> list[Prediction]:
+    """An answer for each input, called by its index.
+
+    Args:
+        prepare: an input's content -> what the network takes.
+        tell: as of `predictions`.
+        batch: vectors, images, paths of images, or texts.
+    """
+    items = [prepared(prepare, prepare.content(given)) for given in batch]
+    images = [item for item in items if isinstance(item, Tensor)]
+    parts = [network.embed(as_unit_range(some)) for some in stacked(images)]
+    z = torch.cat([torch.empty(0, network.head.system.dim), *parts])
+    faults = (item if isinstance(item, LSCError) else None for item in items)
+    return predictions(tell, enumerate(faults), z)
 
 
 class Answering:

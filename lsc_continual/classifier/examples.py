@@ -99,6 +99,30 @@ def embedded(
     return Embedded(kept, torch.cat(embeddings), mixed(np.concatenate(digests) ^ named), skipped)
 
 
+class Readable(NamedTuple):
+    """Examples that could be read."""
+
+    images: Tensor
+    """[count, *shape], uint8 or floats."""
+    names: list[str]
+    skipped: list[str]
+    """What was wrong with the others."""
+
+
+def readable(
+    prepare: Preparation, data: Data, names: Sequence[str], *, skip: bool = False
+) -> Readable:
+    """All examples as a network takes them; arguments and errors as of `embedded`."""
+    items = [prepared(prepare, prepare.content(given)) for given in data]
+    images = [item for item in items if isinstance(item, Tensor)]
+    faults = [f"example {i}: {item}" for i, item in enumerate(items) if isinstance(item, LSCError)]
+    if faults and not (skip and images):
+        raise LSCError(faults[0])
+    kept = [name for name, item in zip(names, items, strict=True) if isinstance(item, Tensor)]
+    (batch,) = stacked(images, len(images))
+    return Readable(batch, kept, faults)
+
+
 def prepared(prepare: Preparation, content: Content) -> Tensor | LSCError:
     """An input as a network takes it, or what is wrong with it."""
     try:

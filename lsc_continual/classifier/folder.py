@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lsc_continual.classifier.blueprint import ClaimError, check_claims
+from lsc_continual.classifier.life import Life
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.names import is_ready
 from lsc_continual.encoders.ready.base import architecture_of, local_name
@@ -23,7 +26,7 @@ from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import names_from_file
-from lsc_continual.storage.folders import DamagedError, read_folder
+from lsc_continual.storage.folders import DamagedError, read_folder, write_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
@@ -37,6 +40,8 @@ _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
 _CALIBRATION = "calibration.safetensors"
 _MEMORY = "memory.safetensors"  # of a living model
+LEARNER = "learner.json", "state.json", "state.safetensors"
+"""What a model that learns by replay keeps to go on from: settings and history; its state."""
 _KEPT, _BESIDE = 10_000, 2**25  # samples of a memory, and bytes of the rest, at most
 _TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
 
@@ -113,6 +118,22 @@ def _with_tables(targets: dict[str, Any], tables: dict[str, Tensor]) -> dict[str
     return targets
 
 
+def save_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put a model in the place of what is in a folder, whole or not at all.
+
+    Raises:
+        LSCError: it cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(folder, files)
+    except OSError as error:
+        raise LSCError(
+            f"{folder} cannot be written ({error.strerror}): make room or choose another; what "
+            "was there is as it was"
+        ) from error
+
+
 class SavedModel(NamedTuple):
     """The content of a `model/` folder, all of one moment, though a run may go on writing."""
 
@@ -140,7 +161,7 @@ class SavedModel(NamedTuple):
         if (folder / _CONFIG).is_file() or (folder / "model").is_dir():
             folder = folder / "model"
         try:
-            files = read_folder(folder, mapped=[_TABLES, _MEMORY])
+            files = read_folder(folder, mapped=[_TABLES, _MEMORY, LEARNER[2]])
         except DamagedError:
             if not Path(given).is_dir():
                 raise LSCError(f"there is no folder {given}: pass that of a run or model") from None
@@ -208,20 +229,35 @@ class SavedModel(NamedTuple):
             )
 
     @property
+    def learner(self) -> str | None:
+        """The name of the learner that it can go on with; None for none."""
+        if self.lives:
+            return "analytic"
+        return "replay" if set(LEARNER) <= self.files.keys() else None
+
+    @property
     def lives(self) -> bool:
-        """Whether it is a living model, which calibrates itself."""
+        """Whether it keeps sums, from which it calibrates itself."""
         return "life" in self.description
 
     def description_of_life(self) -> dict[str, Any]:
-        """What a living model keeps to go on, but for its tensors.
+        """What a living model keeps to go on, but for its tensors; has "life".
 
         Raises:
             LSCError: it is none.
         """
+        if self.learner == "replay":
+            with _damage_named(self.folder):
+                told = dict(json.loads(self.files[LEARNER[0]]))
+                if told["life"] is None:  # of a run, whose model is the same whenever it is made
+                    ended = os.path.getmtime(self.folder / LEARNER[0])
+                    when = datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds")
+                    told["life"] = Life.of_run(**told["run"], when=when).to_json()
+                return told
         if not self.lives:
             raise LSCError(
-                f"the model in {self.folder} is that of an experiment, which kept nothing to go "
-                "on from: make one with lsc-cl learn"
+                f"the model in {self.folder} kept nothing to go on from: runs of strategy=lsc and "
+                "lsc-analytic do, at their end, from this version on"
             )
         with _damage_named(self.folder):
             return dict(self.description["life"])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from rich.console import Console
 
 from lsc_continual.classifier.creating import VECTORS
+from lsc_continual.classifier.examples import Data
 from lsc_continual.classifier.folder import SavedModel
-from lsc_continual.classifier.life import Learned, Life
+from lsc_continual.classifier.life import KnownClass, Learned, Life
 from lsc_continual.classifier.living import Classifier
+from lsc_continual.classifier.names import LEARNERS
+from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.names import is_ready, takes_texts
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs.labelled import Labelled, read_labelled
@@ -26,38 +31,84 @@ def is_there(folder: Path) -> bool:
 @contextmanager
 def changed(
     folder: Path,
-    make: Callable[[], Classifier] | None = None,
+    make: Callable[[], Living] | None = None,
     *,
+    console: Console | None = None,
     cache: Path | None = None,
     trust_code: bool = False,
-) -> Iterator[Classifier]:
+) -> Iterator[Living]:
     """The model of a folder, saved there at the end unless something went wrong.
 
     Args:
+        folder: of a model; or of a run, whose model goes on.
         make: a new model, where there is none.
+        console: where training shows how far it is.
         cache: a folder of embeddings, as of `Classifier.cache_embeddings`.
 
     Raises:
         LSCError: there is no model, another process is at work on it, or it cannot be written.
     """
-    with locked(folder):
-        sweep(folder.parent, folder.name)
-        if make is None or is_there(folder):
-            model = Classifier.load(folder, trust_code=trust_code)
+    place = _place(folder)
+    with locked(place):
+        sweep(place.parent, place.name)
+        if make is None or is_there(place):
+            model: Living = Classifier.load(folder, console=console, trust_code=trust_code)
         else:
             model = make()
         if cache is not None:
             model.cache_embeddings(cache)
         yield model
-        model.save(folder)
+        model.save(place)
+
+
+def _place(folder: Path) -> Path:
+    """Where the model of a folder lies: in that of a run, one below.
+
+    Raises:
+        LSCError: the run is not finished.
+    """
+    if not (folder / "config.yaml").is_file():
+        return folder
+    if not (folder / "report.html").is_file():
+        raise LSCError(f"the run {folder} is not finished: lsc-cl resume {folder}")
+    return folder / "model"
+
+
+class Living(Protocol):
+    """What all learners have in common; the methods as of `Classifier`."""
+
+    spec: ModelSpec
+
+    @property
+    def classes(self) -> dict[str, KnownClass]: ...
+
+    @property
+    def uncalibrated(self) -> str | None: ...
+
+    def learn(
+        self,
+        data: Data,
+        labels: Iterable[str],
+        source: str | None = None,
+        *,
+        on_error: str = "raise",
+        progress: Callable[[int], None] | None = None,
+    ) -> Learned: ...
+
+    def forget(self, names: str | Iterable[str]) -> None: ...
+
+    def forget_data(
+        self, data: Data, labels: Iterable[str], source: str | None = None
+    ) -> list[str]: ...
+
+    def merge(self, other: Any, source: str | None = None) -> None: ...
+
+    def cache_embeddings(self, folder: str | Path) -> None: ...
+
+    def save(self, folder: str | Path) -> None: ...
 
 
 _SIDE = 224  # pixels that torchvision's weights were trained on
-_SUCH = {
-    "images": "encoder=timm:vit_small_patch14_dinov2.lvd142m, for example, or encoder=runs/NAME, "
-    "that of a run",
-    "texts": "encoder=text:sentence-transformers/all-MiniLM-L6-v2, for example",
-}
 
 
 def kind_of(settings: Mapping[str, Any]) -> str | None:
@@ -67,15 +118,42 @@ def kind_of(settings: Mapping[str, Any]) -> str | None:
     return "texts" if takes_texts(encoder) else kinds.get(encoder, "images")
 
 
-def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
+def create(
+    labelled: Labelled,
+    settings: Mapping[str, Any],
+    learner: str | None = None,
+    texts: Sequence[str] = (),
+    *,
+    console: Console | None = None,
+) -> Living:
     """A new model for some data.
 
     Args:
         settings: by dotted key, as of a run.
+        learner: by default "analytic", or "replay" where the encoder has to be trained.
+        texts: the settings as they were written.
+        console: where training shows how far it is.
 
     Raises:
-        LSCError: images without an encoder, or settings that do not fit.
+        LSCError: texts without an encoder, or settings that do not fit.
     """
+    encoder = settings.get("encoder.name")
+    if encoder is None and labelled.kind == "texts":
+        raise LSCError(
+            "texts need an encoder: say which by "
+            "encoder=text:sentence-transformers/all-MiniLM-L6-v2, for example"
+        )
+    is_given = labelled.kind == "vectors" and encoder in (None, VECTORS)
+    if encoder is not None and not is_given:
+        weights = settings.get("encoder.weights") is not None
+        is_given = weights or is_ready(encoder) or Path(encoder).is_dir()
+    if (learner or ("analytic" if is_given else "replay")) == "analytic":
+        return _analytic(labelled, settings)
+    trained: Living = LEARNERS["replay"].load().created(labelled, texts, console)
+    return trained
+
+
+def _analytic(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
     given = dict(settings)
     options = {
         key.removeprefix("encoder.options."): given.pop(key)
@@ -85,7 +163,10 @@ def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
     encoder = given.pop("encoder.name", None)
     if encoder is None:
         if labelled.kind != "vectors":
-            raise LSCError(f"{labelled.kind} need an encoder: say which by {_SUCH[labelled.kind]}")
+            raise LSCError(
+                "learner=analytic needs an encoder that is ready: say which by "
+                "encoder=timm:vit_small_patch14_dinov2.lvd142m, for example"
+            )
         encoder = VECTORS
     shaped = encoder != VECTORS and not Path(encoder).is_dir() and not is_ready(encoder)
     side = given.pop("data.resolution", _SIDE if shaped else None)
@@ -102,6 +183,8 @@ def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
         "novelty.fpr": "fpr",
         "seed": "seed",
     }
+    if other := sorted(key for key, value in given.items() if key not in names):
+        raise LSCError(f"{other[0]} is for learner=replay: leave it out, or add learner=replay")
     return Classifier.create(
         encoder,
         options=options,
@@ -113,20 +196,22 @@ def create(labelled: Labelled, settings: Mapping[str, Any]) -> Classifier:
 def learn(
     folder: Path,
     sources: Sequence[Path],
-    make: Callable[[Labelled], Classifier],
+    make: Callable[[Labelled], Living],
     say: Callable[[str], None],
     *,
     kind: str | None = None,
+    console: Console | None = None,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     trust_code: bool = False,
-) -> tuple[Classifier, list[Learned]]:
+) -> tuple[Living, list[Learned]]:
     """Learn what lies in some sources; the model is made where there is none.
 
     Args:
         make: a new model for such data.
         kind: what tables are read for, where a new model says it; see `read_labelled`.
         say: tells the user a line.
+        console: where training shows how far it is.
         cache: a folder of embeddings.
         progress: is told how many of how many examples are embedded.
     """
@@ -138,12 +223,12 @@ def learn(
             say(f"{source}: {labelled.summary()}")
             read.append(labelled)
 
-    def new() -> Classifier:
+    def new() -> Living:
         look(kind)
         return make(read[0])
 
     learned: list[Learned] = []
-    with changed(folder, new, cache=cache, trust_code=trust_code) as model:
+    with changed(folder, new, console=console, cache=cache, trust_code=trust_code) as model:
         if not read:
             look(model.spec.kind)
         for source, some in zip(sources, read, strict=True):
@@ -170,7 +255,7 @@ def forget(
     *,
     cache: Path | None = None,
     trust_code: bool = False,
-) -> tuple[Classifier, list[str]]:
+) -> tuple[Living, list[str]]:
     """Have a model no longer answer with some classes, or take out what some data taught.
 
     Args:
@@ -196,7 +281,7 @@ def forget(
     return model, [*gone, *rest]
 
 
-def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> Classifier:
+def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> Living:
     """One model that knows what several know, in a folder of its own or in one of theirs.
 
     Raises:
@@ -208,7 +293,7 @@ def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> C
             f"{into} holds something already: choose another folder, or one of the models"
         )
     with locked(into):
-        model = Classifier.load(first, trust_code=trust_code)
+        model: Living = Classifier.load(first, trust_code=trust_code)
         for other in others:
             model.merge(Classifier.load(other, trust_code=trust_code), str(other))
         model.save(into)
@@ -225,13 +310,17 @@ def described(folder: Path) -> dict[str, Any]:
     state, spec = saved.description_of_life(), saved.description["spec"]
     with saved.damage_named():
         life = Life.from_json(state["life"]).to_json()
-        alarms = f"{state['score']}, false alarms at {float(state['fpr']):g}"
-        if state["uncalibrated"] is not None:
-            alarms = f"none: {state['uncalibrated']}"
+        judge, why = saved.description.get("detector"), "too few examples were held out"
+        if saved.learner == "analytic":
+            judge, why = state, state["uncalibrated"]
+        alarms = f"none: {why}"
+        if judge is not None and (judge is not state or why is None):
+            alarms = f"{judge['score']}, false alarms at {float(judge['fpr']):g}"
         content: dict[str, Any] = inert_json(
             {
                 "classes": life["known"],
                 "retired": life["retired"],
+                "learner": saved.learner,
                 "encoder": str(spec["encoder"]),
                 "system": f"{spec['system']} in {spec['dim']} dimensions",
                 "examples": sum(one["examples"] for one in life["known"].values()),

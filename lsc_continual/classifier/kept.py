@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from rich.console import Console
 
-from lsc_continual.classifier.folder import SavedModel, model_files
+from lsc_continual.classifier.folder import SavedModel, model_files, save_folder
 from lsc_continual.classifier.life import KnownClass, Life
+from lsc_continual.classifier.names import LEARNERS
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.cache import remember
 from lsc_continual.encoders.random_features import RandomFeatures
@@ -20,7 +22,6 @@ from lsc_continual.learners.analytic import AnalyticLearner
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.settings.data import MAX_PIXELS
-from lsc_continual.storage.folders import write_folder
 from lsc_continual.targets import Targets
 
 _NOTHING = "the model has learned nothing yet: call learn first"
@@ -166,28 +167,28 @@ class Kept:
             "uncalibrated": self.uncalibrated,
         }
         files = model_files(self.model, self.spec, state=state)
-        path = Path(folder)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_folder(path, files)
-        except OSError as error:
-            raise LSCError(
-                f"{path} cannot be written ({error.strerror}): make room or choose another; what "
-                "was there is as it was"
-            ) from error
+        save_folder(Path(folder), files)
 
     @classmethod
-    def load(cls, folder: str | Path, *, trust_code: bool = False) -> Self:
-        """A model as it was saved.
+    def load(
+        cls, folder: str | Path, *, console: Console | None = None, trust_code: bool = False
+    ) -> Self:
+        """A model as it was saved; one that learns by replay has the same methods.
 
         Args:
+            folder: of a model, or of a run, whose model goes on living.
+            console: where training shows how far it is.
             trust_code: whether code that its files name ("module:attribute") may be run.
 
         Raises:
-            LSCError: no model is there, it is damaged, another version's, or one of a run that
-                kept no sums.
+            LSCError: no model is there, it is damaged, another version's, or kept nothing to go on
+                from.
         """
-        return cls.restored(SavedModel.read(folder, trust_code=trust_code))
+        saved = SavedModel.read(folder, trust_code=trust_code)
+        if saved.learner == "replay":
+            found: Any = LEARNERS["replay"].load().restored(saved, console)
+            return found  # type: ignore[no-any-return]
+        return cls.restored(saved)
 
     @classmethod
     def restored(cls, saved: SavedModel) -> Self:

@@ -46,6 +46,19 @@ class Life:
     history: list[dict[str, Any]] = field(default_factory=list)
     """What was done, when and with what; the latest 1,000 entries."""
 
+    @classmethod
+    def of_run(cls, examples: Mapping[str, int], source: str, when: str) -> Life:
+        """That of a model that an experiment left.
+
+        Args:
+            examples: by class, how many it was trained on.
+            source: its scenario.
+            when: it ended, in ISO 8601.
+        """
+        known = {name: KnownClass(count, when) for name, count in examples.items()}
+        entry = {"when": when, "what": "run", "source": source, "examples": sum(examples.values())}
+        return cls(known, history=[entry])
+
     def add(self, names: Iterable[str]) -> None:
         """Count examples of classes."""
         now = _now()

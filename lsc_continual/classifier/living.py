@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsc_continual.classifier.answering import Answering, Names, predictions
+from lsc_continual.classifier.answering import Answering, Names, answers
 from lsc_continual.classifier.creating import VECTORS, frozen_encoder
 from lsc_continual.classifier.examples import (
     Data,
@@ -22,8 +22,6 @@ from lsc_continual.classifier.examples import (
     checked_names,
     embedded,
     normal_name,
-    prepared,
-    stacked,
 )
 from lsc_continual.classifier.kept import Kept
 from lsc_continual.classifier.life import Learned
@@ -32,9 +30,9 @@ from lsc_continual.classifier.merging import (
     require_same_targets,
     require_same_weights,
 )
+from lsc_continual.classifier.names import LEARNERS
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError
-from lsc_continual.inputs.stored import as_unit_range
 from lsc_continual.learners.analytic import Batch
 from lsc_continual.novelty.base import make_score, uncalibrated_score
 
@@ -58,8 +56,10 @@ class Classifier(Kept):
     @classmethod
     def create(
         cls,
-        encoder: str = VECTORS,
+        encoder: str | None = None,
         *,
+        learner: str | None = None,
+        arguments: Sequence[str] = (),
         input_shape: tuple[int, int, int] | None = None,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
@@ -76,8 +76,13 @@ class Classifier(Kept):
         """A model that knows nothing yet.
 
         Args:
-            encoder: "vectors" for embeddings of your own; the folder of a run, whose encoder is
-                taken; or what `make_encoder` takes, with `weights`. It stays as it is.
+            encoder: "vectors", the default, for embeddings of your own; the folder of a run, whose
+                encoder is taken; "timm:NAME", "hf:NAME" or "text:NAME"; or what `make_encoder`
+                takes, with `weights`. It stays as it is.
+            learner: "analytic", this one; or "replay", which trains its encoder, and has the same
+                methods: then `input_shape` is needed, and of the rest only `encoder` and
+                `arguments` count.
+            arguments: "key=value" settings of learner="replay", as of `lsc-cl run`.
             input_shape: channels, height, width of images; of vectors, those that come first tell.
             weights, options, mean, std: as in `make_encoder`.
             system, dim: of the targets.
@@ -86,6 +91,15 @@ class Classifier(Kept):
             score, fpr: as of a `NoveltyDetector`.
             trust_code: as in `load`, of a run's folder.
         """
+        if learner is not None:
+            LEARNERS.check(learner)
+        if learner == "replay":
+            trained: Any = LEARNERS["replay"].load()
+            named = [] if encoder is None else [f"encoder={encoder}"]
+            return trained.of_shape(input_shape, [*named, *arguments])  # type: ignore[no-any-return]
+        if arguments:
+            raise LSCError("arguments are for learner='replay': leave them out")
+        encoder = encoder or VECTORS
         expansion = {"features": features, "seed": seed, "beside": True}
         base = frozen_encoder(
             encoder, input_shape, weights, options, mean, std, trust_code=trust_code
@@ -217,7 +231,6 @@ class Classifier(Kept):
         self.life.note("merge", source, examples=other.learner.count)
         self._stale = True
 
-    @torch.no_grad()
     def predict(self, batch: Data, *, top: int = 3) -> list[Prediction]:
         """What the model says of each input, called by its index; a bad one has an `error`.
 
@@ -233,13 +246,7 @@ class Classifier(Kept):
         self.settle()
         judge = self.detector or make_score(uncalibrated_score(self.model.head), self.model.head)
         tell = Answering(self.model.head, Names(self.targets, ()), judge, top)
-        prepare = self._preparation
-        items = [prepared(prepare, prepare.content(given)) for given in batch]
-        images = [item for item in items if isinstance(item, Tensor)]
-        parts = [self.model.embed(as_unit_range(some)) for some in stacked(images)]
-        z = torch.cat([torch.empty(0, self.spec.dim), *parts])
-        faults = (item if isinstance(item, LSCError) else None for item in items)
-        return predictions(tell, enumerate(faults), z)
+        return answers(self.model, self._preparation, tell, batch)
 
     def _require(self, names: Iterable[str]) -> None:
         if unknown := [name for name in dict.fromkeys(names) if name not in self.life.known]:

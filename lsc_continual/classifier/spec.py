@@ -70,7 +70,9 @@ class ModelSpec:
 
     def make_head(self) -> TargetHead:
         """Its target head, which has no weights."""
-        return TargetHead(make_system(self.system, self.dim), **self.head)
+        head = TargetHead(make_system(self.system, self.dim), **self.head)
+        head.targets.class_names = self.class_names
+        return head
 
     def build(
         self, weights: str | None = None, *, head: TargetHead | None = None

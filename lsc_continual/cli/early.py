@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -53,9 +53,10 @@ def check_data(settings: Settings) -> None:
 
         require_folder(root)
     if scenario == "arrays":
-        from lsc_continual.inputs.npz import find_npz
+        from lsc_continual.inputs.npz import find_file
+        from lsc_continual.inputs.tables import TABLES
 
-        find_npz(root)
+        find_file(root, (".npy", *TABLES))
 
 
 OF_MODELS = (
@@ -74,31 +75,54 @@ OF_MODELS = (
 )
 """Settings that a living model has."""
 
+OF_TRAINED = ("encoder", "train", "augment", "replay", "loss", "novelty", "allocation")
+"""Groups of settings that one has whose encoder is trained, beside those."""
 
-def sources_and_settings(arguments: Sequence[str]) -> tuple[list[Path], dict[str, Any]]:
-    """What `learn` is given, apart: sources that are there, and settings of a new model.
+
+class Asked(NamedTuple):
+    """What `learn` is asked for."""
+
+    sources: list[Path]
+    learner: str | None
+    """Of a new model; None: whatever suits it."""
+    settings: dict[str, Any]
+    """Of a new model, by dotted key."""
+    texts: list[str]
+    """The same as they were written."""
+
+
+def sources_and_settings(arguments: Sequence[str]) -> Asked:
+    """What `learn` is given: sources that are there, and settings of a new model.
 
     Raises:
         LSCError: there are no sources, one is missing, or a setting is wrong or none of a model's.
     """
     import lsc_continual.runs.configuration  # noqa: F401 (fills the tables of names)
+    from lsc_continual.classifier.names import LEARNERS
     from lsc_continual.settings.reading import Faults, merge, parse
 
     sources = [Path(text) for text in arguments if "=" not in text or Path(text).exists()]
     if not sources:
-        raise LSCError("name what is to be learned: labelled images or vectors")
+        raise LSCError("name what is to be learned: labelled images, vectors or texts")
     for source in sources:
         if not source.exists():
-            raise LSCError(f"there is no {source}: pass labelled images or vectors")
+            raise LSCError(f"there is no {source}: pass labelled images, vectors or texts")
     faults = Faults()
     texts = [text for text in arguments if Path(text) not in sources]
+    learner = None
+    for text in [text for text in texts if text.startswith("learner=")]:
+        learner = text.partition("=")[2]
+        texts.remove(text)
+        with faults.noted():
+            LEARNERS.check(learner)
     overrides = parse(texts, faults)
     for key, _, _ in overrides:
-        if key not in OF_MODELS and not key.startswith("encoder.options."):
-            faults.add(f"{key} is no setting of a model: use {', '.join(OF_MODELS)}")
+        if key not in OF_MODELS and key.partition(".")[0] not in OF_TRAINED:
+            known = ", ".join([*OF_MODELS, *(f"{group}.…" for group in OF_TRAINED)])
+            faults.add(f"{key} is no setting of a model: use learner, {known}")
     merge({}, [o for o in overrides if not Path(str(o.value)).is_dir()], faults)
     faults.refuse()
-    return sources, {override.key: override.value for override in overrides}
+    return Asked(sources, learner, {o.key: o.value for o in overrides}, texts)
 
 
 def check_options(app: typer.Typer, arguments: Sequence[str]) -> None:

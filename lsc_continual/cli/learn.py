@@ -13,7 +13,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.machine.terminal import say
 
 if TYPE_CHECKING:
-    from lsc_continual.classifier import Classifier
+    from lsc_continual.classifier.keeping import Living
     from lsc_continual.inputs.labelled import Labelled
 
 
@@ -26,8 +26,8 @@ def learn(
         typer.Argument(
             metavar="SOURCE... [KEY=VALUE]...",
             help="Labelled data: a folder with a folder of images for each class; a table (.csv, "
-            ".jsonl, .parquet) with a column of labels and one of paths or vectors; .npz with x "
-            "and y; or .npy. And settings of a new model.",
+            ".jsonl, .parquet) with a column of labels and one of paths, vectors or texts; .npz "
+            "with x and y; or .npy. And settings of a new model.",
             show_default=False,
         ),
     ],
@@ -38,12 +38,16 @@ def learn(
     """Teach a model: new classes, or further examples of those that it knows.
 
     Where there is no model yet, it is made. Nothing that was learned before has to be there again,
-    and neither the order nor the grouping of what is learned matters; what is learned twice counts
-    twice.
+    what is learned twice counts twice. A run's model goes on living by the same command.
 
-    Settings of a new model: encoder (of a run, as encoder=runs/NAME, or a name with
-    encoder.weights), encoder.options.NAME, data.resolution, data.mean, data.std, system,
-    system.dim, analytic.features, novelty.score, novelty.fpr, seed. Of vectors, none is needed.
+    There are two learners. learner=analytic, for vectors and wherever an encoder is ready
+    (encoder=timm:NAME, hf:NAME, text:NAME, runs/NAME or a name with encoder.weights), adds up: in
+    any order and grouping, the outcome is the same. learner=replay, for images without such an
+    encoder, trains one, with some stored images.
+
+    Settings of a new model: learner, encoder, encoder.weights, encoder.options.NAME, data.mean,
+    data.resolution, data.std, system, system.dim, novelty.score, novelty.fpr, seed; of an analytic
+    one, analytic.features; of a trained one, train.…, augment.…, replay.…, loss.…, as of `run`.
 
     Examples:
 
@@ -51,30 +55,38 @@ def learn(
 
     - `lsc-cl learn parts more.parquet`
 
-    - `lsc-cl learn pets photos encoder=runs/folder-lsc-seed0`
+    - `lsc-cl learn intents queries.csv encoder=text:sentence-transformers/all-MiniLM-L6-v2`
 
-    - `lsc-cl learn pets photos encoder=resnet18 encoder.weights=DEFAULT`
+    - `lsc-cl learn birds photos encoder=timm:vit_small_patch14_dinov2.lvd142m`
+
+    - `lsc-cl learn pets photos`
+
+    - `lsc-cl learn runs/split-digits-lsc-seed0 more`
     """
     from lsc_continual.cli.early import sources_and_settings
 
-    sources, chosen = sources_and_settings(arguments)
+    asked = sources_and_settings(arguments)
     with interruptible("interrupted; the model is as it was"):
         with loading() as console:
             from lsc_continual.classifier import keeping
             from lsc_continual.machine.terminal import Embedding
 
-        def make(labelled: Labelled) -> Classifier:
-            return keeping.create(labelled, chosen)
+        def make(labelled: Labelled) -> Living:
+            return keeping.create(
+                labelled, asked.settings, asked.learner, asked.texts, console=console
+            )
 
-        if chosen and keeping.is_there(model):
-            raise LSCError(f"{model} has its settings already: leave out {', '.join(chosen)}")
+        given = [*asked.settings, *(["learner"] if asked.learner else [])]
+        if given and keeping.is_there(model):
+            raise LSCError(f"{model} has its settings already: leave out {', '.join(given)}")
         with Embedding(console) as embedding:
             living, learned = keeping.learn(
                 model,
-                sources,
+                asked.sources,
                 make,
                 lambda line: say(console, line),
-                kind=keeping.kind_of(chosen),
+                kind=keeping.kind_of(asked.settings),
+                console=console,
                 cache=cache,
                 progress=embedding.show,
                 trust_code=trust_code,

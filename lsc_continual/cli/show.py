@@ -93,7 +93,7 @@ def _show_model(folder: Path, json: bool) -> None:
         table.add_row(*row)
     console.print(table)
     facts = Table(show_header=False, box=None)
-    for key in ("encoder", "system", "examples", "bytes", "calibration"):
+    for key in ("learner", "encoder", "system", "examples", "bytes", "calibration"):
         facts.add_row(key, escape(f"{content[key]:,}" if key == "bytes" else str(content[key])))
     console.print(facts)
     history = Table("when", "what", "from", "examples", title="history", title_justify="left")

@@ -51,7 +51,7 @@ def make_encoder(
         if mean is not None or std is not None:
             raise LSCError(f"encoder {name!r} has its own mean and std: leave out data.mean")
         made = ready_encoder(name, weights, options, architecture)
-        texts = tuple(input_shape) == made.input_shape
+        texts = input_shape[1:] == (1, 1)
         images = input_shape[0] in (1, 3) and input_shape[1:] != (1, 1)
         if not (texts if takes_texts(name) else images):
             raise LSCError(f"encoder {name!r} does not take inputs of shape {input_shape}")

@@ -70,6 +70,8 @@ class ImageData(NamedTuple):
     """Whether the images are the negatives of their files."""
     left_out: LeftOut | None = None
     """What else was found, by class and reason."""
+    texts: bool = False
+    """Whether the images are texts, in their bytes."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -23,17 +23,23 @@ RATIO = 100  # how many times larger than its file a larger array may be
 _LARGEST_ROW = 2**28  # bytes
 
 
-def find_npz(root: Path) -> Path:
+def find_file(root: Path, others: Collection[str] = ()) -> Path:
     """The .npz file that `data.root` names: itself, or the only one in the folder.
+
+    Args:
+        others: endings of files that it may be as well.
 
     Raises:
         LSCError: there is none, or several.
     """
-    files = sorted(root.glob("*.npz")) if root.is_dir() else [root]
+    files = [root]
+    if root.is_dir():
+        files = sorted(p for p in root.iterdir() if p.suffix.lower() in (".npz", *others))
     if len(files) == 1 and files[0].is_file():
         return files[0]
-    found = f"{len(files)} .npz files" if root.is_dir() else "no file"
-    raise LSCError(f"data.root={root} names {found}: pass the path of one .npz file")
+    kinds = ", ".join((".npz", *others))
+    found = f"{len(files)} files" if root.is_dir() else "no file"
+    raise LSCError(f"data.root={root} names {found}: pass the path of one ({kinds})")
 
 
 class Header(NamedTuple):

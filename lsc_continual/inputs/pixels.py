@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.inputs.texts import text_rows
 
 _WHOLE = 1e-3  # how near to a 255th a float is one
 _CHUNK = 2**24  # bytes that digests are taken of at a time
@@ -20,12 +21,15 @@ def as_images(x: NDArray[Any], what: str) -> Tensor:
 
     Args:
         x: [N, H, W], [N, H, W, C], [N, C, H, W], or a table [N, C], whose rows become 1×1 images.
-            Integers mean 0 … 255, floats 0 … 1 (a table's mean what they are).
+            Integers mean 0 … 255, floats 0 … 1 (a table's mean what they are). Texts [N] become
+            rows of their bytes.
         what: what the array is called in errors.
 
     Raises:
         LSCError: another shape, type or range, with what to do about it.
     """
+    if x.ndim == 1 and x.dtype.kind == "U":
+        x = text_rows(x.tolist())
     table = x.ndim == 2
     if table:
         x = x[:, :, None, None]

@@ -58,7 +58,8 @@ class Preparation:
         try:
             if isinstance(content, LSCError):
                 raise content
-            if self.texts != isinstance(content, str):
+            as_bytes = isinstance(content, np.ndarray) and content.dtype == np.uint8
+            if self.texts != (isinstance(content, str) or (as_bytes and self.texts)):
                 kind = "a text" if isinstance(content, str) else "no text"
                 takes = "texts" if self.texts else "none"
                 raise LSCError(f"it is {kind}, and the model takes {takes}")

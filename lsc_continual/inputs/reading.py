@@ -59,7 +59,7 @@ def read_files(
         raise LSCError(f"no training images are in {root}: unpack the data again")
     resolution = source.resolution or resolution
     if resolution is None or channels is None:
-        common = _common_format(
+        common = common_format(
             root, [p for part in (train, test) for n in names for p in part.get(n, ())]
         )
         resolution, channels = resolution or common[0], channels or common[1]
@@ -87,7 +87,7 @@ def read_files(
     return ImageData(stored, tested, names, skipped).without(unread)
 
 
-def _common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
+def common_format(root: Path, paths: Sequence[str]) -> tuple[int, int]:
     """Resolution and channels that suit the images, by a look at some spread over all of them."""
     sizes: Counter[tuple[int, int]] = Counter()
     modes = set()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+
+BYTES = 2048
+"""Of a text in a table of them, unless some are longer."""
 
 
 def text_bytes(text: str, longest: int) -> NDArray[np.uint8]:
@@ -22,6 +27,25 @@ def text_bytes(text: str, longest: int) -> NDArray[np.uint8]:
     row = np.zeros(longest, np.uint8)
     row[: len(data)] = np.frombuffer(data, np.uint8)
     return row
+
+
+def text_rows(texts: Sequence[str]) -> NDArray[np.uint8]:
+    """Texts one below the other: uint8 [count, bytes], at least `BYTES` and enough for all.
+
+    Raises:
+        LSCError: one of them is empty.
+    """
+    longest = max((len(text.encode("utf-8", "replace")) for text in texts), default=0)
+    width = BYTES
+    while width < longest:
+        width *= 2
+    rows = np.empty((len(texts), width), np.uint8)
+    for number, text in enumerate(texts):
+        try:
+            rows[number] = text_bytes(text, width)
+        except LSCError as error:
+            raise LSCError(f"row {number}: {error}") from error
+    return rows
 
 
 def texts_of(x: Tensor) -> list[str]:

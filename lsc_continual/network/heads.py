@@ -146,6 +146,7 @@ class TargetHead(nn.Module):
         if targets.system != self.system:
             raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
         self._widen(targets.labels)
+        targets.class_names = self.targets.class_names
         self.targets = targets
         self.set_training_prior()
 

@@ -16,6 +16,7 @@ import torch
 from avalanche.benchmarks.utils import AvalancheDataset, as_classification_dataset
 from numpy.typing import NDArray
 
+from lsc_continual.encoders.names import takes_texts
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.experiences.prepared import PreparedBenchmark
@@ -56,6 +57,13 @@ def prepare_benchmark(settings: Settings, recorded: Recorded | None = None) -> P
         return _from_python(settings)
     data = _load(settings, recorded)
     names, scenario = data.class_names, settings.scenario
+    if data.texts != takes_texts(settings.encoder.name):
+        raise LSCError(
+            f"{settings.data.root} holds texts: add encoder=text:NAME, of a model of "
+            "sentence-transformers"
+            if data.texts
+            else f"encoder={settings.encoder.name} takes texts, and the data are none: change it"
+        )
     sizes = experience_sizes(
         len(names), scenario.experiences, scenario.increment, scenario.base_classes
     )

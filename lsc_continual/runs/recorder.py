@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -65,8 +66,18 @@ class Recorder:
         if distributed.rank() == 0:
             self._events.close()
 
-    def record(self, classes: list[int], result: OpenWorldResult, skipped: set[str]) -> None:
-        """Keep the figures of an experience that brought `classes`, and the model as it is now."""
+    def record(
+        self,
+        classes: list[int],
+        result: OpenWorldResult,
+        skipped: set[str],
+        further: Mapping[str, bytes],
+    ) -> None:
+        """Keep the figures of an experience that brought `classes`, and the model as it is now.
+
+        Args:
+            further: files of the model's folder, from which it can go on by itself.
+        """
         assembly, progress = self.assembly, self.progress
         entry = ExperienceMetrics(
             classes=classes,
@@ -90,7 +101,7 @@ class Recorder:
         self.folder.write_json(METRICS, self.metrics.to_json())
         if assembly.spec is not None:
             files = model_files(assembly.strategy.model, assembly.spec, assembly.detector)
-            self.folder.write_model(files)
+            self.folder.write_model({**files, **further})
         count = len(self.metrics.experiences)
         self._log_events(count, entry)
         score = self.metrics.novelty_score

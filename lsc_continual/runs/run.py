@@ -27,6 +27,7 @@ from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.runs.configuration import by_name, read_stored, reopen
 from lsc_continual.runs.data import check_same, load_unknown_sets, prepare_benchmark, recorded_data
 from lsc_continual.runs.folder import CONFIG, RunFolder
+from lsc_continual.runs.memory import files_of_run
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
 from lsc_continual.settings import Settings
@@ -171,9 +172,11 @@ def _carry_out(
                 result = evaluation.result(rounds[index][-1].current_experience)
                 skipped = set().union(*(feeds.skipped for feeds in assembly.feeds))
                 skipped = set(chain(*distributed.everyone(sorted(skipped))))
+                last = index == len(rounds) - 1
+                further = files_of_run(assembly) if last and checkpoints and assembly.spec else {}
                 if main:
                     classes = sorted(chain(*map(arriving_classes, rounds[index])))
-                    recorder.record(classes, result, skipped)
+                    recorder.record(classes, result, skipped, further)
                 checkpointing.experience_done(strategy)
         except LSCError as error:
             if checkpointing.experience:

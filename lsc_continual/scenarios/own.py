@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from lsc_continual.errors import LSCError, inert
 from lsc_continual.inputs import ImageData, StoredImages
-from lsc_continual.inputs.npz import find_npz, read_arrays
+from lsc_continual.inputs.labelled import read_labelled
+from lsc_continual.inputs.npz import find_file, read_arrays
 from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import (
@@ -27,6 +29,7 @@ from lsc_continual.inputs.selection import (
     without_unreadable,
 )
 from lsc_continual.inputs.source import Source
+from lsc_continual.inputs.tables import TABLES
 from lsc_continual.inputs.trees import (
     ClassFiles,
     LeftOut,
@@ -57,7 +60,13 @@ def load_folder(source: Source) -> ImageData:
     else:
         parts, left_out = class_folders(root, str(train_folder), test_folder)
     left_out |= beside
-    drawn = test_folder is None
+    return _of_files(root, parts, left_out, test_folder is None, source)
+
+
+def _of_files(
+    root: Path, parts: Sequence[ClassFiles], left_out: LeftOut, drawn: bool, source: Source
+) -> ImageData:
+    """Images in files, of one part that is split here if `drawn`, else of a training and a test."""
     more: LeftOut = {}
     chosen = replace(source, classes=None)  # where they are by then
     if source.split is not None:
@@ -150,16 +159,26 @@ _KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 
 
 def load_arrays(source: Source) -> ImageData:
-    """x_train, y_train, x_test, y_test and, if there, class_names of an .npz file.
+    """x_train, y_train, x_test, y_test and, if there, class_names of an .npz file; or a table.
 
     Labels are integers of any values, or text. Without test images, a seeded share of each class
-    is kept for testing.
+    is kept for testing. Tables are those that `read_labelled` takes, of vectors, texts or paths of
+    images.
 
     Raises:
         LSCError: no such file, a key is missing, or arrays that do not fit.
     """
-    path = find_npz(source.root)
-    arrays = read_arrays(path, _KEYS)
+    path = find_file(source.root, (".npy", *TABLES))
+    if path.suffix.lower() not in (".npy", *TABLES):
+        arrays = read_arrays(path, _KEYS)
+    else:
+        labelled = read_labelled(path)
+        if isinstance(labelled.data[0], Path):
+            files: ClassFiles = {}
+            for name, image in zip(labelled.labels, labelled.data, strict=True):
+                files.setdefault(name, []).append(os.path.relpath(image, path.parent))
+            return _of_files(path.parent, [files], {}, True, source)
+        arrays = {"x_train": np.asarray(labelled.data), "y_train": np.asarray(labelled.labels)}
     x, y = _part(arrays, "train", path)
     if not len(x):
         raise LSCError(f"x_train in {path} holds no images: add some")
@@ -191,7 +210,8 @@ def load_arrays(source: Source) -> ImageData:
     train = images.subset(torch.from_numpy(rows["train"]))
     test = held_out.subset(torch.from_numpy(rows["test"]))
     split = {name: part.astype(str).tolist() for name, part in rows.items()}
-    data = ImageData(train, test, names, split=split, drawn=drawn).without(left_out)
+    texts = x.dtype.kind in "US"
+    data = ImageData(train, test, names, split=split, drawn=drawn, texts=texts).without(left_out)
     there = set(train.targets) | set(test.targets)
     return keep_classes(data, [name for label, name in enumerate(names) if label in there])
 

@@ -10,6 +10,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from lsc_continual.encoders.names import is_ready
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences.loader import BatchLoader
@@ -211,7 +212,8 @@ def build_analytic(conditions: Conditions) -> Assembly:
     analytic, weights = settings.analytic, settings.encoder.weights
     base_epochs = analytic.base_epochs
     if base_epochs is None:
-        base_epochs = 0 if weights else settings.train.epochs
+        ready = weights is not None or is_ready(settings.encoder.name)
+        base_epochs = 0 if ready else settings.train.epochs
     spec = conditions.spec(
         random_features={"features": analytic.features, "seed": settings.seed},
         standardize=False,

@@ -49,12 +49,14 @@ class Conditions:
         data: the benchmark, and what is known about it.
         device: where the network is.
         progress: the plugin that counts images and seconds; a builder puts it among the plugins.
+        architecture: of an encoder of other people's that was there before (`ReadyEncoder`).
     """
 
     settings: Settings
     data: PreparedBenchmark
     device: torch.device
     progress: BasePlugin
+    architecture: Mapping[str, Any] | None = None
 
     def encoder(self) -> nn.Module:
         """A new encoder, with the weights that it is to start from."""
@@ -104,6 +106,7 @@ class Conditions:
                 "unknown_prior": prior,
                 "normalize": settings.loss.normalize,
             },
+            architecture=dict(self.architecture or {}),
             **further,
         )
 

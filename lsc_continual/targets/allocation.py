@@ -112,7 +112,10 @@ class Allocation(ABC):
         Raises:
             LSCError: this rule goes by the order of arrival, and keeps every class.
         """
-        raise LSCError(f'allocation {self.name!r} keeps every class: use "named"')
+        raise LSCError(
+            f"allocation={self.name} gives targets by the order of arrival, so that no class can "
+            "be taken out: models that are made by lsc-cl learn, or with allocation=named, can"
+        )
 
     def retired_addresses(self, names: Sequence[str]) -> list[int | None]:
         """The address that is kept for each name; None where none is."""

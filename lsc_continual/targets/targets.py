@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,6 +46,8 @@ class Targets:
         self.search = Search(system, self.allocation)
         self.labels = Labels()
         """In order of arrival."""
+        self.class_names: Sequence[str] = ()
+        """The name of each label, where labels are numbers; the allocation "named" goes by it."""
         self._cache: dict[str, Tensor] = {}  # derived tensors, made anew when classes arrive
 
     def __len__(self) -> int:
@@ -68,7 +70,7 @@ class Targets:
             CapacityError: the system holds too few vectors; nothing is added then.
         """
         new = Labels.of(labels).without(self.labels)
-        names = list(map(str, new)) if self.allocation.needs_names else None
+        names = self._called(new) if self.allocation.needs_names else None
         self.allocation.extend(len(new), embeddings, names)
         self.labels.extend(new)
         if len(new):
@@ -87,11 +89,15 @@ class Targets:
         """
         gone = list(Labels.of(labels))
         ordinals = self.require_ordinals(gone)
-        self.allocation.retire(ordinals, list(map(str, gone)), reserve=reserve)
+        self.allocation.retire(ordinals, self._called(gone), reserve=reserve)
         out = set(ordinals.tolist())
         self.labels = Labels.of([name for i, name in enumerate(self.labels) if i not in out])
         self.search = Search(self.system, self.allocation)
         self._cache.clear()
+
+    def _called(self, labels: Iterable[Any]) -> list[str]:
+        names = self.class_names
+        return [str(names[label]) if names else str(label) for label in labels]
 
     def new_labels(self, labels: AnyLabels) -> list[Any]:
         """Those of `labels` that own no target yet, each once, in the order given."""

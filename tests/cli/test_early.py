@@ -20,7 +20,7 @@ HEAVY = ("torch", "torchvision", "avalanche")
         ("compare --seed 1", "without dashes, seed=1"),
         ("run scenario=folder data.root=nope", "data.root=nope is not a folder"),
         ("run scenario=arrays data.root=nope.npz", "names no file"),
-        ("run scenario=arrays data.root=.", "names 0 .npz files"),
+        ("run scenario=arrays data.root=.", "names 0 files"),
         ("run train.lr=0", "train.lr=0.0 is out of range: use above 0"),
         ("run train.epochs=two", "train.epochs=two has the wrong type: write a whole number"),
         ("resume nope", "there is no folder nope"),

@@ -113,7 +113,10 @@ def test_the_folder_holds_what_the_documentation_says(folder):
     assert {path.name for path in (folder / "model").iterdir()} == {
         "SHA256SUMS",
         "calibration.safetensors",
+        "learner.json",
         "model.json",
+        "state.json",
+        "state.safetensors",
         "weights.safetensors",
     }
     hidden = [path.name for path in folder.rglob("*") if path.name.startswith(".")]

@@ -146,6 +146,13 @@ def without_code(config: Any) -> Any:
     }
 
 
+def without_pooler(network: nn.Module) -> nn.Module:
+    """A network of transformers' without a layer whose output is not used."""
+    if isinstance(getattr(network, "pooler", None), nn.Module):
+        setattr(network, "pooler", None)  # noqa: B010 (whose type is not known)
+    return network
+
+
 def quiet() -> None:
     """Keep transformers from drawing bars and from telling of weights that are not needed."""
     from transformers.utils import logging as of_transformers

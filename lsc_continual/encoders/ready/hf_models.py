@@ -17,6 +17,7 @@ from lsc_continual.encoders.ready.base import (
     quiet,
     split_name,
     without_code,
+    without_pooler,
 )
 from lsc_continual.errors import LSCError
 
@@ -56,7 +57,9 @@ def hf_encoder(
     """
     with brought(name, "hf", _FILES):
         if architecture is not None:
-            return HFImages(_built(dict(architecture["config"])), architecture)
+            network = _built(dict(architecture["config"]))
+            used = architecture["pool"] == "pooler"
+            return HFImages(network if used else without_pooler(network), architecture)
         return _brought(name, options_of(name, options, _OPTIONS))
 
 
@@ -86,6 +89,8 @@ def _brought(name: str, options: dict[str, Any]) -> HFImages:
     made = HFImages(network.float(), architecture)
     if options["pool"] == "auto":
         architecture["pool"] = _pool(made, missing)
+    if architecture["pool"] != "pooler":
+        without_pooler(made.network)
     return made
 
 

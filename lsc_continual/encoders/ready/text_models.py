@@ -21,6 +21,7 @@ from lsc_continual.encoders.ready.base import (
     read_json,
     split_name,
     without_code,
+    without_pooler,
 )
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.texts import texts_of
@@ -135,7 +136,7 @@ def text_encoder(
         size = int(architecture["tokenizer"])
         if not 0 <= size < 2**28 or architecture["pool"] not in _POOLS:
             raise LSCError("it describes no model of texts")
-        network = _built(dict(architecture["config"]))
+        network = without_pooler(_built(dict(architecture["config"])))
         return TextEncoder(network, bytes(size), architecture)
 
 
@@ -176,7 +177,7 @@ def _brought(name: str, options: dict[str, Any]) -> TextEncoder:
         "lower_case": bool(own.get("do_lower_case", False)),
         "tokenizer": len(content),
     }
-    made = TextEncoder(network.float(), content, architecture)
+    made = TextEncoder(without_pooler(network).float(), content, architecture)
     if options["pretrained"]:
         for layer, place in zip(made.dense, found.dense_folders, strict=True):
             _load_dense(layer, place)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lsc_continual.classifier.folder import LEARNER, SavedModel
 from lsc_continual.classifier.life import Life
+from lsc_continual.encoders.ready.base import local_name
 from lsc_continual.experiences.located import integers, located
 from lsc_continual.inputs import StoredImages
 from lsc_continual.runs.configuration import reopen
@@ -99,6 +100,7 @@ def memory_files(state: State, settings: Settings, **about: Any) -> dict[str, by
             of_model[group][name] = default[group][name]
         else:
             of_model[name] = default[name]
+    of_model["encoder"]["name"] = local_name(settings.encoder.name)
     told = {"settings": of_model, **about}
     text = json.dumps(told, ensure_ascii=False).encode()
     return dict(zip(LEARNER, (text, *pack(state)), strict=True))

@@ -155,7 +155,12 @@ def test_mistakes_are_one_sentence_and_the_model_is_as_it_was(tmp_path, model, d
         ("learn", model, "nowhere"): "there is no nowhere",
         ("learn", model, "seed=1"): "name what is to be learned",
         ("learn", model, data, "seed=1"): "has its settings already: leave out seed",
-        ("learn", tmp_path / "n", data, "train.epochs=1"): "for learner=replay: leave it out, or add",
+        (
+            "learn",
+            tmp_path / "n",
+            data,
+            "train.epochs=1",
+        ): "for learner=replay: leave it out, or add",
         ("learn", tmp_path / "n", data, "run.dir=x"): "run.dir is no setting of a model",
         ("learn", tmp_path / "n", data, "learner=deep"): "unknown learner 'deep': choose one of",
         ("learn", tmp_path / "n", data, "sede=1"): "did you mean 'seed'",

@@ -182,9 +182,9 @@ def test_files_that_are_no_npz_are_refused(tmp_path):
         (tmp_path / "bad").write_bytes(content)
         refused("bad cannot be read as an .npz file", tmp_path / "bad")
     np.save(tmp_path / "single.npy", IMAGES)
-    refused("File is not a zip file", tmp_path / "single.npy")
+    refused("single.npy has no labels: put them into", tmp_path / "single.npy")
     save(tmp_path / "b.npz")
-    refused("names 2 .npz files", tmp_path)
+    refused("names 3 files", tmp_path)
 
 
 def test_classes_can_be_chosen_and_put_in_order(tmp_path):

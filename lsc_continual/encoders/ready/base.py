@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lsc_continual.encoders.names import is_ready
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.inputs.decoding import Cut
 from lsc_continual.storage.reading import read_text
 
 _LARGEST = 2**24  # bytes of a file that describes a network
+_PLACES = "/", ".", "~"  # with which a path begins
 _LARGEST_SIDE = 1024  # of the images that a network takes
 _CODE = ("auto_map", "attn_implementation", "quantization_config", "backbone", "custom_pipelines")
 _LABELS = ("id2label", "label2id")  # of a head that is left out
@@ -106,8 +108,10 @@ def split_name(name: str) -> tuple[str, str]:
 
 def local_name(name: str) -> str:
     """The name without the place of a folder, which is nobody else's business."""
-    folder = folder_of(name)
-    return name if folder is None else f"{split_name(name)[0]}:{folder.resolve().name}"
+    kind, rest = split_name(name)
+    place = Path(rest).expanduser()
+    is_place = place.is_dir() or rest.startswith(_PLACES)
+    return f"{kind}:{place.resolve().name}" if is_ready(name) and is_place else name
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -172,7 +176,7 @@ def folder_of(name: str) -> Path | None:
     path = Path(rest).expanduser()
     if path.is_dir():
         return path
-    if rest.startswith(("/", ".", "~")):
+    if rest.startswith(_PLACES):
         raise LSCError(f"there is no folder {rest}: correct encoder={kind}:…")
     return None
 

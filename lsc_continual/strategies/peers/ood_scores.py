@@ -19,6 +19,7 @@ from pytorch_ood.detector import (
 )
 from torch import Tensor, nn
 
+from lsc_continual.encoders.ready.base import architecture_of
 from lsc_continual.experiences.classes import classes_in_training
 from lsc_continual.strategies.forward import passes
 from lsc_continual.strategies.stages import Stage, Staged
@@ -118,10 +119,14 @@ class OODScores(Staged, SupervisedPlugin, supports_distributed=False):  # type: 
         features, logits = self._features, output[:, self._seen.to(output.device)]
         scores = {name: score(logits) for name, score in _OF_LOGITS.items()}
         scores |= {name: part.predict_features(features) for name, part in self._fitted.items()}
-        if self.classifier is not None:
+        if self.classifier is not None and not self._takes_texts():
             with torch.enable_grad():
                 scores["odin"] = ODIN(self._seen_logits).predict(images)
         return scores
+
+    def _takes_texts(self) -> bool:
+        """Whether inputs are texts, by which nothing can be differentiated."""
+        return architecture_of(self._model).get("tokenizer") is not None
 
     def _seen_logits(self, images: Tensor) -> Tensor:
         output: Tensor = self._model(images)

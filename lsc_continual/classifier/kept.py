@@ -74,6 +74,7 @@ class Kept:
     @property
     def detector(self) -> NoveltyDetector | None:
         """What says where the unknown begins; None where nothing does yet."""
+        self.settle()  # after which the one before counts for nothing
         if self._detector is None and self.uncalibrated is None:
             self._detector = self.calibrated(self.score, self.fpr)
         return self._detector

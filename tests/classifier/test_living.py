@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from lsc_continual.classifier import Classifier
 from lsc_continual.classifier.creating import VECTORS
 from lsc_continual.errors import LSCError
+from lsc_continual.storage.folders import read_folder, write_folder
 
 WIDTH, CLASSES = 12, 9
 NAMES = np.array([f"class {n}" for n in range(CLASSES)])
@@ -194,6 +196,54 @@ def test_five_examples_of_a_class_are_enough_to_begin_with():
     assert {one.known for one in few.predict(test)} == {None}
     assert few.uncalibrated is not None
     assert "needs 19 or more known inputs" in few.uncalibrated
+
+
+def test_a_few_more_after_loading_are_as_if_all_came_at_once(data, tmp_path):
+    x, labels = data
+    parts = [slice(0, 500), slice(500, 520), slice(520, 530)]
+    model = new()
+    for part in parts:
+        model.learn(x[part], labels[part])
+        before = model.detector
+        model.save(tmp_path / "m")
+        model = Classifier.load(tmp_path / "m")
+        assert model.learner._solution is not None
+        assert before is not None
+        test, _ = vectors(50, seed=9)
+        z = model.model.embed(torch.from_numpy(test)[:, :, None, None])
+        assert torch.allclose(model.detector.p_value(z), before.p_value(z), atol=0.02)
+    at_once = new()
+    at_once.learn(x[:530], labels[:530])
+    at_once.settle()
+    assert model.learner.penalty == at_once.learner.penalty
+    assert torch.allclose(weights(model), weights(at_once), atol=1e-5)
+
+
+def test_the_threshold_follows_what_is_learned(data):
+    x, labels = data
+    model = new()
+    model.learn(x[:300], labels[:300])
+    first = model.detector
+    model.learn(x[300:], labels[300:])
+    assert model.detector is not first
+    assert len(model.detector.known) == min(len(x), 3072)
+
+
+def test_the_first_living_models_go_on(data, tmp_path):
+    x, labels = data
+    model = new()
+    model.learn(x, labels)
+    model.save(tmp_path / "m")
+    files = {name: bytes(content) for name, content in read_folder(tmp_path / "m").items()}
+    description = json.loads(files["model.json"]) | {"format": 8}
+    del description["life"]["memory"]["solved"]  # they kept no solution
+    memory = load(files["memory.safetensors"])
+    for name in ("weight", "leverages"):
+        del memory[name]
+    old = {"model.json": json.dumps(description).encode(), "memory.safetensors": save(memory)}
+    write_folder(tmp_path / "m", files | old)
+    test, _ = vectors(50, seed=9)
+    assert Classifier.load(tmp_path / "m").predict(test) == model.predict(test)
 
 
 def test_it_is_kept_in_a_folder_of_one_size(data, whole, tmp_path):

@@ -89,6 +89,11 @@ class Life:
             ours = self.known.get(name) or self.retired.pop(name, None)
             since = min(ours.since, theirs.since) if ours else theirs.since
             self.known[name] = KnownClass(theirs.examples + (ours.examples if ours else 0), since)
+        for name, theirs in other.retired.items():
+            part = self.known if name in self.known else self.retired
+            ours = part.get(name, KnownClass(0, theirs.since))
+            since = min(ours.since, theirs.since)
+            part[name] = KnownClass(ours.examples + theirs.examples, since)
 
     def note(self, what: str, source: str | None, **more: Any) -> None:
         """Write down what was done."""

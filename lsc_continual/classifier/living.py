@@ -226,6 +226,13 @@ class Classifier(Kept):
         require_same_weights(self._expansion, other._expansion)
         names = require_same_targets(self.targets, other.targets)
         self.targets.add(names)
+        self.targets.allocation.reserve(
+            {
+                name: at
+                for name, at in other.targets.allocation.retired.items()
+                if name not in self.targets
+            }
+        )
         self.learner.merge(other.learner, self.targets.ordinals(names))
         self.life.merge(other.life)
         self.life.note("merge", source, examples=other.learner.count)
@@ -269,7 +276,7 @@ class Classifier(Kept):
     def _batch(self, some: Embedded) -> Batch:
         """With the targets of their classes, which may be retired."""
         targets, ordinals = self.targets, self.targets.ordinals(some.names)
-        kept = targets.allocation.retired_addresses(some.names)
+        kept = [targets.allocation.retired.get(name) for name in some.names]
         owned = [0] * len(kept)
         if len(targets):
             owned = targets.allocation.addresses(ordinals.clamp_min(0)).tolist()

@@ -51,9 +51,24 @@ def require_same_targets(mine: Targets, theirs: Targets) -> list[str]:
     trial = Targets.from_dict(mine.to_dict())
     trial.add(names)
     same = trial.addresses(trial.ordinals(names)) == theirs.addresses()
-    if differ := [name for name, is_same in zip(names, same.tolist(), strict=True) if not is_same]:
+    differ = [name for name, is_same in zip(names, same.tolist(), strict=True) if not is_same]
+    differ += [
+        name for name in theirs.allocation.retired if not _can_be_reserved(name, theirs, trial)
+    ]
+    if differ:
         raise LSCError(
             f"{', '.join(map(repr, differ[:3]))} have other targets there, as they met other "
             "names: learn both sets of data with one model, or with another seed"
         )
     return names
+
+
+def _can_be_reserved(name: str, address: int, here: Targets) -> bool:
+    """Whether an address that is kept for a name elsewhere is free here, or that name's own."""
+    kept = here.allocation.retired
+    if name in here:
+        return int(here.addresses(here.ordinals([name]))) == address
+    if name in kept:
+        return kept[name] == address
+    owner = int(here.allocation.owner(torch.tensor([address])))
+    return owner < 0 and address not in kept.values()

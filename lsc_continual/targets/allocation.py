@@ -7,7 +7,8 @@ append-only: an ordinal keeps its address for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -44,6 +45,8 @@ class Allocation(ABC):
     """The name that `make_allocation` took."""
     needs_embeddings: ClassVar[bool] = False
     """Whether `extend` has to be given where the encoder puts the arriving classes."""
+    retired: Mapping[str, int] = MappingProxyType({})
+    """The addresses that are kept for names of classes that were retired."""
     needs_names: ClassVar[bool] = False
     """Whether `extend` has to be given the names of the arriving classes."""
 
@@ -112,14 +115,17 @@ class Allocation(ABC):
         Raises:
             LSCError: this rule goes by the order of arrival, and keeps every class.
         """
-        raise LSCError(
+        raise self._ordered()
+
+    def reserve(self, retired: Mapping[str, int]) -> None:
+        """Keep addresses for names of classes that were retired elsewhere; LSCError as above."""
+        raise self._ordered()
+
+    def _ordered(self) -> LSCError:
+        return LSCError(
             f"allocation={self.name} gives targets by the order of arrival, so that no class can "
             "be taken out: models that are made by lsc-cl learn, or with allocation=named, can"
         )
-
-    def retired_addresses(self, names: Sequence[str]) -> list[int | None]:
-        """The address that is kept for each name; None where none is."""
-        return [None] * len(names)
 
     def state(self) -> dict[str, object]:
         """What `load_state` needs, in JSON types, and tensors where those would be long lists."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -37,7 +37,6 @@ class NamedAllocation(TableAllocation):
         self.collisions: dict[str, int] = {}
         """Names whose first address another one had, and how many they had to pass over."""
         self.retired: dict[str, int] = {}
-        """The addresses that are kept for names of classes that were retired."""
 
     def extend(
         self, count: int, embeddings: Tensor | None = None, names: Sequence[str] | None = None
@@ -91,8 +90,8 @@ class NamedAllocation(TableAllocation):
         stay[ordinals] = False
         self._table = Table.of(self._owned()[stay])
 
-    def retired_addresses(self, names: Sequence[str]) -> list[int | None]:
-        return [self.retired.get(name) for name in names]
+    def reserve(self, retired: Mapping[str, int]) -> None:
+        self.retired |= retired
 
     def state(self) -> dict[str, object]:
         return super().state() | {"collisions": self.collisions, "retired": self.retired}

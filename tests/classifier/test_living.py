@@ -198,6 +198,31 @@ def test_five_examples_of_a_class_are_enough_to_begin_with():
     assert "needs 19 or more known inputs" in few.uncalibrated
 
 
+def test_merging_keeps_what_was_retired_there(data):
+    x, labels = data
+    one, other = new(), new()
+    first = labels < NAMES[4]
+    one.learn(x[first], labels[first])
+    other.learn(x[~first], labels[~first])
+    address = other.targets.addresses(other.targets.ordinals([NAMES[7]])).item()
+    other.forget(NAMES[7])
+    one.merge(other)
+    assert NAMES[7] in one.life.retired
+    assert NAMES[7] not in one.classes
+    gone = labels == NAMES[7]
+    one.forget_data(x[gone], labels[gone])  # what it taught there is in the sums here
+    without = new()
+    without.learn(x[~gone], labels[~gone])
+    assert alike(one, without)
+    again, third = new(), new()
+    third.learn(x[gone], labels[gone])
+    third.forget(NAMES[7])
+    again.learn(x[first], labels[first])
+    again.merge(third)
+    again.learn(x[gone], labels[gone])
+    assert again.targets.addresses(again.targets.ordinals([NAMES[7]])).item() == address
+
+
 def test_a_few_more_after_loading_are_as_if_all_came_at_once(data, tmp_path):
     x, labels = data
     parts = [slice(0, 500), slice(500, 520), slice(520, 530)]
@@ -351,9 +376,12 @@ def test_a_memory_that_makes_no_sense_is_refused(whole, tmp_path, change):
         Classifier.load(tmp_path / "m").predict(np.zeros((1, WIDTH), np.float32))
 
 
-def test_an_experiment_is_no_living_model_but_its_encoder_can_be_one(digits_run, photos):
-    with pytest.raises(LSCError, match="is that of an experiment, which kept nothing to go on"):
-        Classifier.load(digits_run)
+def test_runs_of_earlier_versions_do_not_go_on_but_their_encoder_does(digits_run, photos, tmp_path):
+    files = read_folder(digits_run / "model")
+    kept = {name: bytes(files[name]) for name in files if not name.startswith(("learner", "state"))}
+    write_folder(tmp_path / "m", kept)
+    with pytest.raises(LSCError, match="kept nothing to go on from"):
+        Classifier.load(tmp_path / "m")
     model = Classifier.create(str(digits_run), features=100)
     paths = sorted(Path(photos).rglob("*.png"))
     model.learn(paths, [path.parent.name for path in paths])

@@ -52,9 +52,8 @@ def require_same_targets(mine: Targets, theirs: Targets) -> list[str]:
     trial.add(names)
     same = trial.addresses(trial.ordinals(names)) == theirs.addresses()
     differ = [name for name, is_same in zip(names, same.tolist(), strict=True) if not is_same]
-    differ += [
-        name for name in theirs.allocation.retired if not _can_be_reserved(name, theirs, trial)
-    ]
+    retired = theirs.allocation.retired
+    differ += [name for name in retired if not _can_be_reserved(name, retired[name], trial)]
     if differ:
         raise LSCError(
             f"{', '.join(map(repr, differ[:3]))} have other targets there, as they met other "

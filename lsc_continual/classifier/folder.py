@@ -21,12 +21,12 @@ from lsc_continual.classifier.life import Life
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.names import is_ready
 from lsc_continual.encoders.ready.base import architecture_of, local_name
-from lsc_continual.errors import LSCError, NotCalibratedError, first_line
+from lsc_continual.errors import LSCError, NotCalibratedError, first_line, inert
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import names_from_file
-from lsc_continual.storage.folders import DamagedError, read_folder, write_folder
+from lsc_continual.storage.folders import DamagedError, not_sealed, read_folder, write_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
@@ -122,8 +122,12 @@ def save_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Put a model in the place of what is in a folder, whole or not at all.
 
     Raises:
-        LSCError: it cannot be written.
+        LSCError: it cannot be written, or holds something else, which would be lost.
     """
+    if other := not_sealed(folder):
+        raise LSCError(
+            f"{folder} holds something else than a model ({inert(other)}): choose another folder"
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         write_folder(folder, files)

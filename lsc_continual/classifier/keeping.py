@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from lsc_continual.classifier.creating import VECTORS
-from lsc_continual.classifier.examples import Data
+from lsc_continual.classifier.examples import Data, normal_name
 from lsc_continual.classifier.folder import SavedModel
 from lsc_continual.classifier.life import KnownClass, Learned, Life
 from lsc_continual.classifier.living import Classifier
@@ -67,9 +67,10 @@ def _place(folder: Path) -> Path:
     Raises:
         LSCError: the run is not finished.
     """
-    if not (folder / "config.yaml").is_file():
+    is_run = (folder / "config.yaml").is_file()
+    if not is_run and not (folder / "model").is_dir():
         return folder
-    if not (folder / "report.html").is_file():
+    if is_run and not (folder / "report.html").is_file():
         raise LSCError(f"the run {folder} is not finished: lsc-cl resume {folder}")
     return folder / "model"
 
@@ -98,7 +99,12 @@ class Living(Protocol):
     def forget(self, names: str | Iterable[str]) -> None: ...
 
     def forget_data(
-        self, data: Data, labels: Iterable[str], source: str | None = None
+        self,
+        data: Data,
+        labels: Iterable[str],
+        source: str | None = None,
+        *,
+        on_error: str = "raise",
     ) -> list[str]: ...
 
     def merge(self, other: Any, source: str | None = None) -> None: ...
@@ -271,12 +277,14 @@ def forget(
             model.forget(names)
             return model, list(names)
         labelled = read_labelled(data, kind=model.spec.kind)
-        rows = [i for i, name in enumerate(labelled.labels) if not names or name in names]
+        wanted = {normal_name(name) for name in names}
+        called = [normal_name(name) for name in labelled.labels]
+        rows = [i for i, name in enumerate(called) if not names or name in wanted]
         if not rows:
             raise LSCError(f"{data} has no examples of {', '.join(names)}")
         some = [labelled.data[i] for i in rows]
-        gone = model.forget_data(some, [labelled.labels[i] for i in rows], str(data))
-        if rest := [name for name in names if name in model.classes]:
+        gone = model.forget_data(some, [called[i] for i in rows], str(data), on_error="skip")
+        if rest := [name for name in wanted if name in model.classes]:
             model.forget(rest)
     return model, [*gone, *rest]
 
@@ -292,11 +300,12 @@ def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> L
         raise LSCError(
             f"{into} holds something already: choose another folder, or one of the models"
         )
-    with locked(into):
+    place = _place(into)
+    with locked(place):
         model: Living = Classifier.load(first, trust_code=trust_code)
         for other in others:
             model.merge(Classifier.load(other, trust_code=trust_code), str(other))
-        model.save(into)
+        model.save(place)
     return model
 
 

@@ -175,12 +175,20 @@ class Classifier(Kept):
         self.life.note("forget", None, classes=gone)
 
     def forget_data(
-        self, data: Data, labels: Iterable[str], source: str | None = None
+        self,
+        data: Data,
+        labels: Iterable[str],
+        source: str | None = None,
+        *,
+        on_error: str = "raise",
     ) -> list[str]:
         """Take out what some examples taught, as if they had never been learned, to rounding.
 
         Classes without examples are gone then. Examples that were never learned are refused; one
         of them passes for learned with the probability `learner.sketch.error`.
+
+        Args:
+            on_error: "skip" leaves out inputs that cannot be read, which were not learned either.
 
         Returns:
             the names that are gone.
@@ -191,7 +199,8 @@ class Classifier(Kept):
         names = checked_names(data, labels)
         known = self.life.known | self.life.retired
         self._require(name for name in names if name not in known)
-        some = self._embedded(data, names)
+        some = self._embedded(data, names, skip=on_error == "skip")
+        names = some.names
         missing = self.learner.sketch.missing(some.digests)
         often = {n for n, count in Counter(names).items() if count > known[n].examples}
         missing |= np.array([name in often for name in names])

@@ -19,6 +19,8 @@ def require_alike(mine: ModelSpec, theirs: ModelSpec) -> None:
         LSCError: they are not.
     """
     here, there = asdict(mine), asdict(theirs)
+    if mine.architecture:  # which says what it is, wherever it came from
+        there["encoder"] = here["encoder"]
     if differ := sorted(key for key in here if here[key] != there[key]):
         raise LSCError(
             f"the models differ in {', '.join(differ)}, so that their sums do not add up: learn "

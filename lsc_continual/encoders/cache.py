@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.errors import LSCError, first_line
 
 _DIGEST = 16  # bytes
+_PAUSE = 0.05  # seconds between two tries
 _PATIENCE = 60.0  # seconds to wait for another process that is writing
 
 
@@ -85,12 +87,24 @@ class EmbeddingStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Streams have one thread run the network, which is not the one that opened this.
             self._file = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
-            self._file.execute("PRAGMA journal_mode=WAL")
+            self._wait_for("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=OFF")  # what is lost is computed anew
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, value BLOB) "
                 "WITHOUT ROWID"
             )
+
+    def _wait_for(self, statement: str) -> None:
+        """Carry out a statement for which SQLite does not wait by itself."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._file.execute(statement)
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Those that are there: float32 [width] each."""

@@ -34,7 +34,11 @@ def find_file(root: Path, others: Collection[str] = ()) -> Path:
     """
     files = [root]
     if root.is_dir():
-        files = sorted(p for p in root.iterdir() if p.suffix.lower() in (".npz", *others))
+        files = sorted(root.glob("*.npz")) or sorted(
+            path
+            for path in root.iterdir()
+            if path.suffix.lower() in others and not path.name.endswith(".labels.npy")
+        )
     if len(files) == 1 and files[0].is_file():
         return files[0]
     kinds = ", ".join((".npz", *others))

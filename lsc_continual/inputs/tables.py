@@ -19,6 +19,7 @@ from lsc_continual.storage.reading import open_regular
 
 _LONGEST = 2**22  # bytes of a row
 _SMALL = 2**28  # bytes that a Parquet file may take however small it is
+_LONGEST_LABEL = 1000  # letters
 _BATCH = 1024  # of its rows, read at a time
 PATHS = ("path", "file_name", "file", "image")
 VECTORS = ("vector", "embedding", "features")
@@ -74,6 +75,8 @@ def label_of(value: Any, path: Path, number: int) -> str:
         raise LSCError(f"row {number} of {path} has no label: give it one or take it out")
     if not isinstance(value, str) and type(value) is not int:
         raise LSCError(f"row {number} of {path} has the label {value!r}: write names as text")
+    if len(str(value)) > _LONGEST_LABEL:
+        raise LSCError(f"row {number} of {path} has a label of {len(str(value)):,} letters: shorten it")
     return inert(str(value))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from lsc_continual.errors import LSCError
 
 BYTES = 2048
 """Of a text in a table of them, unless some are longer."""
+MOST_BYTES = 8192
+"""Of a text in a table that is held in memory as a whole."""
 
 
 def text_bytes(text: str, longest: int) -> NDArray[np.uint8]:
@@ -32,13 +35,17 @@ def text_bytes(text: str, longest: int) -> NDArray[np.uint8]:
 def text_rows(texts: Sequence[str]) -> NDArray[np.uint8]:
     """Texts one below the other: uint8 [count, bytes], at least `BYTES` and enough for all.
 
+    Beyond `MOST_BYTES`, more than most encoders read, they are cut, which a warning says.
+
     Raises:
         LSCError: one of them is empty.
     """
-    longest = max((len(text.encode("utf-8", "replace")) for text in texts), default=0)
+    lengths = [len(text.encode("utf-8", "replace")) for text in texts]
     width = BYTES
-    while width < longest:
+    while width < min(max(lengths, default=0), MOST_BYTES):
         width *= 2
+    if cut := sum(length > width for length in lengths):
+        warnings.warn(f"{cut:,} texts are cut after {width:,} bytes", stacklevel=1)
     rows = np.empty((len(texts), width), np.uint8)
     for number, text in enumerate(texts):
         try:

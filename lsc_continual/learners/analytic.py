@@ -27,6 +27,7 @@ _JUDGES = 1024  # of them, that choose the penalty
 _GROWTH = 1.1  # of the data, after which it is chosen anew
 _STEPS = 8  # of the penalty for a factor of two: within one, small changes need no factorisation
 _LARGEST_RANK = 256
+_GONE = 10  # samples that there have to be for each that goes
 _CHUNK = 1024  # samples whose features are computed at once
 _BLOCKS = (100, 500)  # columns of the sums that are saved together, now and once
 
@@ -111,8 +112,11 @@ class AnalyticLearner:
         self.reservoir.remove(batch.digests)
 
     def _change(self, batch: Batch, sign: int) -> None:
-        solution = self._solution
-        if solution is not None and solution.rank + len(batch.targets) <= _LARGEST_RANK:
+        solution, count = self._solution, len(batch.targets)
+        small = solution is not None and solution.rank + count <= _LARGEST_RANK
+        if sign < 0:  # without most samples, or all, the rest of a difference is rounding
+            small &= _GONE * count <= self.count
+        if solution is not None and small:
             solution.factorise(self._gram)
         else:  # after a large change, it is made anew
             self._solution = solution = None
@@ -125,6 +129,9 @@ class AnalyticLearner:
             if solution is not None:
                 solution.update(_with_one(features.double()), y.double(), sign)
         self.ridge.add_waiting()
+        if not self.count:
+            self.ridge.clear()
+            self.penalty, self._chosen, self._seen = None, 0, None
 
     def merge(self, other: AnalyticLearner, ordinals: Tensor) -> None:
         """Take in all that another learner of the same encoder and targets has learned.
@@ -182,6 +189,9 @@ class AnalyticLearner:
 
     def _choose(self, vectors: Callable[[Tensor], Tensor]) -> None:
         """Choose α by the leave-one-out error of classification."""
+        if self.count < 2:  # nothing is left without one
+            self.penalty, self._chosen = PENALTIES[0], self.count
+            return
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
         x, ordinals = _expanded(kept.embeddings[judges], self.expand), kept.ordinals[judges]

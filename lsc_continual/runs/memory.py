@@ -100,7 +100,7 @@ def memory_files(state: State, settings: Settings, **about: Any) -> dict[str, by
             of_model[group][name] = default[group][name]
         else:
             of_model[name] = default[name]
-    of_model["encoder"]["name"] = local_name(settings.encoder.name)
+    of_model["encoder"] |= {"name": local_name(settings.encoder.name), "weights": None}
     told = {"settings": of_model, **about}
     text = json.dumps(told, ensure_ascii=False).encode()
     return dict(zip(LEARNER, (text, *pack(state)), strict=True))

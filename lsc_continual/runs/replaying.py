@@ -301,7 +301,14 @@ class ReplayClassifier:
         parts = [self.model.embed(as_unit_range(some)) for some in images.split(_BATCH)]
         return torch.cat([torch.empty(0, self.spec.dim), *parts])
 
-    def forget_data(self, data: Data, labels: Iterable[str], source: str | None = None) -> NoReturn:
+    def forget_data(
+        self,
+        data: Data,
+        labels: Iterable[str],
+        source: str | None = None,
+        *,
+        on_error: str = "raise",
+    ) -> NoReturn:
         """Always an LSCError: nothing can be taken out of a trained network exactly."""
         raise LSCError(
             "what a network was trained on cannot be taken out of it: forget the class, or keep a "
@@ -340,6 +347,7 @@ class ReplayClassifier:
             origin = saved.folder / LEARNER[0]
             with names_from_file(origin, saved.trust_code):
                 state, settings, life = read_memory(saved)
+            settings = _of_spec(settings, spec)
             model = cls(settings, spec, console, None if saved.trust_code else origin)
             model.life = life
             names = {spec.class_names[int(str(n))] for n in network.head.targets.labels}
@@ -364,3 +372,24 @@ def _shape(labelled: Labelled, settings: Settings) -> tuple[int, int, int] | Non
     if side is None:
         side, channels = common_format(Path(), [str(path) for path in labelled.data])
     return channels, side, side
+
+
+def _of_spec(settings: Settings, spec: ModelSpec) -> Settings:
+    """Settings whose network is that of a specification, which was checked against its weights."""
+    encoder = replace(
+        settings.encoder,
+        name=spec.encoder,
+        options=dict(spec.encoder_options),
+        weights=None,
+        hidden=spec.hidden,
+        standardize=spec.standardize,
+    )
+    return replace(
+        settings,
+        encoder=encoder,
+        system=replace(settings.system, name=spec.system, dim=spec.dim),
+        data=replace(settings.data, mean=spec.mean, std=spec.std),
+        analytic=replace(
+            settings.analytic, features=spec.random_features.get("features", 1), base_epochs=0
+        ),
+    )

@@ -30,6 +30,7 @@ from lsc_continual.inputs.selection import (
 )
 from lsc_continual.inputs.source import Source
 from lsc_continual.inputs.tables import TABLES
+from lsc_continual.inputs.texts import text_rows
 from lsc_continual.inputs.trees import (
     ClassFiles,
     LeftOut,
@@ -168,7 +169,7 @@ def load_arrays(source: Source) -> ImageData:
     Raises:
         LSCError: no such file, a key is missing, or arrays that do not fit.
     """
-    path = find_file(source.root, (".npy", *TABLES))
+    path, texts = find_file(source.root, (".npy", *TABLES)), False
     if path.suffix.lower() not in (".npy", *TABLES):
         arrays = read_arrays(path, _KEYS)
     else:
@@ -178,7 +179,11 @@ def load_arrays(source: Source) -> ImageData:
             for name, image in zip(labelled.labels, labelled.data, strict=True):
                 files.setdefault(name, []).append(os.path.relpath(image, path.parent))
             return _of_files(path.parent, [files], {}, True, source)
-        arrays = {"x_train": np.asarray(labelled.data), "y_train": np.asarray(labelled.labels)}
+        if texts := labelled.kind == "texts":
+            rows_of: NDArray[Any] = text_rows([str(text) for text in labelled.data])
+        else:
+            rows_of = np.asarray(labelled.data)
+        arrays = {"x_train": rows_of, "y_train": np.asarray(labelled.labels)}
     x, y = _part(arrays, "train", path)
     if not len(x):
         raise LSCError(f"x_train in {path} holds no images: add some")
@@ -210,7 +215,7 @@ def load_arrays(source: Source) -> ImageData:
     train = images.subset(torch.from_numpy(rows["train"]))
     test = held_out.subset(torch.from_numpy(rows["test"]))
     split = {name: part.astype(str).tolist() for name, part in rows.items()}
-    texts = x.dtype.kind in "US"
+    texts = texts or x.dtype.kind in "US"
     data = ImageData(train, test, names, split=split, drawn=drawn, texts=texts).without(left_out)
     there = set(train.targets) | set(test.targets)
     return keep_classes(data, [name for label, name in enumerate(names) if label in there])

@@ -76,6 +76,18 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
+def not_sealed(folder: Path) -> str | None:
+    """The name of something in a folder that `write_folder` did not write there; None for none."""
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        return folder.name
+    seal = folder / SEAL
+    text = seal.read_bytes()[:_LONGEST_SEAL] if seal.is_file() else b""
+    own = {line.partition("  ")[2] for line in text.decode(errors="replace").splitlines()} | {SEAL}
+    return next((path.name for path in sorted(folder.iterdir()) if path.name not in own), None)
+
+
 def _exchanged(one: Path, other: Path) -> bool:
     """Have two folders change places at once; False where the system cannot."""
     try:

@@ -16,7 +16,7 @@ from lsc_continual.errors import LSCError, first_line
 from lsc_continual.inputs.npz import DAMAGE, headers, read_arrays, read_header
 from lsc_continual.streaming.inputs import Input, Stop, never
 
-_NAMES = ("x", "x_test", "x_train")  # the first that is there counts, or the only array
+NAMES = ("x", "x_test", "x_train")  # the first that is there counts, or the only array
 _ROWS, _BYTES = 64, 2**22  # read at a time, at most
 _WHOLE = 2**28  # bytes of an array that is read as a whole
 _NAMED = 10_000  # images that a damaged file has said of each that it cannot be read
@@ -89,7 +89,7 @@ class NpzImages:
                 yield [Input(called(end), rest)]
 
     def _choose(self, arrays: Collection[str]) -> str:
-        for name in _NAMES:
+        for name in NAMES:
             if name in arrays:
                 return name
         if len(arrays) == 1:

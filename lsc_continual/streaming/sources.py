@@ -9,14 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from lsc_continual.errors import LSCError, inert
+from lsc_continual.inputs.npz import read_arrays
 from lsc_continual.inputs.tables import TABLES, read_table
 from lsc_continual.inputs.trees import image_paths, look_through
 from lsc_continual.storage.json_text import without_surrogates
 from lsc_continual.streaming.checks import check_sources
 from lsc_continual.streaming.inputs import Input, Stop, never
 from lsc_continual.streaming.lines import read_inputs
-from lsc_continual.streaming.npz import NpzImages
+from lsc_continual.streaming.npz import NAMES, NpzImages
 
 _SOME = 64  # inputs handed over at a time
 _STANDARD_INPUT = 0
@@ -72,11 +75,25 @@ def _open(source: str, several: bool, stop: Stop, numbers: int, kind: str) -> It
             reasons = ", ".join(f"{n} × {why}" for why, n in contents.left_out().items())
             raise LSCError(f"{source} holds no images ({reasons or 'it is empty'}): pass another")
         return _folder(path, contents.images, several, stop)
+    if path.suffix.lower() == ".npz" and kind == "texts":
+        return _texts(path, source if several else None)
     if path.suffix.lower() == ".npz":
         return NpzImages(path).inputs(source if several else None, stop)
     if path.suffix.lower() in TABLES:
         return _table(path, kind, source if several else None, stop)
     return iter([[Input(source, path)]])
+
+
+def _texts(path: Path, prefix: str | None) -> Iterator[list[Input]]:
+    """The texts in an .npz file, called by their index."""
+    arrays = read_arrays(path, NAMES)
+    x = next((arrays[name] for name in NAMES if name in arrays), None)
+    if x is None or x.ndim != 1 or x.dtype.kind not in "US":
+        raise LSCError(f"{path} holds no texts: call the array of them x")
+    texts = [str(text) for text in (np.char.decode(x) if x.dtype.kind == "S" else x).tolist()]
+    for start in range(0, len(texts), _SOME):
+        some = enumerate(texts[start : start + _SOME], start)
+        yield [Input(i if prefix is None else f"{prefix}[{i}]", text) for i, text in some]
 
 
 def _table(path: Path, kind: str, prefix: str | None, stop: Stop) -> Iterator[list[Input]]:

@@ -184,7 +184,7 @@ def test_files_that_are_no_npz_are_refused(tmp_path):
     np.save(tmp_path / "single.npy", IMAGES)
     refused("single.npy has no labels: put them into", tmp_path / "single.npy")
     save(tmp_path / "b.npz")
-    refused("names 3 files", tmp_path)
+    refused("names 2 files", tmp_path)
 
 
 def test_classes_can_be_chosen_and_put_in_order(tmp_path):

@@ -21,7 +21,7 @@ _LARGEST = 2**24  # bytes of a file that describes a network
 _PLACES = "/", ".", "~"  # with which a path begins
 _LARGEST_SIDE = 1024  # of the images that a network takes
 _CODE = ("auto_map", "attn_implementation", "quantization_config", "backbone", "custom_pipelines")
-_LABELS = ("id2label", "label2id")  # of a head that is left out
+_LEFT_OUT = ("id2label", "label2id", "dtype", "torch_dtype")  # of a head, and of the weights
 _INTERPOLATIONS = {
     name: name for name in ("nearest", "bilinear", "bicubic")
 }  # for others, the last
@@ -134,7 +134,7 @@ def described(config: Any) -> dict[str, Any]:
     """What a configuration of transformers' says of the network, in JSON types."""
     content = json.loads(config.to_json_string(use_diff=False))
     kept: dict[str, Any] = without_code(content)
-    return {key: value for key, value in kept.items() if key not in _LABELS}
+    return {key: value for key, value in kept.items() if key not in _LEFT_OUT}
 
 
 def without_code(config: Any) -> Any:

@@ -25,6 +25,7 @@ _OPTIONS = {"pretrained": True, "pool": "auto"}
 _POOLS = ("auto", "pooler", "cls", "mean")
 _FILES = "config.json, model.safetensors and preprocessor_config.json"
 _INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts
+_OF_OTHERS = ("timm_wrapper", "timm_backbone")  # which build what their description names
 _WITH_VISION = {"clip": "clip_vision_model", "siglip": "siglip_vision_model"}
 
 
@@ -110,13 +111,14 @@ def _built(config: dict[str, Any]) -> nn.Module:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
     kind = str(config.pop("model_type", ""))
-    if kind not in {*MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES, *_WITH_VISION.values()}:
+    known = {*MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES, *_WITH_VISION.values()}
+    if kind not in known or kind in _OF_OTHERS:
         raise LSCError(f"{kind or 'it'} is no kind of vision model that transformers builds")
     built = AutoConfig.for_model(kind, **without_code(config))
     config["model_type"] = kind
     models: Any = AutoModel
     model: nn.Module = models.from_config(built, trust_remote_code=False)
-    return model
+    return model.float()
 
 
 def _preprocessing(processor: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a model's file
 _ELSEWHERE = ["onnx/*", "openvino/*"]
 _TOGETHER = 64  # texts that the network is given at once, of similar length
 _BYTES, _MOST_BYTES = 8, 2**16  # of a token, and of a text
+_LARGEST_TOKENIZER = 2**26  # bytes
 _POOLS = ("cls", "mean", "max", "mean_sqrt_len", "lasttoken")
 _ACTIVATIONS = {"Tanh": nn.Tanh, "Identity": nn.Identity, "ReLU": nn.ReLU, "GELU": nn.GELU}
 
@@ -42,21 +43,21 @@ class TextEncoder(ReadyEncoder):
 
     Args:
         network: it itself.
-        tokenizer: the content of its tokenizer.json.
+        tokenizer: the content of its tokenizer.json, uint8.
         architecture: has "config", "pool", "dense", "normalize", "max_length", "prompt",
             "lower_case", and "tokenizer", how long that is.
     """
 
     tokenizer: Tensor
 
-    def __init__(self, network: nn.Module, tokenizer: bytes, architecture: Architecture) -> None:
+    def __init__(self, network: nn.Module, tokenizer: Tensor, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         longest = int(architecture["max_length"])
         self.input_shape = max(1, min(_BYTES * longest, _MOST_BYTES)), 1, 1
         self.network = network
         self.dense = nn.Sequential(*map(_dense, architecture["dense"]))
-        self.register_buffer("tokenizer", torch.tensor(list(tokenizer), dtype=torch.uint8))
+        self.register_buffer("tokenizer", tokenizer)
         self._tokenizer: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,10 +135,10 @@ def text_encoder(
         if architecture is None:
             return _brought(name, options_of(name, options, _OPTIONS))
         size = int(architecture["tokenizer"])
-        if not 0 <= size < 2**28 or architecture["pool"] not in _POOLS:
+        if not 0 <= size < _LARGEST_TOKENIZER or architecture["pool"] not in _POOLS:
             raise LSCError("it describes no model of texts")
         network = without_pooler(_built(dict(architecture["config"])))
-        return TextEncoder(network, bytes(size), architecture)
+        return TextEncoder(network, torch.zeros(size, dtype=torch.uint8), architecture)
 
 
 def _brought(name: str, options: dict[str, Any]) -> TextEncoder:
@@ -157,14 +158,19 @@ def _brought(name: str, options: dict[str, Any]) -> TextEncoder:
     kept = described(config)
     network = _built(kept)
     if options["pretrained"]:
-        network = AutoModel.from_pretrained(found.transformer, trust_remote_code=False)
+        kind: Any = AutoModel
+        network, loaded = kind.from_pretrained(
+            found.transformer, trust_remote_code=False, output_loading_info=True
+        )
+        if lost := sorted(key for key in loaded["missing_keys"] if "pooler" not in key):
+            raise LSCError(f"the weights in {found.transformer} lack {lost[0]}: bring the model's")
     told = found.transformer / "sentence_bert_config.json"
     own = read_json(told) if told.is_file() else {}
     tokenizer = AutoTokenizer.from_pretrained(found.transformer, trust_remote_code=False)
     lengths = (
         options["max_length"] or own.get("max_seq_length"),
         tokenizer.model_max_length,
-        getattr(config, "max_position_embeddings", None),
+        _positions(network),
     )
     content = tokenizer.backend_tokenizer.to_str().encode()
     architecture = {
@@ -177,11 +183,20 @@ def _brought(name: str, options: dict[str, Any]) -> TextEncoder:
         "lower_case": bool(own.get("do_lower_case", False)),
         "tokenizer": len(content),
     }
-    made = TextEncoder(without_pooler(network).float(), content, architecture)
+    as_bytes = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    made = TextEncoder(without_pooler(network).float(), as_bytes, architecture)
     if options["pretrained"]:
         for layer, place in zip(made.dense, found.dense_folders, strict=True):
             _load_dense(layer, place)
     return made
+
+
+def _positions(network: nn.Module) -> int | None:
+    """How many tokens a network has positions for; some begin to count behind that of padding."""
+    count = getattr(network.config, "max_position_embeddings", None)
+    table = getattr(getattr(network, "embeddings", None), "position_embeddings", None)
+    offset = getattr(table, "padding_idx", None)
+    return count if count is None or offset is None else int(count) - int(offset) - 1
 
 
 class _Modules:
@@ -275,4 +290,4 @@ def _built(config: dict[str, Any]) -> nn.Module:
     model: nn.Module = models.from_config(
         AutoConfig.for_model(kind, **rest), trust_remote_code=False
     )
-    return model
+    return model.float()

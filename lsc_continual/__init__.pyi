@@ -1,7 +1,7 @@
 from .classifier.folder import load_model as load_model
-from .classifier.living import Classifier as Classifier
 from .encoders.making import make_encoder as make_encoder
 from .errors import LSCError as LSCError
+from .living.model import Classifier as Classifier
 from .network.losses import (
     CosineLoss as CosineLoss,
 )

@@ -116,9 +116,8 @@ class Registry(Mapping[str, E], Generic[E]):
         raise unknown_name(self.kind, name, self._all_names())
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str):
-            return False
-        return name in self._entries or any(e.covers(name) for e in self._entries.values())
+        found = (name == other or e.covers(str(name)) for other, e in self._entries.items())
+        return isinstance(name, str) and any(found)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -137,14 +136,7 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: there is no such name, module, or attribute of a module.
         """
-        if self.is_own(name):
-            _check_own(name, self.kind)
-        else:
-            self[name]
-
-    def is_own(self, name: str) -> bool:
-        """Whether a name is a "module:attribute" and none of this table, such as "timm:…"."""
-        return is_own(name) and name not in self
+        _check_own(name, self.kind) if is_own(name) and name not in self else self[name]
 
     def load(self, name: str) -> Any:
         """What a name stands for, imported; also a "module:attribute" of the user's own.
@@ -152,7 +144,9 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: an unknown name, with the nearest valid one, or a failing import.
         """
-        return import_own(name, self.kind) if self.is_own(name) else self[name].load()
+        return (
+            import_own(name, self.kind) if is_own(name) and name not in self else self[name].load()
+        )
 
     def make(self, name: str, *arguments: Any, of: type[T]) -> T:
         """What the code of a name gives when it is called.
@@ -169,7 +163,7 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: code of the user's own cannot be called so, raises, or gives something else.
         """
-        if not self.is_own(name):
+        if name in self:
             return found(*arguments)  # type: ignore[no-any-return]
         try:
             made = found(*arguments)

@@ -33,11 +33,14 @@ def imported_modules() -> dict[str, Path]:
     return {name: path for name, path in found.items() if name not in own}
 
 
+OPTIONAL = ("baselines", "bench", "heic", "hf", "tables", "text", "timm")
+
+
 def test_whatever_is_imported_is_declared() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     project = project["project"]
     extras = project["optional-dependencies"]
-    optional = [line for name in ("baselines", "bench", "heic", "tables") for line in extras[name]]
+    optional = [line for name in OPTIONAL for line in extras[name]]
     declared = [*project["dependencies"], *optional]
     names = {canonicalize_name(Requirement(line).name) for line in declared}
     distributions = packages_distributions()

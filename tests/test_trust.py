@@ -15,7 +15,8 @@ import yaml
 from rich.console import Console
 
 from lsc_continual import LSCError, StreamClassifier, load_model
-from lsc_continual.classifier.folder import ModelSpec, model_files
+from lsc_continual.classifier.files import model_files
+from lsc_continual.classifier.folder import ModelSpec
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import UntrustedCodeError, import_own, names_from_file
 from lsc_continual.runs.checkpoints import Checkpoints

@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 
 from experiments.outcome import Outcome, Row, Table
 from experiments.settings import Settings, option
-from lsc_continual.classifier import Classifier
+from lsc_continual import Classifier
 from lsc_continual.inputs.npz import read_arrays
 
 TITLE = "A classifier that lives: parts against the whole"

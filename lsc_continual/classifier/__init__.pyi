@@ -1,10 +1,10 @@
+from .analytic_classifier import AnalyticClassifier as AnalyticClassifier
+from .files import model_files as model_files
 from .folder import SavedModel as SavedModel
 from .folder import load_detector as load_detector
 from .folder import load_model as load_model
-from .folder import model_files as model_files
 from .life import KnownClass as KnownClass
 from .life import Learned as Learned
-from .living import Classifier as Classifier
 from .prediction import Alternative as Alternative
 from .prediction import Prediction as Prediction
 from .spec import ModelSpec as ModelSpec

@@ -4,110 +4,40 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from lsc_continual.classifier.blueprint import ClaimError, check_claims
+from lsc_continual.classifier.files import (
+    CALIBRATION,
+    DESCRIPTION,
+    LEARNER,
+    MEMORY,
+    READABLE,
+    TABLES,
+    WEIGHTS,
+)
 from lsc_continual.classifier.life import Life
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.names import is_ready
-from lsc_continual.encoders.ready.base import architecture_of, local_name
-from lsc_continual.errors import LSCError, NotCalibratedError, first_line, inert
+from lsc_continual.errors import LSCError, NotCalibratedError, first_line
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.registry import names_from_file
-from lsc_continual.storage.folders import DamagedError, not_sealed, read_folder, write_folder
+from lsc_continual.storage.folders import DamagedError, read_folder
 from lsc_continual.storage.packing import mapped_tensors
 from lsc_continual.targets import Targets
 
-_FORMAT, _LATEST = 7, 9
-_READABLE = (3, 4, 5, 6, 7, 8, 9)
-# 3 had no tables, and lists of all labels; 4 no random features; 5 no standardised ones; 6 no
-# hidden layer; the first models of 7 do not say how wide theirs is. 8 are living models, whose
-# labels are names, and hold a calibration; 9 are those that hold a solution instead, and all whose
-# encoder is other people's.
-_DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 _CONFIG = "config.yaml"  # of a run, whose model may be about to be replaced
-_CALIBRATION = "calibration.safetensors"
-_MEMORY = "memory.safetensors"  # of a living model
-LEARNER = "learner.json", "state.json", "state.safetensors"
-"""What a model that learns by replay keeps to go on from: settings and history; its state."""
 _KEPT, _BESIDE = 10_000, 2**25  # samples of a memory, and bytes of the rest, at most
-_TABLES = "targets.safetensors"  # the large parts of the target map, if it has any
-
-
-def model_files(
-    model: TargetClassifier,
-    spec: ModelSpec,
-    detector: NoveltyDetector | None = None,
-    *,
-    state: Mapping[str, Any] | None = None,
-) -> dict[str, bytes]:
-    """The content of a `model/` folder: specification, targets, weights, and the embeddings that
-    the detector was calibrated on; large target maps are in a file of their own.
-
-    Args:
-        state: what a living model keeps to go on, and to calibrate itself: JSON types, and tensors
-            in its part "memory".
-    """
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    targets, tables = _without_tables(model.head.targets.to_dict())
-    built = asdict(spec) | {"hidden": model.hidden_units}  # whatever becomes of the default
-    if spec.depth is None:  # versions that do not know it can read the others
-        del built["depth"]
-    version = _FORMAT if state is None else _LATEST
-    if architecture := architecture_of(model):
-        version = _LATEST
-        built |= {"encoder": local_name(spec.encoder), "architecture": architecture}
-    else:
-        del built["architecture"]
-    description: dict[str, Any] = {"format": version, "spec": built, "targets": targets}
-    memory: dict[str, Tensor] = {}
-    if state is not None:
-        plain = {k: v for k, v in state["memory"].items() if not isinstance(v, Tensor)}
-        memory = {k: v for k, v in state["memory"].items() if k not in plain}
-        description["life"] = {**state, "memory": plain}
-    calibration = {}
-    if detector is not None and detector.known is not None and detector.scale is not None:
-        settings = {"score": detector.score_name, "fpr": detector.fpr}
-        settings["per_class"] = detector.per_class
-        description["detector"] = settings
-        if detector.among_themselves:
-            description["detector"] = settings | {"among_themselves": True}
-        calibration = {
-            "known": detector.known.cpu(),
-            "reference": detector.known[:0].cpu()
-            if detector.reference is None
-            else detector.reference.cpu(),
-            "scale": torch.tensor(detector.scale, dtype=torch.float64),
-        }
-    text = json.dumps(description, ensure_ascii=False)
-    files = {
-        _DESCRIPTION: text.encode(),
-        _WEIGHTS: save(weights),
-    }
-    files |= {_MEMORY: save(memory)} if memory else {_CALIBRATION: save(calibration)}
-    return files | ({_TABLES: save(tables)} if tables else {})
-
-
-def _without_tables(targets: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `Targets.to_dict` said without the tensors in its parts, and these as "part.name"."""
-    kept, tables = dict(targets), {}
-    for part, content in targets.items():
-        if isinstance(content, dict):
-            kept[part] = {k: value for k, value in content.items() if not isinstance(value, Tensor)}
-            tables.update({f"{part}.{k}": content[k] for k in content if k not in kept[part]})
-    return kept, tables
 
 
 def _with_tables(targets: dict[str, Any], tables: dict[str, Tensor]) -> dict[str, Any]:
@@ -116,26 +46,6 @@ def _with_tables(targets: dict[str, Any], tables: dict[str, Tensor]) -> dict[str
         part, name = path.split(".")
         targets = targets | {part: targets[part] | {name: tensor}}
     return targets
-
-
-def save_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put a model in the place of what is in a folder, whole or not at all.
-
-    Raises:
-        LSCError: it cannot be written, or holds something else, which would be lost.
-    """
-    if other := not_sealed(folder):
-        raise LSCError(
-            f"{folder} holds something else than a model ({inert(other)}): choose another folder"
-        )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(folder, files)
-    except OSError as error:
-        raise LSCError(
-            f"{folder} cannot be written ({error.strerror}): make room or choose another; what "
-            "was there is as it was"
-        ) from error
 
 
 class SavedModel(NamedTuple):
@@ -165,22 +75,22 @@ class SavedModel(NamedTuple):
         if (folder / _CONFIG).is_file() or (folder / "model").is_dir():
             folder = folder / "model"
         try:
-            files = read_folder(folder, mapped=[_TABLES, _MEMORY, LEARNER[2]])
+            files = read_folder(folder, mapped=[TABLES, MEMORY, LEARNER[2]])
         except DamagedError:
             if not Path(given).is_dir():
                 raise LSCError(f"there is no folder {given}: pass that of a run or model") from None
-            if not (folder / _DESCRIPTION).is_file():
+            if not (folder / DESCRIPTION).is_file():
                 raise LSCError(
-                    f"{folder} holds no model ({_DESCRIPTION} is missing): runs of strategy=lsc "
+                    f"{folder} holds no model ({DESCRIPTION} is missing): runs of strategy=lsc "
                     "leave one after their first experience, others none"
                 ) from None
             raise
         with _damage_named(folder):
-            description = json.loads(files[_DESCRIPTION])
-            if description["format"] not in _READABLE:
+            description = json.loads(files[DESCRIPTION])
+            if description["format"] not in READABLE:
                 raise LSCError(
                     f"the model in {folder} has format {description['format']}, this version "
-                    f"reads {_READABLE[0]} to {_READABLE[-1]}: use the version that wrote it"
+                    f"reads {READABLE[0]} to {READABLE[-1]}: use the version that wrote it"
                 )
         return cls(folder, description, files, trust_code)
 
@@ -189,7 +99,7 @@ class SavedModel(NamedTuple):
         with _damage_named(self.folder), self._names():
             stored = self.description["spec"]
             spec = ModelSpec(**{**stored, "input_shape": tuple(stored["input_shape"])})
-            weights = load(self.files[_WEIGHTS])
+            weights = load(self.files[WEIGHTS])
             if spec.hidden is None:  # the default of its time, whatever that was
                 spec.hidden = len(weights.get("hidden.1.bias", ()))
             if is_ready(spec.encoder) and not spec.architecture:
@@ -198,7 +108,7 @@ class SavedModel(NamedTuple):
                 check_claims(spec, weights)
             model = spec.build()
             model.load_state_dict(weights)
-            tables = mapped_tensors(self.files[_TABLES]) if _TABLES in self.files else {}
+            tables = mapped_tensors(self.files[TABLES]) if TABLES in self.files else {}
             targets = _with_tables(self.description["targets"], tables)
             most = len(spec.class_names) or None
             model.head.restore(Targets.from_dict(targets, most))
@@ -218,7 +128,7 @@ class SavedModel(NamedTuple):
             settings = dict(self.description["detector"])
             settings["fpr"] = settings["fpr"] if fpr is None else fpr
             among = bool(settings.pop("among_themselves", False))
-            tensors = load(self.files[_CALIBRATION])
+            tensors = load(self.files[CALIBRATION])
             scale = tensors["scale"].item() if "scale" in tensors else None  # as the head has it
             if score is not None:  # the user's choice
                 detector = NoveltyDetector(head, **settings | {"score": score})
@@ -270,8 +180,8 @@ class SavedModel(NamedTuple):
         """What a living model keeps to go on; LSCError as of `description_of_life`."""
         state = self.description_of_life()
         with _damage_named(self.folder):
-            outputs, features = load(self.files[_WEIGHTS])["projection.weight"].shape
-            memory = self.files[_MEMORY]
+            outputs, features = load(self.files[WEIGHTS])["projection.weight"].shape
+            memory = self.files[MEMORY]
             if len(memory) > 8 * (1 + features + outputs) ** 2 + 4 * _KEPT * features + _BESIDE:
                 raise ValueError("its memory is larger than such a model has")
             return state | {"memory": state["memory"] | mapped_tensors(memory)}
@@ -281,7 +191,7 @@ class SavedModel(NamedTuple):
         return _damage_named(self.folder)
 
     def _names(self) -> AbstractContextManager[None]:
-        return names_from_file(self.folder / _DESCRIPTION, self.trust_code)
+        return names_from_file(self.folder / DESCRIPTION, self.trust_code)
 
 
 def _check_labels(targets: Targets, class_names: list[str]) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from rich.console import Console
 
-from lsc_continual.classifier.folder import SavedModel, model_files, save_folder
+from lsc_continual.classifier.files import model_files, save_folder
+from lsc_continual.classifier.folder import SavedModel
 from lsc_continual.classifier.life import KnownClass, Life
-from lsc_continual.classifier.names import LEARNERS
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.cache import remember
 from lsc_continual.encoders.random_features import RandomFeatures
@@ -171,25 +170,16 @@ class Kept:
         save_folder(Path(folder), files)
 
     @classmethod
-    def load(
-        cls, folder: str | Path, *, console: Console | None = None, trust_code: bool = False
-    ) -> Self:
-        """A model as it was saved; one that learns by replay has the same methods.
+    def load(cls, folder: str | Path, *, trust_code: bool = False) -> Self:
+        """A model as it was saved.
 
         Args:
-            folder: of a model, or of a run, whose model goes on living.
-            console: where training shows how far it is.
             trust_code: whether code that its files name ("module:attribute") may be run.
 
         Raises:
-            LSCError: no model is there, it is damaged, another version's, or kept nothing to go on
-                from.
+            LSCError: no model is there, it is damaged, another version's, or kept no sums.
         """
-        saved = SavedModel.read(folder, trust_code=trust_code)
-        if saved.learner == "replay":
-            found: Any = LEARNERS["replay"].load().restored(saved, console)
-            return found  # type: ignore[no-any-return]
-        return cls.restored(saved)
+        return cls.restored(SavedModel.read(folder, trust_code=trust_code))
 
     @classmethod
     def restored(cls, saved: SavedModel) -> Self:

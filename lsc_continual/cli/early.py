@@ -98,7 +98,7 @@ def sources_and_settings(arguments: Sequence[str]) -> Asked:
         LSCError: there are no sources, one is missing, or a setting is wrong or none of a model's.
     """
     import lsc_continual.runs.configuration  # noqa: F401 (fills the tables of names)
-    from lsc_continual.classifier.names import LEARNERS
+    from lsc_continual.living.names import LEARNERS
     from lsc_continual.settings.reading import Faults, merge, parse
 
     sources = [Path(text) for text in arguments if "=" not in text or Path(text).exists()]

@@ -51,7 +51,7 @@ def forget(
         raise LSCError("name the classes to forget, or the data by --data")
     with interruptible("interrupted; the model is as it was"):
         with loading() as console:
-            from lsc_continual.classifier import keeping
+            from lsc_continual.living import keeping
         living, gone = keeping.forget(model, names, data, cache=cache, trust_code=trust_code)
     if json:
         print_json({"gone": gone, "classes": len(living.classes)})

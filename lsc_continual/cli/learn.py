@@ -13,8 +13,8 @@ from lsc_continual.errors import LSCError
 from lsc_continual.machine.terminal import say
 
 if TYPE_CHECKING:
-    from lsc_continual.classifier.keeping import Living
     from lsc_continual.inputs.labelled import Labelled
+    from lsc_continual.living.keeping import Living
 
 
 def learn(
@@ -68,11 +68,11 @@ def learn(
     asked = sources_and_settings(arguments)
     with interruptible("interrupted; the model is as it was"):
         with loading() as console:
-            from lsc_continual.classifier import keeping
+            from lsc_continual.living import keeping, making
             from lsc_continual.machine.terminal import Embedding
 
         def make(labelled: Labelled) -> Living:
-            return keeping.create(
+            return making.create(
                 labelled, asked.settings, asked.learner, asked.texts, console=console
             )
 
@@ -85,7 +85,7 @@ def learn(
                 asked.sources,
                 make,
                 lambda line: say(console, line),
-                kind=keeping.kind_of(asked.settings),
+                kind=making.kind_of(asked.settings),
                 console=console,
                 cache=cache,
                 progress=embedding.show,

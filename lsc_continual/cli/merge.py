@@ -37,7 +37,7 @@ def merge(
         check_folder(model)
     with interruptible("interrupted; nothing was merged"):
         with loading() as console:
-            from lsc_continual.classifier import keeping
+            from lsc_continual.living import keeping
         merged = keeping.merge(models, into, trust_code=trust_code)
     examples = sum(known.examples for known in merged.classes.values())
     if json:

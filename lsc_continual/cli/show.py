@@ -78,7 +78,7 @@ def _show_model(folder: Path, json: bool) -> None:
             f"{folder} is no folder of a model, and no setting: those are written KEY=VALUE"
         )
     with loading():
-        from lsc_continual.classifier.keeping import described
+        from lsc_continual.living.showing import described
     content = described(folder)
     if json:
         print_json(content)

@@ -13,7 +13,7 @@ from lsc_continual.encoders.names import ENCODERS, is_ready, takes_texts, torchv
 from lsc_continual.encoders.ready.base import ReadyEncoder
 from lsc_continual.encoders.weights import is_path, load_weights
 from lsc_continual.errors import LSCError, first_line
-from lsc_continual.registry import import_callable
+from lsc_continual.registry import import_callable, is_own
 
 Shape = tuple[int, int, int]
 """Channels, height, width of an input image."""
@@ -58,14 +58,14 @@ def make_encoder(
         return made
     path = weights if weights is not None and is_path(weights) else None
     ready = weights if path is None else None
-    if ENCODERS.is_own(name):
+    if is_own(name):
         build = partial(import_callable(name, "encoder"), **options)
     elif name in torchvision_names():
         build = partial(ENCODERS.load(name), name, input_shape, ready, options)
     else:
         build = partial(ENCODERS.load(name), input_shape, **options)
     if ready is not None and name not in torchvision_names():
-        has = "loads its own weights" if ENCODERS.is_own(name) else "has no ready weights"
+        has = "loads its own weights" if is_own(name) else "has no ready weights"
         raise LSCError(f"encoder {name!r} {has}: leave out encoder.weights, or name a file")
     try:
         encoder: nn.Module = build()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,3 +130,14 @@ def held_out(count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
     wanted = min(max(round(fraction * count), 1), count - 1)
     mask: NDArray[np.bool_] = np.random.RandomState(seed).permutation(count) < wanted
     return mask
+
+
+def held_out_of_each(
+    labels: NDArray[Any], classes: int, fraction: float, seed: int
+) -> NDArray[np.bool_]:
+    """`held_out` of the rows of each class: labels [N] -> bool [N]."""
+    out = np.zeros(len(labels), dtype=bool)
+    for label in range(classes):
+        rows = np.flatnonzero(labels == label)
+        out[rows] = held_out(len(rows), fraction, seed)
+    return out

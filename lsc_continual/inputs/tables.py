@@ -76,7 +76,9 @@ def label_of(value: Any, path: Path, number: int) -> str:
     if not isinstance(value, str) and type(value) is not int:
         raise LSCError(f"row {number} of {path} has the label {value!r}: write names as text")
     if len(str(value)) > _LONGEST_LABEL:
-        raise LSCError(f"row {number} of {path} has a label of {len(str(value)):,} letters: shorten it")
+        raise LSCError(
+            f"row {number} of {path} has a label of {len(str(value)):,} letters: shorten it"
+        )
     return inert(str(value))
 
 

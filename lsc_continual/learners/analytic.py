@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil, inf, log2
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lsc_continual.errors import LSCError
+from lsc_continual.learners.batch import Batch, Projection
 from lsc_continual.learners.reservoir import Kept, Reservoir
+from lsc_continual.learners.seen import Seen, expanded, with_one
 from lsc_continual.learners.sketch import Sketch
 from lsc_continual.learners.solution import Solution
 from lsc_continual.network.ridge import RecursiveRidge, decorrelated_without, decorrelation
@@ -30,27 +31,6 @@ _LARGEST_RANK = 256
 _GONE = 10  # samples that there have to be for each that goes
 _CHUNK = 1024  # samples whose features are computed at once
 _BLOCKS = (100, 500)  # columns of the sums that are saved together, now and once
-
-
-class Batch(NamedTuple):
-    """Labelled samples."""
-
-    embeddings: Tensor
-    """FloatTensor[count, width]: what the encoder says."""
-    targets: Tensor
-    """FloatTensor[count, dim]: the targets of their classes."""
-    ordinals: Tensor
-    """LongTensor[count]: of their classes."""
-    digests: NDArray[np.uint64]
-    """Of content and name, by which a sample is known again."""
-
-
-class Projection(NamedTuple):
-    """From features to embeddings near targets: z = W x + b."""
-
-    weight: Tensor
-    """FloatTensor[dim, features]."""
-    bias: Tensor
 
 
 class AnalyticLearner:
@@ -81,7 +61,7 @@ class AnalyticLearner:
         """α."""
         self._chosen = 0  # samples there were when it was chosen
         self._solution: Solution | None = None
-        self._seen: _Seen | None = None
+        self._seen: Seen | None = None
 
     @property
     def count(self) -> int:
@@ -127,7 +107,7 @@ class AnalyticLearner:
             else:
                 self.ridge.subtract(features, y)
             if solution is not None:
-                solution.update(_with_one(features.double()), y.double(), sign)
+                solution.update(with_one(features.double()), y.double(), sign)
         self.ridge.add_waiting()
         if not self.count:
             self.ridge.clear()
@@ -170,9 +150,9 @@ class AnalyticLearner:
         y_hat = solution.left_out(x if here.all() else x[here], y, leverages[here])
         return decorrelated_without(self.ridge.second_moments, y_hat, y), ordinals
 
-    def _seen_by(self, solution: Solution) -> _Seen:
+    def _seen_by(self, solution: Solution) -> Seen:
         if self._seen is None or self._seen.solution is not solution:
-            self._seen = _Seen(solution)
+            self._seen = Seen(solution)
         return self._seen
 
     def _solved(self, vectors: Callable[[Tensor], Tensor]) -> Solution:
@@ -194,7 +174,7 @@ class AnalyticLearner:
             return
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
-        x, ordinals = _expanded(kept.embeddings[judges], self.expand), kept.ordinals[judges]
+        x, ordinals = expanded(kept.embeddings[judges], self.expand), kept.ordinals[judges]
         y, moments = vectors(ordinals), self.ridge.second_moments
         classes = kept.ordinals[kept.ordinals >= 0].unique()
         targets = vectors(classes)
@@ -307,81 +287,9 @@ class AnalyticLearner:
                 raise ValueError("its penalty is none")
             self._solution = Solution(float(solved), state["weight"].clone())
             used = self.reservoir.used.digests
-            self._seen = _Seen(self._solution, used, state["leverages"][: len(used)].clone())
-
-
-def _with_one(features: Tensor) -> Tensor:
-    return F.pad(features, (1, 0), value=1)
+            self._seen = Seen(self._solution, used, state["leverages"][: len(used)].clone())
 
 
 def _blocks(moments: Tensor, width: int = _BLOCKS[0]) -> list[Tensor]:
     """The lower triangle, roughly: what is below blocks along the diagonal, and these."""
     return [moments[start:, start : start + width] for start in range(0, len(moments), width)]
-
-
-class _Seen:
-    """What a solution needs to know of the samples of a reservoir; only new ones are computed.
-
-    Args:
-        digests, first: of samples whose first leverages are known.
-    """
-
-    def __init__(
-        self,
-        solution: Solution,
-        digests: NDArray[np.uint64] | None = None,
-        first: Tensor | None = None,
-    ) -> None:
-        self.solution = solution
-        self._digests = np.empty(0, np.uint64) if digests is None else digests
-        self._first = torch.empty(0).double() if first is None else first
-        self._rows: Tensor | None = None  # of X̃, if they are at hand
-        self._now: Tensor | None = None  # their leverages at `_rank`
-        self._rank = 0
-
-    def of(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> Tensor:
-        """Rows of X̃: FloatTensor[count, 1 + features]."""
-        if self._rows is None or not np.array_equal(kept.digests, self._digests):
-            self._look(kept, expand)
-        assert self._rows is not None
-        return self._rows
-
-    def leverages(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> Tensor:
-        """What they weigh by now: DoubleTensor[count]."""
-        same = np.array_equal(kept.digests, self._digests)
-        if not self.solution.rank and same:
-            return self._first
-        if self._now is None or self._rank != self.solution.rank or not same:
-            rows = self.of(kept, expand)
-            self._now, self._rank = self.solution.leverages(rows, self._first), self.solution.rank
-        return self._now
-
-    def _look(self, kept: Kept, expand: Callable[[Tensor], Tensor]) -> None:
-        known, place = _found(kept.digests, self._digests)
-        if self._rows is None:
-            rows = _expanded(kept.embeddings, expand)
-        else:
-            rows = torch.empty(len(known), self._rows.shape[1])
-            rows[known] = self._rows[place[known]]
-            rows[~known] = _expanded(kept.embeddings[~known], expand)
-        first = torch.empty(len(known)).double()
-        first[known] = self._first[place[known]]
-        if not known.all():
-            first[~known] = self.solution.first_leverages(rows[~known])
-        self._digests, self._rows, self._first, self._now = kept.digests, rows, first, None
-
-
-def _expanded(embeddings: Tensor, expand: Callable[[Tensor], Tensor]) -> Tensor:
-    """Rows of X̃: FloatTensor[count, 1 + features]."""
-    rows = torch.ones(len(embeddings), 1 + expand(embeddings[:0]).shape[1])
-    for out, some in zip(rows.split(_CHUNK), embeddings.split(_CHUNK), strict=True):
-        out[:, 1:] = expand(some)
-    return rows
-
-
-def _found(digests: NDArray[np.uint64], among: NDArray[np.uint64]) -> tuple[Tensor, Tensor]:
-    """Which digests are among sorted others, and where: BoolTensor, LongTensor[digests]."""
-    if not len(among):
-        return torch.zeros(len(digests), dtype=torch.bool), torch.zeros(len(digests)).long()
-    place = np.minimum(np.searchsorted(among, digests), len(among) - 1)
-    return torch.from_numpy(among[place] == digests), torch.from_numpy(place)

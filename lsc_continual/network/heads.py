@@ -146,8 +146,7 @@ class TargetHead(nn.Module):
         if targets.system != self.system:
             raise LSCError(f"targets of {targets.system} do not fit a head of {self.system}")
         self._widen(targets.labels)
-        targets.class_names = self.targets.class_names
-        self.targets = targets
+        targets.class_names, self.targets = self.targets.class_names, targets
         self.set_training_prior()
 
     def set_training_prior(self, labels: AnyLabels = (), frequencies: Tensor | float = 1.0) -> None:

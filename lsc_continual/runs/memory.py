@@ -13,13 +13,19 @@ import torch
 from avalanche.benchmarks.utils import AvalancheDataset, _make_taskaware_classification_dataset
 from torch import Tensor
 
-from lsc_continual.classifier.folder import LEARNER, SavedModel
+from lsc_continual.classifier.files import LEARNER
+from lsc_continual.classifier.folder import SavedModel
 from lsc_continual.classifier.life import Life
 from lsc_continual.encoders.ready.base import local_name
+from lsc_continual.errors import LSCError
 from lsc_continual.experiences.located import integers, located
 from lsc_continual.inputs import StoredImages
+from lsc_continual.inputs.stored import as_unit_range
+from lsc_continual.network.target_classifier import TargetClassifier
+from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.runs.configuration import reopen
 from lsc_continual.settings import Settings
+from lsc_continual.settings.data import NoveltySettings
 from lsc_continual.settings.reading import CHANGEABLE
 from lsc_continual.storage.packing import pack, unpack
 from lsc_continual.strategies.assembly import Assembly
@@ -28,6 +34,7 @@ from lsc_continual.strategies.resumable import State
 _STORES = {"EmbeddingReplay": "buffer", "NoveltyCalibration": "store"}
 _OF_RUNS = ("OpenWorldEvaluation", "TrainingProgress")  # plugins that a model has no use for
 _COUNTED = ("train_exp_counter", "train_iterations")  # of Avalanche's clock
+_BATCH = 256  # images that are embedded at a time
 _WHOLE = 1e-3  # how near to a 255th a float is one
 
 
@@ -55,6 +62,7 @@ def kept(assembly: Assembly) -> State:
     # Where in the experience it was, at its end, depends on when a run was interrupted.
     clock = {n: v if n in _COUNTED else 0 for n, v in state["clock"].items()}
     strategy = {**state, "plugins": plugins, "clock": clock, "position": None}
+    strategy["random"] = state["random"][:1]  # of several processes, the first
     return {"strategy": strategy, "images": images}
 
 
@@ -151,3 +159,30 @@ def without_class(state: State, label: int) -> State:
         part["seen_classes"] = part["seen_classes"][part["seen_classes"] != label]
         plugins[plugin] = {**plugins[plugin], _STORES[plugin]: part}
     return {**state, "strategy": {**state["strategy"], "plugins": plugins}, "images": images}
+
+
+@torch.no_grad()
+def recalibrated(
+    state: State, network: TargetClassifier, novelty: NoveltySettings
+) -> NoveltyDetector | None:
+    """A detector for a network, by the images that are kept; None where they are too few.
+
+    What was kept of the one before is replaced.
+    """
+    images, part = state["images"], state["strategy"]["plugins"].get("NoveltyCalibration")
+    if part is None:
+        return None
+
+    def embedded(plugin: str) -> Tensor:
+        parts = [network.embed(as_unit_range(some)) for some in images[plugin].split(_BATCH)]
+        return torch.cat([torch.empty(0, network.head.system.dim), *parts])
+
+    reference = embedded("EmbeddingReplay") if "EmbeddingReplay" in images else None
+    detector = NoveltyDetector(network.head, novelty.score, novelty.fpr, novelty.per_class)
+    try:
+        detector.calibrate(embedded("NoveltyCalibration"), reference)
+    except LSCError:
+        return None
+    finally:
+        part |= {name: getattr(detector, name) for name in ("known", "reference", "scale")}
+    return detector

@@ -9,44 +9,36 @@ from typing import NoReturn
 
 import numpy as np
 import torch
-from avalanche.benchmarks import benchmark_from_datasets
 from rich.console import Console
-from torch import Tensor
 
 from lsc_continual.classifier.answering import Answering, Names, answers
 from lsc_continual.classifier.examples import Data, checked_names, normal_name, readable
-from lsc_continual.classifier.folder import LEARNER, SavedModel, model_files, save_folder
+from lsc_continual.classifier.files import LEARNER, model_files, save_folder
+from lsc_continual.classifier.folder import SavedModel
 from lsc_continual.classifier.life import KnownClass, Learned, Life
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.encoders.making import ready_encoder
 from lsc_continual.encoders.names import is_ready
 from lsc_continual.encoders.ready.base import architecture_of
-from lsc_continual.errors import LSCError, NotCalibratedError, first_line
-from lsc_continual.experiences.prepared import PreparedBenchmark
+from lsc_continual.errors import LSCError, NotCalibratedError
 from lsc_continual.inputs.labelled import Labelled
-from lsc_continual.inputs.reading import common_format
-from lsc_continual.inputs.selection import share_of_each
-from lsc_continual.inputs.stored import as_unit_range
-from lsc_continual.machine.devices import pick_device
-from lsc_continual.machine.randomness import seed_everything
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import uncalibrated_score
 from lsc_continual.registry import names_from_file
 from lsc_continual.runs.configuration import resolve
+from lsc_continual.runs.experience import Examples, trained
+from lsc_continual.runs.fitting import settings_of, shape_of
 from lsc_continual.runs.memory import (
-    as_dataset,
     kept,
     memory_files,
     read_memory,
-    restore,
+    recalibrated,
     without_class,
 )
-from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.settings import Settings
-from lsc_continual.strategies.assembly import Assembly, Conditions
-from lsc_continual.strategies.names import STRATEGIES, find_strategy
+from lsc_continual.strategies.assembly import Assembly
 from lsc_continual.strategies.resumable import State
 
 _BATCH = 256  # images that are embedded at a time
@@ -95,7 +87,7 @@ class ReplayClassifier:
         """
         alike = "arrays" if isinstance(labelled.data, np.ndarray) else "folder"
         arguments = [f"scenario={alike}", *arguments]
-        return cls.of_shape(_shape(labelled, resolve(arguments)), arguments, console)
+        return cls.of_shape(shape_of(labelled, resolve(arguments)), arguments, console)
 
     @classmethod
     def of_shape(
@@ -167,55 +159,13 @@ class ReplayClassifier:
         number = {name: label for label, name in enumerate(class_names)}
         numbers = torch.tensor([number[name] for name in some.names])
         with names_from_file(self._origin or Path(), self._origin is None):
-            assembly = self._trained(some.images, numbers, class_names)
+            examples = Examples(some.images, numbers, class_names)
+            assembly = trained(self.settings, self.spec, self._state, examples, self._console)
         new = [name for name in dict.fromkeys(some.names) if name not in self.life.known]
         self.life.add(some.names)
         self.life.note("learn", source, examples=len(some.names), new=new)
         self._take(assembly)
         return Learned(len(some.names), new, some.skipped, 0)
-
-    def _trained(self, images: Tensor, labels: Tensor, class_names: list[str]) -> Assembly:
-        """A strategy that goes on from what is kept, after one experience more."""
-        settings = self.settings
-        out = share_of_each(labels, settings.novelty.holdout, settings.seed)
-        benchmark = benchmark_from_datasets(train=[as_dataset(images[~out], labels[~out])])
-        (experience,) = benchmark.train_stream
-        experience.classes_in_this_experience = sorted(set(labels.tolist()))
-        held_out = [as_dataset(images[out], labels[out])] if settings.novelty.holdout else []
-        data = PreparedBenchmark(
-            benchmark,
-            self.spec.input_shape,
-            class_names,
-            None,
-            "",
-            in_memory=True,
-            held_out=held_out,
-            inverted=self.spec.inverted,
-        )
-        seed_everything(settings.seed)
-        bar = TrainingProgress(self._console)
-        bar.experiences = 1
-        device = pick_device(settings.train.device)
-        conditions = Conditions(settings, data, device, bar, self.spec.architecture or None)
-        name = settings.strategy.name
-        assembly = STRATEGIES.call(name, find_strategy(name).build, conditions, of=Assembly)
-        if self._state is not None:
-            try:
-                restore(assembly, self._state)
-            except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
-                raise LSCError(
-                    f"what the model keeps does not fit its settings ({first_line(error)}): it is "
-                    "damaged"
-                ) from error
-        if assembly.calibration is not None:
-            assembly.calibration.held_out = held_out
-        try:
-            assembly.strategy.train(experience)
-        finally:
-            bar.close()
-            for feeds in assembly.feeds:
-                feeds.close()
-        return assembly
 
     def _take(self, assembly: Assembly) -> None:
         """Be what a strategy is after an experience."""
@@ -271,35 +221,7 @@ class ReplayClassifier:
         self._state = state
         self.life.retire(gone)
         self.life.note("forget", None, classes=gone)
-        self._calibrate()
-
-    def _calibrate(self) -> None:
-        """Anew, on the images that are kept."""
-        assert self._state is not None
-        images, plugins = self._state["images"], self._state["strategy"]["plugins"]
-        part = plugins.get("NoveltyCalibration")
-        if part is None:
-            return
-        known = self._embedded(images["NoveltyCalibration"])
-        reference = images.get("EmbeddingReplay")
-        detector = NoveltyDetector(
-            self.model.head,
-            self.settings.novelty.score,
-            self.settings.novelty.fpr,
-            self.settings.novelty.per_class,
-        )
-        try:
-            self.detector = detector.calibrate(
-                known, None if reference is None else self._embedded(reference)
-            )
-        except LSCError:
-            self.detector = None
-        part |= {name: getattr(detector, name) for name in ("known", "reference", "scale")}
-
-    @torch.no_grad()
-    def _embedded(self, images: Tensor) -> Tensor:
-        parts = [self.model.embed(as_unit_range(some)) for some in images.split(_BATCH)]
-        return torch.cat([torch.empty(0, self.spec.dim), *parts])
+        self.detector = recalibrated(state, self.model, self.settings.novelty)
 
     def forget_data(
         self,
@@ -347,7 +269,7 @@ class ReplayClassifier:
             origin = saved.folder / LEARNER[0]
             with names_from_file(origin, saved.trust_code):
                 state, settings, life = read_memory(saved)
-            settings = _of_spec(settings, spec)
+            settings = settings_of(settings, spec)
             model = cls(settings, spec, console, None if saved.trust_code else origin)
             model.life = life
             names = {spec.class_names[int(str(n))] for n in network.head.targets.labels}
@@ -359,37 +281,3 @@ class ReplayClassifier:
         except NotCalibratedError:
             model.detector = None
         return model
-
-
-def _shape(labelled: Labelled, settings: Settings) -> tuple[int, int, int] | None:
-    """Channels, height and width of what a network for such data takes; None: the encoder says."""
-    if is_ready(settings.encoder.name):
-        return None
-    if isinstance(labelled.data, np.ndarray):
-        shape = labelled.data.shape[1:]
-        return (shape[0], 1, 1) if len(shape) == 1 else shape
-    side, channels = settings.data.resolution, 3
-    if side is None:
-        side, channels = common_format(Path(), [str(path) for path in labelled.data])
-    return channels, side, side
-
-
-def _of_spec(settings: Settings, spec: ModelSpec) -> Settings:
-    """Settings whose network is that of a specification, which was checked against its weights."""
-    encoder = replace(
-        settings.encoder,
-        name=spec.encoder,
-        options=dict(spec.encoder_options),
-        weights=None,
-        hidden=spec.hidden,
-        standardize=spec.standardize,
-    )
-    return replace(
-        settings,
-        encoder=encoder,
-        system=replace(settings.system, name=spec.system, dim=spec.dim),
-        data=replace(settings.data, mean=spec.mean, std=spec.std),
-        analytic=replace(
-            settings.analytic, features=spec.random_features.get("features", 1), base_epochs=0
-        ),
-    )

@@ -23,6 +23,7 @@ from lsc_continual.inputs.pixels import as_images
 from lsc_continual.inputs.reading import read_files
 from lsc_continual.inputs.selection import (
     held_out,
+    held_out_of_each,
     keep_classes,
     select_classes,
     split_classes,
@@ -207,7 +208,7 @@ def load_arrays(source: Source) -> ImageData:
     elif drawn:
         counts = dict(zip(names, np.bincount(inverse).tolist(), strict=True))
         kept, left_out = split_classes(counts, source.keep_single)
-        out = _held_out(inverse, len(names), source)
+        out = held_out_of_each(inverse, len(names), source.test_fraction, source.seed)
         used = np.isin(inverse, [names.index(name) for name in kept])
         rows = {"train": np.flatnonzero(used & ~out), "test": np.flatnonzero(out)}
     else:
@@ -295,11 +296,3 @@ def _names(values: NDArray[Any], given: NDArray[Any] | None, path: Path) -> list
     if twice := [name for name, count in Counter(texts).items() if count > 1]:
         raise LSCError(f"two classes in {path} are called {twice[0]!r}: give each a name")
     return texts
-
-
-def _held_out(labels: NDArray[Any], classes: int, source: Source) -> NDArray[np.bool_]:
-    out = np.zeros(len(labels), dtype=bool)
-    for label in range(classes):
-        rows = np.flatnonzero(labels == label)
-        out[rows] = held_out(len(rows), source.test_fraction, source.seed)
-    return out

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lsc_continual.classifier import Classifier, ModelSpec, SavedModel
+from lsc_continual.classifier import AnalyticClassifier, ModelSpec, SavedModel
 from lsc_continual.classifier.answering import Answering, Names, predictions
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.encoders.cache import remember
@@ -122,7 +122,7 @@ class StreamClassifier:
         problem: str | None = None
         detector = None
         if saved.lives:
-            living = Classifier.restored(saved)
+            living = AnalyticClassifier.restored(saved)
             model, spec, problem = living.model, living.spec, living.uncalibrated
             if problem is None:
                 detector = living.calibrated(

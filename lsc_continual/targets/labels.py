@@ -255,3 +255,8 @@ class Labels(Sequence[Hashable]):
         if count is not None and (lengths < 0).any() | (lengths.double().sum() != count):
             raise LSCError(f"a saved target map has other than {count:,} labels: it is damaged")
         return cls(of_intervals(starts, lengths))
+
+
+def called(labels: Iterable[Any], names: Sequence[str]) -> list[str]:
+    """What labels are called: by names, if there are any, of which they are the numbers."""
+    return [str(names[label]) if names else str(label) for label in labels]

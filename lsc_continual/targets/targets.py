@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems import VectorSystem, make_system
 from lsc_continual.systems.base import as_float, finite_rows
 from lsc_continual.targets.allocation import make_allocation
-from lsc_continual.targets.labels import AnyLabels, Labels, plain, scalar
+from lsc_continual.targets.labels import AnyLabels, Labels, called, plain, scalar
 from lsc_continual.targets.nearest import Nearest, Search
 from lsc_continual.targets.sums import log_sum
 
@@ -46,8 +46,7 @@ class Targets:
         self.search = Search(system, self.allocation)
         self.labels = Labels()
         """In order of arrival."""
-        self.class_names: Sequence[str] = ()
-        """The name of each label, where labels are numbers; the allocation "named" goes by it."""
+        self.class_names: Sequence[str] = ()  # of labels that are numbers
         self._cache: dict[str, Tensor] = {}  # derived tensors, made anew when classes arrive
 
     def __len__(self) -> int:
@@ -69,8 +68,8 @@ class Targets:
         Raises:
             CapacityError: the system holds too few vectors; nothing is added then.
         """
-        new = Labels.of(labels).without(self.labels)
-        names = self._called(new) if self.allocation.needs_names else None
+        new, named = Labels.of(labels).without(self.labels), self.allocation.needs_names
+        names = called(new, self.class_names) if named else None
         self.allocation.extend(len(new), embeddings, names)
         self.labels.extend(new)
         if len(new):
@@ -80,8 +79,7 @@ class Targets:
         """Take classes out, so that they are no longer answered; those behind them move up.
 
         Args:
-            reserve: whether their addresses are kept for them, should they come again, and never
-                given to others.
+            reserve: whether their addresses are kept for them, should they come again.
 
         Raises:
             UnknownLabelError: some label owns no target.
@@ -89,15 +87,11 @@ class Targets:
         """
         gone = list(Labels.of(labels))
         ordinals = self.require_ordinals(gone)
-        self.allocation.retire(ordinals, self._called(gone), reserve=reserve)
-        out = set(ordinals.tolist())
-        self.labels = Labels.of([name for i, name in enumerate(self.labels) if i not in out])
+        self.allocation.retire(ordinals, called(gone, self.class_names), reserve=reserve)
+        out = set(gone)
+        self.labels = Labels.of([name for name in self.labels if name not in out])
         self.search = Search(self.system, self.allocation)
         self._cache.clear()
-
-    def _called(self, labels: Iterable[Any]) -> list[str]:
-        names = self.class_names
-        return [str(names[label]) if names else str(label) for label in labels]
 
     def new_labels(self, labels: AnyLabels) -> list[Any]:
         """Those of `labels` that own no target yet, each once, in the order given."""

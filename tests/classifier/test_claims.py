@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load, save
 
 from lsc_continual import LSCError, StreamClassifier, load_model
-from lsc_continual.classifier.folder import ModelSpec, model_files
+from lsc_continual.classifier.files import model_files
+from lsc_continual.classifier.folder import ModelSpec
 from lsc_continual.novelty import NoveltyDetector
 from lsc_continual.storage.folders import write_folder
 

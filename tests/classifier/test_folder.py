@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load, save
 
 from lsc_continual import LSCError
-from lsc_continual.classifier.folder import ModelSpec, load_model, model_files
+from lsc_continual.classifier.files import model_files
+from lsc_continual.classifier.folder import ModelSpec, load_model
 from lsc_continual.runs.checkpoints import Checkpoints
 from lsc_continual.storage.folders import read_folder, write_folder
 from lsc_continual.targets import Targets

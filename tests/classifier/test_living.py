@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from lsc_continual.classifier import Classifier
+from lsc_continual import Classifier
 from lsc_continual.classifier.creating import VECTORS
 from lsc_continual.errors import LSCError
 from lsc_continual.storage.folders import read_folder, write_folder

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from lsc_continual.classifier import Classifier
+from lsc_continual import Classifier
 from lsc_continual.cli.main import app
 from lsc_continual.errors import LSCError
 from lsc_continual.storage.folders import write_folder

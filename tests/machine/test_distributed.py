@@ -92,6 +92,10 @@ def learned(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     found = outcome(folder)
     weights = load(found.pop("weights.safetensors"))
     weights |= load(found.pop("calibration.safetensors"))
+    kept = load(
+        found.pop("state.safetensors")
+    )  # generators apart, which each process has of its own
+    weights |= {f"kept {name}": part for name, part in kept.items() if part.is_floating_point()}
     del found["SHA256SUMS"]
     return {**found, "model.json": json.loads(found["model.json"])}, weights
 

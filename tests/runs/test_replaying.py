@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from lsc_continual.classifier import Classifier
+from lsc_continual import Classifier
 from lsc_continual.errors import LSCError
 from lsc_continual.runs.replaying import ReplayClassifier
 from lsc_continual.storage.folders import read_folder, write_folder

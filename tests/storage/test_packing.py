@@ -161,6 +161,6 @@ def test_a_mapped_file_is_not_copied():
     content[-4:] = b"\0\0\0\0"  # the last one of "b"
     assert found["b"].tolist() == [[0, 1, 2], [3, 4, 0]]
     with pytest.raises(KeyError):
-        mapped_tensors(save({"a": torch.zeros(2)}))
+        mapped_tensors(save({"a": torch.zeros(2, dtype=torch.bool)}))
     with pytest.raises(ValueError, match="buffer"):
         mapped_tensors(content[:-4])

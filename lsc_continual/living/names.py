@@ -9,7 +9,7 @@ LEARNERS: Registry[Entry] = Registry(
     "a class with the methods of `Classifier`",
     {
         "analytic": Entry(
-            "lsc_continual.classifier.living:Classifier",
+            "lsc_continual.classifier.analytic_classifier:AnalyticClassifier",
             "ridge regression on a ready encoder: one pass, exact in any order, merges, subtracts",
         ),
         "replay": Entry(

@@ -30,10 +30,9 @@ from lsc_continual.classifier.merging import (
     require_same_targets,
     require_same_weights,
 )
-from lsc_continual.classifier.names import LEARNERS
 from lsc_continual.classifier.prediction import Prediction
 from lsc_continual.errors import LSCError
-from lsc_continual.learners.analytic import Batch
+from lsc_continual.learners.batch import Batch
 from lsc_continual.novelty.base import make_score, uncalibrated_score
 
 SYSTEM, DIM = "v22", 384
@@ -42,8 +41,8 @@ FEATURES = 3000
 """Random features beside the encoder's; chosen by measurement (docs/living.md)."""
 
 
-class Classifier(Kept):
-    """A classifier that people keep: `create` or `load` one.
+class AnalyticClassifier(Kept):
+    """A classifier that people keep and that learns by adding up: `create` or `load` one.
 
     A class is its name. What is learned does not depend on order or grouping: targets follow from
     names, and weights from sums over all examples (`AnalyticLearner`). No example is kept, but for
@@ -58,8 +57,6 @@ class Classifier(Kept):
         cls,
         encoder: str | None = None,
         *,
-        learner: str | None = None,
-        arguments: Sequence[str] = (),
         input_shape: tuple[int, int, int] | None = None,
         weights: str | None = None,
         options: Mapping[str, Any] | None = None,
@@ -72,17 +69,13 @@ class Classifier(Kept):
         score: str = "auto",
         fpr: float = 0.05,
         trust_code: bool = False,
-    ) -> Classifier:
+    ) -> AnalyticClassifier:
         """A model that knows nothing yet.
 
         Args:
             encoder: "vectors", the default, for embeddings of your own; the folder of a run, whose
                 encoder is taken; "timm:NAME", "hf:NAME" or "text:NAME"; or what `make_encoder`
                 takes, with `weights`. It stays as it is.
-            learner: "analytic", this one; or "replay", which trains its encoder, and has the same
-                methods: then `input_shape` is needed, and of the rest only `encoder` and
-                `arguments` count.
-            arguments: "key=value" settings of learner="replay", as of `lsc-cl run`.
             input_shape: channels, height, width of images; of vectors, those that come first tell.
             weights, options, mean, std: as in `make_encoder`.
             system, dim: of the targets.
@@ -91,14 +84,6 @@ class Classifier(Kept):
             score, fpr: as of a `NoveltyDetector`.
             trust_code: as in `load`, of a run's folder.
         """
-        if learner is not None:
-            LEARNERS.check(learner)
-        if learner == "replay":
-            trained: Any = LEARNERS["replay"].load()
-            named = [] if encoder is None else [f"encoder={encoder}"]
-            return trained.of_shape(input_shape, [*named, *arguments])  # type: ignore[no-any-return]
-        if arguments:
-            raise LSCError("arguments are for learner='replay': leave them out")
         encoder = encoder or VECTORS
         expansion = {"features": features, "seed": seed, "beside": True}
         base = frozen_encoder(
@@ -224,7 +209,7 @@ class Classifier(Kept):
         self.learner.renumber(self.targets.ordinals(before))
         self._stale = True
 
-    def merge(self, other: Classifier, source: str | None = None) -> None:
+    def merge(self, other: AnalyticClassifier, source: str | None = None) -> None:
         """Take in all that another model learned, as if this one had learned it.
 
         Raises:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,6 +92,10 @@ def answers(
         tell: as of `predictions`.
         batch: vectors, images, paths of images, or texts.
     """
+    row = isinstance(batch, np.ndarray | Tensor) and batch.ndim < 2
+    texts = isinstance(batch, np.ndarray) and batch.dtype.kind in "US"
+    if isinstance(batch, str | Path) or (row and not texts):
+        raise LSCError("one input is a batch of one: give [input], or an array [count, …]")
     items = [prepared(prepare, prepare.content(given)) for given in batch]
     images = [item for item in items if isinstance(item, Tensor)]
     parts = [network.embed(as_unit_range(some)) for some in stacked(images)]

@@ -60,6 +60,10 @@ def frozen_encoder(
         ready = ready_encoder(encoder, weights, options)
         name, of = local_name(encoder), ready.architecture
         return Frozen(ModelSpec(name, ready.input_shape, [], architecture=of), ready)
+    if "/" in encoder:
+        raise LSCError(
+            f"there is no folder {encoder}: pass that of a run, or the name of an encoder"
+        )
     if input_shape is None and encoder != VECTORS:
         raise LSCError(f"encoder {encoder!r} needs input_shape=(channels, height, width)")
     spec = ModelSpec(encoder, input_shape or (0, 1, 1), [], dict(options or {}))

@@ -150,6 +150,14 @@ class SavedModel(NamedTuple):
         return "replay" if set(LEARNER) <= self.files.keys() else None
 
     @property
+    def has_gone_on(self) -> bool:
+        """Whether it is a run's, and learned more since."""
+        if self.learner != "replay":
+            return False
+        with _damage_named(self.folder):
+            return json.loads(self.files[LEARNER[0]])["life"] is not None
+
+    @property
     def lives(self) -> bool:
         """Whether it keeps sums, from which it calibrates itself."""
         return "life" in self.description

@@ -70,7 +70,7 @@ def evaluate(
         )
     with interruptible("interrupted"):
         with loading() as console:
-            from lsc_continual.runs.trained import TrainedOn
+            from lsc_continual.runs.trained import TrainedOn, has_gone_on
             from lsc_continual.streaming.classifier import StreamClassifier
             from lsc_continual.streaming.evaluating import evaluate as figures_of
         classifier = StreamClassifier.load(
@@ -88,7 +88,7 @@ def evaluate(
             from lsc_continual.runs.data import own_test_images
 
             labelled = own_test_images(run, trust_code)
-        seen = TrainedOn.read(run)
+        seen = None if has_gone_on(run) else TrainedOn.read(run)
         count = None if seen is None else seen.count
         figures = figures_of(classifier, labelled, console, batch_size, workers, count)
     if json:

@@ -52,9 +52,12 @@ def forget(
     with interruptible("interrupted; the model is as it was"):
         with loading() as console:
             from lsc_continual.living import keeping
-        living, gone = keeping.forget(model, names, data, cache=cache, trust_code=trust_code)
+        living, gone, examples = keeping.forget(
+            model, names, data, cache=cache, trust_code=trust_code
+        )
     if json:
-        print_json({"gone": gone, "classes": len(living.classes)})
+        print_json({"examples": examples, "gone": gone, "classes": len(living.classes)})
     else:
         said = ", ".join(gone) if gone else "no class"
-        say(console, f"{model}: {said} forgotten; {len(living.classes):,} classes")
+        taken = f"{examples:,} examples taken out, " if data is not None else ""
+        say(console, f"{model}: {taken}{said} forgotten; {len(living.classes):,} classes")

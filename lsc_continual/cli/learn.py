@@ -77,6 +77,7 @@ def learn(
             )
 
         given = [*asked.settings, *(["learner"] if asked.learner else [])]
+        keeping.require_model_or_nothing(model)
         if given and keeping.is_there(model):
             raise LSCError(f"{model} has its settings already: leave out {', '.join(given)}")
         with Embedding(console) as embedding:

@@ -105,5 +105,7 @@ class Preparation:
         return torch.from_numpy(np.require(values, requirements=["C", "W"]))
 
     def _misfit(self, what: str, shape: tuple[int, ...]) -> LSCError:
+        if self.shape[1:] == (1, 1) and len(shape) == 1:
+            return LSCError(f"{what} has {shape[0]} numbers, and the model takes {self.shape[0]}")
         have, want = "×".join(map(str, shape)), "×".join(map(str, self.shape))
         return LSCError(f"{what} has shape {have or '()'}, and the model takes {want}")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 from lsc_continual.learners.batch import Batch, Projection
-from lsc_continual.learners.reservoir import Kept, Reservoir
+from lsc_continual.learners.reservoir import Reservoir, counted
 from lsc_continual.learners.seen import Seen, expanded, with_one
 from lsc_continual.learners.sketch import Sketch
 from lsc_continual.learners.solution import Solution
@@ -28,7 +28,7 @@ _JUDGES = 1024  # of them, that choose the penalty
 _GROWTH = 1.1  # of the data, after which it is chosen anew
 _STEPS = 8  # of the penalty for a factor of two: within one, small changes need no factorisation
 _LARGEST_RANK = 256
-_GONE = 10  # samples that there have to be for each that goes
+_GONE = 10  # samples that there have to be for one that goes
 _CHUNK = 1024  # samples whose features are computed at once
 _BLOCKS = (100, 500)  # columns of the sums that are saved together, now and once
 
@@ -70,7 +70,7 @@ class AnalyticLearner:
 
     @property
     def known_samples(self) -> int:
-        """Samples of known classes that `left_out` gives."""
+        """How many samples `left_out` gives."""
         return int((self.reservoir.used.ordinals >= 0).sum())
 
     def learn(self, batch: Batch) -> None:
@@ -83,7 +83,7 @@ class AnalyticLearner:
             raise LSCError("some embeddings are infinite or not numbers: leave those samples out")
         self._change(batch, 1)
         self.sketch.add(batch.digests)
-        self.reservoir.add(Kept(batch.embeddings, batch.ordinals, batch.digests))
+        self.reservoir.add(counted(batch.embeddings, batch.ordinals, batch.digests))
 
     def forget(self, batch: Batch) -> None:
         """Take out samples that were learned; `sketch.missing` tells of others."""
@@ -147,8 +147,9 @@ class AnalyticLearner:
         here = kept.ordinals >= 0
         ordinals = kept.ordinals[here]
         y = vectors(ordinals)
-        y_hat = solution.left_out(x if here.all() else x[here], y, leverages[here])
-        return decorrelated_without(self.ridge.second_moments, y_hat, y), ordinals
+        times = kept.times[here]
+        y_hat = solution.left_out(x if here.all() else x[here], y, leverages[here] * times)
+        return decorrelated_without(self.ridge.second_moments, y_hat, y, times), ordinals
 
     def _seen_by(self, solution: Solution) -> Seen:
         if self._seen is None or self._seen.solution is not solution:
@@ -169,20 +170,20 @@ class AnalyticLearner:
 
     def _choose(self, vectors: Callable[[Tensor], Tensor]) -> None:
         """Choose α by the leave-one-out error of classification."""
-        if self.count < 2:  # nothing is left without one
+        if self.count < 2:  # nothing is left without it
             self.penalty, self._chosen = PENALTIES[0], self.count
             return
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
         x, ordinals = expanded(kept.embeddings[judges], self.expand), kept.ordinals[judges]
-        y, moments = vectors(ordinals), self.ridge.second_moments
+        y, moments, times = vectors(ordinals), self.ridge.second_moments, kept.times[judges]
         classes = kept.ordinals[kept.ordinals >= 0].unique()
         targets = vectors(classes)
         best = None
         for penalty in PENALTIES:
             solution = self._solve(self._absolute(penalty))
-            y_hat = solution.left_out(x, y, solution.first_leverages(x))
-            z = decorrelated_without(moments, y_hat, y)
+            y_hat = solution.left_out(x, y, solution.first_leverages(x) * times)
+            z = decorrelated_without(moments, y_hat, y, times)
             answers = classes[(F.normalize(z, dim=1) @ targets.T).argmax(1)]
             errors = int((answers != ordinals).sum())
             if best is None or errors < best[0]:
@@ -220,6 +221,7 @@ class AnalyticLearner:
             "embeddings": F.pad(kept.embeddings, (0, 0, 0, rows)),
             "ordinals": F.pad(kept.ordinals, (0, rows), value=-1),
             "digests": F.pad(torch.from_numpy(kept.digests.view(np.int64)), (0, rows)),
+            "times": F.pad(kept.times, (0, rows)),
             "kept": len(self.reservoir),
             "sketch": torch.from_numpy(self.sketch.counters),
             "penalty": self.penalty,
@@ -258,10 +260,11 @@ class AnalyticLearner:
             "moments": (sum(block.numel() for block in blocks),),
             "embeddings": (rows, self.reservoir.kept.embeddings.shape[1]),
             "digests": (rows,),
+            "times": (rows,),
             "weight": (size, dim),
             "leverages": (_USED,),
         }
-        if shapes != {name: tuple(state[name].shape) for name in shapes}:
+        if shapes != {n: tuple(state[n].shape) if n in state else shapes[n] for n in shapes}:
             raise ValueError("its tensors have other shapes")
         if not (ordinals < classes).all() or not 0 <= count <= rows <= _MOST:
             raise ValueError("its samples are of classes that are not there")
@@ -273,18 +276,19 @@ class AnalyticLearner:
             block.copy_(part.view_as(block))
         kept = slice(0, min(count, _CAPACITY))  # those with the least digests, as ever
         digests = state["digests"][kept].numpy().view(np.uint64)
-        self.reservoir.restore(Kept(state["embeddings"][kept], state["ordinals"][kept], digests))
+        times = state["times"][kept].clamp_min(1) if "times" in state else None
+        self.reservoir.restore(
+            counted(state["embeddings"][kept], state["ordinals"][kept], digests, times)
+        )
         self.sketch = Sketch(state["sketch"].numpy().copy())
         if self.sketch.counters.shape != Sketch().counters.shape:
             raise ValueError("its sketch has another size")
         penalty = state["penalty"]
         self.penalty, self._chosen = penalty and float(penalty), int(state["chosen"])
-        if penalty is not None and not 0 < penalty < inf:
+        if not all(given is None or 0 < given < inf for given in (penalty, state["solved"])):
             raise ValueError("its penalty is none")
         self._solution = self._seen = None
         if (solved := state["solved"]) is not None:
-            if not 0 < float(solved) < inf:
-                raise ValueError("its penalty is none")
             self._solution = Solution(float(solved), state["weight"].clone())
             used = self.reservoir.used.digests
             self._seen = Seen(self._solution, used, state["leverages"][: len(used)].clone())

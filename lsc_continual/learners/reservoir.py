@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +11,16 @@ from torch import Tensor
 
 
 class Kept(NamedTuple):
-    """Some samples of a reservoir."""
+    """Some samples of a reservoir, each once."""
 
     embeddings: Tensor
     """FloatTensor[count, width]."""
     ordinals: Tensor
-    """LongTensor[count]: of the classes."""
+    """LongTensor[count]: of the classes; −1 for those that are gone."""
     digests: NDArray[np.uint64]
+    """Ascending."""
+    times: Tensor
+    """LongTensor[count]: how often each was learned."""
 
     def renumbered(self, ordinals: Tensor) -> Kept:
         """With other numbers of classes: LongTensor[classes so far], −1 for those that are gone."""
@@ -26,6 +28,29 @@ class Kept(NamedTuple):
             return self._replace(ordinals=torch.full_like(self.ordinals, -1))
         now = torch.where(self.ordinals < 0, -1, ordinals[self.ordinals.clamp_min(0)])
         return self._replace(ordinals=now)
+
+    def part(self, rows: Tensor | slice) -> Kept:
+        """Some of them, in their order: BoolTensor[count] or a slice."""
+        chosen = rows if isinstance(rows, slice) else rows.numpy()
+        digests = self.digests[chosen]
+        return Kept(self.embeddings[rows], self.ordinals[rows], digests, self.times[rows])
+
+
+def counted(
+    embeddings: Tensor, ordinals: Tensor, digests: NDArray[np.uint64], times: Tensor | None = None
+) -> Kept:
+    """Samples, of which some may be the same, each once.
+
+    Args:
+        times: how often each counts; by default once.
+    """
+    times = torch.ones(len(digests), dtype=torch.long) if times is None else times
+    unique, first, place = np.unique(digests, return_index=True, return_inverse=True)
+    where = torch.from_numpy(place.reshape(-1))
+    total = torch.zeros(len(unique), dtype=torch.long).index_add_(0, where, times)
+    # A class that was retired and came again has a number again.
+    latest = torch.full((len(unique),), -1).scatter_reduce_(0, where, ordinals, "amax")
+    return Kept(embeddings[torch.from_numpy(first)].float(), latest, unique, total)
 
 
 class Reservoir:
@@ -44,16 +69,16 @@ class Reservoir:
     def __init__(self, width: int, used: int, capacity: int) -> None:
         self.capacity = capacity
         self.limit = used
-        self._kept = Kept(torch.empty(0, width), torch.empty(0).long(), np.empty(0, np.uint64))
+        nothing = torch.empty(0).long()
+        self._kept = counted(torch.empty(0, width), nothing, np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self._kept.digests)
 
     @property
     def used(self) -> Kept:
-        """The samples that count, in the order of their digests."""
-        embeddings, ordinals, digests = self._kept
-        return Kept(embeddings[: self.limit], ordinals[: self.limit], digests[: self.limit])
+        """The samples that count."""
+        return self._kept.part(slice(self.limit))
 
     @property
     def kept(self) -> Kept:
@@ -62,24 +87,23 @@ class Reservoir:
 
     def add(self, more: Kept) -> None:
         """Offer samples."""
-        embeddings = torch.cat([self._kept.embeddings, more.embeddings.to(torch.float32)])
-        ordinals = torch.cat([self._kept.ordinals, more.ordinals])
-        digests = np.concatenate([self._kept.digests, more.digests])
-        order = np.argsort(digests, kind="stable")[: self.capacity]
-        rows = torch.from_numpy(order)
-        self._kept = Kept(embeddings[rows], ordinals[rows], digests[order])
+        mine = self._kept
+        together = counted(
+            torch.cat([mine.embeddings, more.embeddings]),
+            torch.cat([mine.ordinals, more.ordinals]),
+            np.concatenate([mine.digests, more.digests]),
+            torch.cat([mine.times, more.times]),
+        )
+        self._kept = together.part(slice(self.capacity))
 
     def remove(self, digests: NDArray[np.uint64]) -> None:
         """Take out samples, each as often as it comes among `digests`, where they are here."""
-        times = Counter(digests.tolist())
-        stay = []
-        for row, digest in enumerate(self._kept.digests.tolist()):
-            if times[digest]:
-                times[digest] -= 1
-            else:
-                stay.append(row)
-        embeddings, ordinals, digests = self._kept
-        self._kept = Kept(embeddings[stay], ordinals[stay], digests[stay])
+        gone, often = np.unique(digests, return_counts=True)
+        place = np.minimum(np.searchsorted(gone, self._kept.digests), max(len(gone) - 1, 0))
+        here = gone[place] == self._kept.digests if len(gone) else np.zeros(len(self), bool)
+        fewer = torch.from_numpy(np.where(here, often[place] if len(gone) else 0, 0))
+        left = self._kept._replace(times=self._kept.times - fewer)
+        self._kept = left.part(left.times > 0)
 
     def renumber(self, ordinals: Tensor) -> None:
         """Give classes other numbers: LongTensor[classes so far], −1 for those that are gone."""

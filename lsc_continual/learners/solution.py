@@ -110,14 +110,14 @@ class Solution:
         Args:
             x: rows of X̃ that were learned, FloatTensor[count, 1 + features].
             y: FloatTensor[count, outputs].
-            leverages: h, DoubleTensor[count].
+            leverages: h, DoubleTensor[count]; of a sample that was learned k times, k h.
 
         Returns:
             FloatTensor[count, outputs], in the type of x.
         """
-        h = leverages[:, None].clamp(0, 1 - 1e-9).to(x)
-        y_hat: Tensor = (x @ self.weight.to(x) - h * y.to(x)) / (1 - h)
-        return y_hat
+        h = leverages[:, None].clamp(0, 1 - 1e-6)
+        y_hat = ((x @ self.weight.to(x)).double() - h * y.double()) / (1 - h)
+        return y_hat.to(x)
 
     def _inner(self) -> Tensor:
         return torch.diag(self._signs) + self._rows @ self._shifts

@@ -71,6 +71,18 @@ def _place(folder: Path) -> Path:
     return folder / "model"
 
 
+def require_model_or_nothing(folder: Path) -> None:
+    """Refuse a folder that holds something else than a model or a run.
+
+    Raises:
+        LSCError: it does.
+    """
+    place = folder if (folder / "config.yaml").is_file() else _place(folder)
+    names = ("model.json", "config.yaml")
+    if is_there(place) and not any((place / name).is_file() for name in names):
+        raise LSCError(f"{folder} is no model, and not empty: name a new folder")
+
+
 class Living(Protocol):
     """What all learners have in common; the methods as of `Classifier`."""
 
@@ -172,7 +184,7 @@ def forget(
     *,
     cache: Path | None = None,
     trust_code: bool = False,
-) -> tuple[Living, list[str]]:
+) -> tuple[Living, list[str], int]:
     """Have a model no longer answer with some classes, or take out what some data taught.
 
     Args:
@@ -181,12 +193,12 @@ def forget(
         cache: a folder of embeddings.
 
     Returns:
-        the model, and the names that are gone.
+        the model, the names that are gone, and how many examples were taken out.
     """
     with changed(folder, cache=cache, trust_code=trust_code) as model:
         if data is None:
             model.forget(names)
-            return model, list(names)
+            return model, list(names), 0
         labelled = read_labelled(data, kind=model.spec.kind)
         wanted = {normal_name(name) for name in names}
         called = [normal_name(name) for name in labelled.labels]
@@ -194,10 +206,12 @@ def forget(
         if not rows:
             raise LSCError(f"{data} has no examples of {', '.join(names)}")
         some = [labelled.data[i] for i in rows]
+        before = sum(one.examples for one in model.classes.values())
         gone = model.forget_data(some, [called[i] for i in rows], str(data), on_error="skip")
+        examples = before - sum(one.examples for one in model.classes.values())
         if rest := [name for name in wanted if name in model.classes]:
             model.forget(rest)
-    return model, [*gone, *rest]
+    return model, [*gone, *rest], examples
 
 
 def merge(folders: Sequence[Path], into: Path, *, trust_code: bool = False) -> Living:

@@ -200,16 +200,20 @@ def decorrelation(second_moments: Tensor) -> Tensor:
     return (1 + _SHRINKAGE) * inverse
 
 
-def decorrelated_without(second_moments: Tensor, y_hat: Tensor, y: Tensor) -> Tensor:
+def decorrelated_without(
+    second_moments: Tensor, y_hat: Tensor, y: Tensor, times: Tensor | None = None
+) -> Tensor:
     """What `decorrelation` makes of predictions, each without its own sample in the sums.
 
     With T = YᵀY, κ = (tr T − 1)/dim and K = T/κ + σ for the shrinkage σ, sample i takes y yᵀ/κ away
-    from K (Sherman and Morrison): K⁻¹ŷ + K⁻¹y · yᵀK⁻¹ŷ/(κ − yᵀK⁻¹y).
+    from K (Sherman and Morrison): K⁻¹ŷ + K⁻¹y · yᵀK⁻¹ŷ/(κ − yᵀK⁻¹y); of one that was learned k
+    times, κ/k takes the place of κ.
 
     Args:
         second_moments: T, DoubleTensor[dim, dim].
         y_hat: predictions by the others, FloatTensor[count, dim].
         y: the samples' own outputs of length 1, FloatTensor[count, dim].
+        times: how often each was learned, LongTensor[count]; by default once.
     """
     dim = len(second_moments)
     size = ((second_moments.trace() - 1) / dim).clamp_min(torch.finfo(torch.float64).eps)
@@ -218,6 +222,7 @@ def decorrelated_without(second_moments: Tensor, y_hat: Tensor, y: Tensor) -> Te
     y, size = y.to(y_hat), size.to(y_hat)
     moved, own = y_hat @ inverse, y @ inverse
     along, weight = (own * y_hat).sum(1), (own * y).sum(1)
-    left = (size - weight).clamp_min(torch.finfo(y.dtype).eps)
+    own_size = size if times is None else size / times.to(y)
+    left = (own_size - weight).clamp_min(torch.finfo(y.dtype).eps)
     whole: Tensor = (1 + _SHRINKAGE) * (moved + own * (along / left)[:, None])
     return whole

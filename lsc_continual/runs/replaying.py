@@ -127,7 +127,11 @@ class ReplayClassifier:
         """Why nothing says where the unknown begins; None where something does."""
         if self.detector is not None:
             return None
-        return "too few held-out examples (novelty.holdout), or none"
+        novelty = self.settings.novelty
+        return (
+            f"{1 / novelty.fpr - 1:.0f} examples have to be held out, and novelty.holdout="
+            f"{novelty.holdout:g} of all are: learn more, or set a larger share of a new model"
+        )
 
     def learn(
         self,
@@ -176,8 +180,7 @@ class ReplayClassifier:
         self.spec = replace(
             assembly.spec, hidden=model.hidden_units, architecture=architecture_of(model)
         )
-        encoder = replace(self.settings.encoder, weights=None, hidden=model.hidden_units)
-        self.settings = replace(assembly.settings, encoder=encoder)
+        self.settings = settings_of(assembly.settings, self.spec)
         detector = assembly.detector
         calibrated = detector is not None and detector.known is not None
         self.detector = detector.to("cpu") if detector is not None and calibrated else None

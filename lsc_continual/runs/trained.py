@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor
 
+from lsc_continual.classifier import SavedModel
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.inputs import ImageFiles, Images
 from lsc_continual.inputs.files import file_digest, path_digest
@@ -35,6 +36,12 @@ def trained_file(images: Images) -> bytes:
         return save({_FILES: np.sort(content_digests(images))})
     digests = [path_digest(path) for path in images.paths.tolist()]
     return save({_PATHS: np.sort(np.array(digests, np.uint64))})
+
+
+def has_gone_on(run: Path) -> bool:
+    """Whether a run's model learned more since, of which the run knows nothing."""
+    folder = run / "model" if (run / CONFIG).is_file() else run
+    return SavedModel.read(folder).has_gone_on
 
 
 class TrainedOn:

@@ -64,7 +64,7 @@ class StreamClassifier:
         if top < 0:
             raise LSCError(f"the number of alternatives is 0 or more, not {top}")
         if not len(model.head.targets):
-            raise LSCError("the model has learned no class yet: train it on an experience first")
+            raise LSCError("the model knows no class yet: teach it some first")
         self.device = pick_device(device, "device=")
         self.model = model.eval().to(self.device)
         if self.device.type == "cuda":

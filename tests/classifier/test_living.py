@@ -182,6 +182,39 @@ def test_known_inputs_are_flagged_at_the_rate_though_nothing_is_held_out():
     assert np.mean(rates) == pytest.approx(0.1, abs=0.01)
 
 
+def test_what_is_learned_again_does_not_make_the_rest_look_unknown():
+    x, labels = vectors(1200)
+    test, _ = vectors(3000, seed=50)
+    rates = []
+    for times in (1, 3):
+        model = new(fpr=0.1)
+        for _ in range(times):
+            learned = model.learn(x, labels)
+        rates.append(np.mean([one.known is False for one in model.predict(test)]))
+    assert learned.again == 1200
+    assert rates[1] == pytest.approx(rates[0], abs=0.02)
+    model.learn(test[:1], ["another"])  # the only one of its class
+    assert all(one.error is None for one in model.predict(test[:50]))
+
+
+def test_a_model_that_forgot_everything_begins_anew():
+    x, labels = vectors(60)
+    model, fresh = new(), new()
+    model.learn(x, labels)
+    model.settle()
+    model.forget_data(x, labels)
+    other = np.roll(labels, 1)
+    model.learn(x, other)
+    fresh.learn(x, other)
+    assert alike(model, fresh)
+
+
+def test_one_example_is_a_model():
+    model = new()
+    model.learn(vectors(1)[0], ["a"])
+    assert model.predict(vectors(3)[0])[0].label == "a"
+
+
 def test_five_examples_of_a_class_are_enough_to_begin_with():
     x, labels = vectors(2000)
     rows = np.concatenate([np.flatnonzero(labels == name)[:5] for name in NAMES])
@@ -292,7 +325,7 @@ def test_it_is_kept_in_a_folder_of_one_size(data, whole, tmp_path):
 
 
 WRONG = {
-    "another length": (lambda x, y: (x[:, :5], y), "has shape 5, and the model takes 12×1×1"),
+    "another length": (lambda x, y: (x[:, :5], y), "has 5 numbers, and the model takes 12"),
     "not finite": (lambda x, y: (np.where(x > 1, np.nan, x), y), "not finite"),
     "too few labels": (lambda x, y: (x, y[:5]), "600 examples and 5 labels"),
     "no labels": (lambda x, y: (x[:0], y[:0]), "there are no examples"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lsc_continual.learners.reservoir import Kept, Reservoir
+from lsc_continual.learners.reservoir import Kept, Reservoir, counted
 from lsc_continual.learners.sketch import Sketch
 
 
@@ -50,7 +50,7 @@ def test_a_counter_that_is_full_stays_so():
 
 def kept(names: np.ndarray) -> Kept:
     ordinals = torch.from_numpy((names % 7).astype(np.int64))
-    return Kept(torch.from_numpy((names % 1000).astype(np.float32))[:, None], ordinals, names)
+    return counted(torch.from_numpy((names % 1000).astype(np.float32))[:, None], ordinals, names)
 
 
 def same(one: Kept, other: Kept) -> bool:
@@ -58,7 +58,30 @@ def same(one: Kept, other: Kept) -> bool:
         torch.equal(one.embeddings, other.embeddings)
         and torch.equal(one.ordinals, other.ordinals)
         and np.array_equal(one.digests, other.digests)
+        and torch.equal(one.times, other.times)
     )
+
+
+def test_a_sample_that_is_learned_again_counts_and_takes_no_place():
+    every = digests(30)
+    once, twice = Reservoir(1, 20, 25), Reservoir(1, 20, 25)
+    once.add(kept(every))
+    for _ in range(2):
+        twice.add(kept(every))
+    assert np.array_equal(twice.kept.digests, once.kept.digests)
+    assert twice.kept.times.tolist() == [2] * 25
+    twice.remove(every)
+    assert same(twice.kept, once.kept)
+    twice.remove(np.concatenate([every[:10], every[:10]]))
+    assert len(twice) == 25 - np.isin(every[:10], once.kept.digests).sum()
+
+
+def test_a_class_that_came_again_has_a_number_again():
+    reservoir, every = Reservoir(1, 20, 25), digests(7)
+    reservoir.add(kept(every))
+    reservoir.renumber(torch.full((7,), -1))
+    reservoir.add(kept(every[:3]))
+    assert (reservoir.kept.ordinals >= 0).sum() == 3
 
 
 def test_a_reservoir_is_the_same_in_any_order_and_merged():

@@ -58,6 +58,18 @@ def test_leaving_one_out_is_what_learning_without_it_gives(count, later):
         assert torch.allclose(left_out[i], x[i] @ weights(x[rest], y[rest], 0.3), atol=1e-8)
 
 
+def test_all_copies_of_a_sample_are_left_out_together():
+    x, y = samples(20)
+    rows = torch.tensor([*range(20), 4, 4, 9])
+    solution = solved(x[rows], y[rows], 0.3)
+    times = torch.ones(20).long()
+    times[4], times[9] = 3, 2
+    left_out = solution.left_out(x, y, solution.first_leverages(x) * times)
+    for i in (4, 9, 11):
+        rest = rows[rows != i]
+        assert torch.allclose(left_out[i], x[i] @ weights(x[rest], y[rest], 0.3), atol=1e-8)
+
+
 def test_sums_that_no_samples_have_are_refused():
     with pytest.raises(LSCError, match="the sums over the samples contradict each other"):
         Solution.of(-10 * torch.eye(7).double(), torch.zeros(7, 3).double(), 0.1)

@@ -92,10 +92,9 @@ def learned(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     found = outcome(folder)
     weights = load(found.pop("weights.safetensors"))
     weights |= load(found.pop("calibration.safetensors"))
-    kept = load(
-        found.pop("state.safetensors")
-    )  # generators apart, which each process has of its own
+    kept = load(found.pop("state.safetensors"))  # of which generators are each process's own
     weights |= {f"kept {name}": part for name, part in kept.items() if part.is_floating_point()}
+    weights = {name: part for name, part in weights.items() if part.numel()}
     del found["SHA256SUMS"]
     return {**found, "model.json": json.loads(found["model.json"])}, weights
 

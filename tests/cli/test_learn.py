@@ -117,7 +117,7 @@ def test_photos_are_learned_on_the_encoder_of_a_run_and_streamed(digits_run, pho
 def test_classes_are_forgotten_and_models_merged(tmp_path):
     model, data = tmp_path / "m", table(tmp_path / "a", slice(400), ".npz")
     done("learn", model, data, *SMALL)
-    assert done("forget", model, "class 3") == {"gone": ["class 3"], "classes": 8}
+    assert done("forget", model, "class 3") == {"examples": 0, "gone": ["class 3"], "classes": 8}
     shown = done("show", model)
     assert list(shown["retired"]) == ["class 3"]
     assert len(shown["classes"]) == 8

@@ -114,27 +114,27 @@ def _of_npz(path: Path, part: str) -> Labelled:
     names, numbered = arrays.get("class_names"), y.dtype.kind in "iu" and len(y) > 0
     if names is not None and numbered and 0 <= y.min() <= y.max() < len(names):
         y = names[y]
-    return Labelled(_rows(x, f"{keys[0]} in {path}"), _texts(y))
+    return Labelled(as_rows(x, f"{keys[0]} in {path}"), _texts(y))
 
 
 def _of_npy(path: Path) -> Labelled:
     beside = path.with_suffix(".labels.npy"), path.with_suffix(".labels.txt")
     try:
         if beside[0].is_file():
-            labels = _texts(_array(beside[0]))
+            labels = _texts(read_npy(beside[0]))
         elif beside[1].is_file():
             labels = [inert(line) for line in read_text(beside[1], _LARGEST).rstrip().split("\n")]
         else:
             raise LSCError(f"{path} has no labels: put them into {beside[1]}, one a line")
-        x = _array(path, len(labels))
+        x = read_npy(path, len(labels))
     except LSCError:
         raise
     except DAMAGE as error:
         raise LSCError(f"{path} or its labels cannot be read: {reason(error)}") from error
-    return Labelled(_rows(x, str(path)), labels)
+    return Labelled(as_rows(x, str(path)), labels)
 
 
-def _array(path: Path, rows: int | None = None) -> NDArray[Any]:
+def read_npy(path: Path, rows: int | None = None) -> NDArray[Any]:
     """The array in an .npy file, once its header is what the file holds.
 
     Args:
@@ -152,7 +152,7 @@ def _array(path: Path, rows: int | None = None) -> NDArray[Any]:
         return found
 
 
-def _rows(x: NDArray[Any], what: str) -> NDArray[Any] | list[str]:
+def as_rows(x: NDArray[Any], what: str) -> NDArray[Any] | list[str]:
     """Vectors and texts as they are, images with their channels first."""
     if x.ndim == 1 and x.dtype.kind in "US":
         return list(map(str, _decoded(x).tolist()))

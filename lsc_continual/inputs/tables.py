@@ -119,13 +119,18 @@ class Row(NamedTuple):
     number: int
     """From 1."""
     fields: Mapping[str, Any]
+    """Empty for a line that is none."""
     label: str | None
     """The name of the column of labels, if there is one."""
     column: str
     """The name of the column of paths, vectors or texts."""
+    error: LSCError | None = None
+    """What is wrong with the line."""
 
     def content(self, path: Path) -> Any:
         """The path of an image, a vector or a text; LSCError as of `content_of`."""
+        if self.error is not None:
+            raise self.error
         return content_of(self.fields, self.column, path, self.number)
 
 
@@ -139,7 +144,7 @@ def read_table(path: Path, kind: str | None = None, *, labelled: bool = True) ->
     Raises:
         LSCError: it cannot be read, or columns are missing.
     """
-    readers: Mapping[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {
+    readers: Mapping[str, Callable[[Path], Iterator[Mapping[str, Any] | LSCError]]] = {
         ".csv": read_csv,
         ".jsonl": read_jsonl,
         ".parquet": partial(read_parquet, kind=kind),
@@ -147,7 +152,12 @@ def read_table(path: Path, kind: str | None = None, *, labelled: bool = True) ->
     label, column = None, ""
     try:
         for number, fields in enumerate(readers[path.suffix.lower()](path), 1):
-            if number == 1:
+            if isinstance(fields, LSCError):
+                if not column or labelled:
+                    raise fields
+                yield Row(number, {}, label, column, LSCError(str(fields)))
+                continue
+            if not column:
                 label = next((name for name in LABELS if name in fields), None)
                 if labelled and label is None:
                     raise wrong_columns(path, fields)
@@ -175,16 +185,18 @@ def read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
         raise LSCError(f"{path} cannot be read as CSV: {first_line(error)}") from error
 
 
-def read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_jsonl(path: Path) -> Iterator[Mapping[str, Any] | LSCError]:
+    """Its objects, and what is wrong with lines that are none."""
     for number, line in enumerate(_lines(path), 1):
         try:
             row = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError) as error:
             why = first_line(error)
-            raise LSCError(f"line {number} of {path} is no JSON: {why}") from error
+            yield LSCError(f"line {number} of {path} is no JSON: {why}")
+            continue
         if row is not None and not isinstance(row, dict):
-            raise LSCError(f"line {number} of {path} is no object: write one a line")
-        if row is not None:
+            yield LSCError(f"line {number} of {path} is no object: write one a line")
+        elif row is not None:
             yield row
 
 

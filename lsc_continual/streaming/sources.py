@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from lsc_continual.errors import LSCError, inert
-from lsc_continual.inputs.npz import read_arrays
+from lsc_continual.errors import LSCError, first_line, inert
+from lsc_continual.inputs.labelled import as_rows, read_npy
+from lsc_continual.inputs.npz import DAMAGE, read_arrays
 from lsc_continual.inputs.tables import TABLES, read_table
 from lsc_continual.inputs.trees import image_paths, look_through
 from lsc_continual.storage.json_text import without_surrogates
@@ -76,24 +76,40 @@ def _open(source: str, several: bool, stop: Stop, numbers: int, kind: str) -> It
             raise LSCError(f"{source} holds no images ({reasons or 'it is empty'}): pass another")
         return _folder(path, contents.images, several, stop)
     if path.suffix.lower() == ".npz" and kind == "texts":
-        return _texts(path, source if several else None)
+        return _listed(_texts(path), source if several else None, stop)
     if path.suffix.lower() == ".npz":
         return NpzImages(path).inputs(source if several else None, stop)
+    if path.suffix.lower() == ".npy" and path.is_file():
+        return _listed(_rows_of(path), source if several else None, stop)
     if path.suffix.lower() in TABLES:
         return _table(path, kind, source if several else None, stop)
     return iter([[Input(source, path)]])
 
 
-def _texts(path: Path, prefix: str | None) -> Iterator[list[Input]]:
-    """The texts in an .npz file, called by their index."""
+def _texts(path: Path) -> list[str]:
+    """The texts in an .npz file."""
     arrays = read_arrays(path, NAMES)
     x = next((arrays[name] for name in NAMES if name in arrays), None)
     if x is None or x.ndim != 1 or x.dtype.kind not in "US":
         raise LSCError(f"{path} holds no texts: call the array of them x")
-    texts = [str(text) for text in (np.char.decode(x) if x.dtype.kind == "S" else x).tolist()]
-    for start in range(0, len(texts), _SOME):
-        some = enumerate(texts[start : start + _SOME], start)
-        yield [Input(i if prefix is None else f"{prefix}[{i}]", text) for i, text in some]
+    return [str(text) for text in as_rows(x, str(path))]
+
+
+def _rows_of(path: Path) -> Sequence[Any]:
+    """The rows of an .npy file."""
+    try:
+        return list(as_rows(read_npy(path), str(path)))
+    except DAMAGE as error:
+        raise LSCError(f"{path} cannot be read: {first_line(error)}") from error
+
+
+def _listed(rows: Sequence[Any], prefix: str | None, stop: Stop) -> Iterator[list[Input]]:
+    """Rows in memory, called by their index."""
+    for start in range(0, len(rows), _SOME):
+        if stop():
+            return
+        some = enumerate(rows[start : start + _SOME], start)
+        yield [Input(i if prefix is None else f"{prefix}[{i}]", row) for i, row in some]
 
 
 def _table(path: Path, kind: str, prefix: str | None, stop: Stop) -> Iterator[list[Input]]:

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors import safe_open
 
@@ -51,7 +52,29 @@ def test_a_model_of_texts_learns_answers_and_forgets(queries, encoder, tmp_path,
     said = [json.loads(line) for line in result.stdout.splitlines()]
     assert [answer["id"] for answer in said] == list(range(1, 25))
     assert {answer["label"] for answer in said} == set(SUBJECTS)
-    assert done("forget", model, "--data", queries)["classes"] == 0
+    (tmp_path / "some.jsonl").write_text(
+        '{"id": 7, "text": "the cat sat"}\nnone\n[1]\n{"text": "dog ran"}\n'
+    )
+    np.savez(tmp_path / "some.npz", x=np.array(["the cat", "the road"]))
+    np.save(tmp_path / "some.npy", np.array(["the cat", "the road"]))
+    result = lsc_cl("stream", model, tmp_path / "some.jsonl")
+    said = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(answer["id"], "error" in answer) for answer in said] == [
+        (7, False),
+        (2, True),
+        (3, True),
+        (4, False),
+    ]
+    assert result.exit_code == 1  # bad lines do not end the stream
+    for name in ("some.npz", "some.npy"):
+        lines = lsc_cl("stream", model, tmp_path / name).stdout.splitlines()
+        assert [json.loads(line)["label"] for line in lines] == ["cats", "roads"]
+    assert done("forget", model, "--data", queries) == {
+        "examples": 24,
+        "gone": ["cats", "roads"],
+        "classes": 0,
+    }
+    assert done("learn", model, queries)["classes"] == 2  # which begins anew
 
 
 def test_texts_that_do_not_fit_are_refused_in_a_sentence(queries, encoder, tmp_path):

@@ -170,6 +170,45 @@ def test_what_cannot_be_had_is_told_in_a_sentence(folders, name, options, messag
         ready_encoder(name.format(**folders), options=options)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "timm_wrapper", "architecture": "hf-hub:somebody/else", "model_args": {}},
+        {"model_type": "timm_backbone", "backbone": "resnet18"},
+        {"model_type": "llama"},
+    ],
+)
+def test_a_description_builds_nothing_that_it_names(folders, config):
+    told = ready_encoder(f"hf:{folders['hf']}").architecture
+    with pytest.raises(LSCError, match="is no kind of vision model"):
+        make_encoder("hf:x", (3, 32, 32), architecture={**told, "config": config})
+    timm = ready_encoder(f"timm:{folders['timm']}").architecture
+    for change in ({"name": "local-dir:/"}, {"args": {"checkpoint_path": "/x"}}):
+        with pytest.raises(LSCError, match="timm"):
+            make_encoder("timm:x", (3, 32, 32), architecture={**timm, **change})
+
+
+def test_weights_in_half_precision_are_used_in_full(folders, tmp_path):
+    from transformers import AutoModel
+
+    shutil.copytree(folders["text"], tmp_path / "half")
+    AutoModel.from_pretrained(folders["text"]).half().save_pretrained(tmp_path / "half")
+    first = ready_encoder(f"text:{tmp_path / 'half'}")
+    again = make_encoder("text:x", first.input_shape, architecture=first.architecture)
+    for encoder in (first, again):
+        assert {p.dtype for p in encoder.parameters()} == {torch.float32}
+
+
+def test_weights_of_another_network_are_refused(folders, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folders["text"], tmp_path / "m")
+    weights = load_file(tmp_path / "m/model.safetensors")
+    save_file({f"other.{k}": v for k, v in weights.items()}, tmp_path / "m/model.safetensors")
+    with pytest.raises(LSCError, match="lack"):
+        ready_encoder(f"text:{tmp_path / 'm'}")
+
+
 def test_embeddings_are_computed_once(tmp_path):
     linear = torch.nn.Linear(4, 3).eval()
     calls = []

@@ -166,6 +166,26 @@ def test_a_file_does_not_decide_what_code_runs(saved):
             Classifier.load(saved).learn(*of("8"))
 
 
+def test_a_file_does_not_decide_what_is_read(saved, tmp_path, monkeypatch):
+    files = {name: bytes(content) for name, content in read_folder(saved).items()}
+    about = json.loads(files["learner.json"])
+    secret = tmp_path / "secret.pth"
+    torch.save({"x": torch.zeros(1)}, secret)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("something was read"))
+    for name, weights in (
+        ("mlp", str(secret)),
+        ("resnet18", "DEFAULT"),
+        (f"hf:{tmp_path}", None),
+        ("hf:nobody/nothing", None),
+    ):
+        encoder = {**about["settings"]["encoder"], "name": name, "weights": weights}
+        text = json.dumps({**about, "settings": {**about["settings"], "encoder": encoder}}).encode()
+        write_folder(saved, files | {"learner.json": text})
+        model = Classifier.load(saved)
+        model.learn(*of("8", slice(0, 100)))  # on the network that is there
+        assert "n8" in model.classes
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "r"

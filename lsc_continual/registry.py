@@ -126,8 +126,7 @@ class Registry(Mapping[str, E], Generic[E]):
         return len(self._entries)
 
     def _all_names(self) -> list[str]:
-        entries = self._entries.items()
-        lists = ([name] if e.members is None else e.members() for name, e in entries)
+        lists = ([n] if e.members is None else e.members() for n, e in self._entries.items())
         return [name for names in lists for name in names]
 
     def check(self, name: str) -> None:
@@ -136,7 +135,10 @@ class Registry(Mapping[str, E], Generic[E]):
         Raises:
             LSCError: there is no such name, module, or attribute of a module.
         """
-        _check_own(name, self.kind) if is_own(name) and name not in self else self[name]
+        if is_own(name) and name not in self:
+            _check_own(name, self.kind)
+        else:
+            self[name]
 
     def load(self, name: str) -> Any:
         """What a name stands for, imported; also a "module:attribute" of the user's own.

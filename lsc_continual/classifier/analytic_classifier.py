@@ -154,7 +154,7 @@ class AnalyticClassifier(Kept):
         """
         given = [names] if isinstance(names, str) else names
         gone = list(dict.fromkeys(normal_name(name) for name in given))
-        self._require(gone)
+        self.life.require(gone)
         self.life.retire(gone)
         self._drop(gone, reserve=True)
         self.life.note("forget", None, classes=gone)
@@ -183,7 +183,7 @@ class AnalyticClassifier(Kept):
         """
         names = checked_names(data, labels)
         known = self.life.known | self.life.retired
-        self._require(name for name in names if name not in known)
+        self.life.require(name for name in names if name not in known)
         some = self._embedded(data, names, skip=on_error == "skip")
         names = some.names
         missing = self.learner.sketch.missing(some.digests)
@@ -248,13 +248,6 @@ class AnalyticClassifier(Kept):
         judge = self.detector or make_score(uncalibrated_score(self.model.head), self.model.head)
         tell = Answering(self.model.head, Names(self.targets, ()), judge, top)
         return answers(self.model, self._preparation, tell, batch)
-
-    def _require(self, names: Iterable[str]) -> None:
-        if unknown := [name for name in dict.fromkeys(names) if name not in self.life.known]:
-            raise LSCError(
-                f"the model does not know {', '.join(map(repr, unknown[:3]))}: see its classes "
-                "with lsc-cl show"
-            )
 
     def _embedded(
         self,

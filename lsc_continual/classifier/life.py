@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from lsc_continual.errors import LSCError
+
 _HISTORY = 1000  # entries that are kept
 
 
@@ -77,6 +79,18 @@ class Life:
                 del part[name]
                 gone += [name] if part is self.known else []
         return gone
+
+    def require(self, names: Iterable[str]) -> None:
+        """Make sure that classes are known.
+
+        Raises:
+            LSCError: some are not.
+        """
+        if unknown := [name for name in dict.fromkeys(names) if name not in self.known]:
+            raise LSCError(
+                f"the model does not know {', '.join(map(repr, unknown[:3]))}: see its classes "
+                "with lsc-cl show"
+            )
 
     def retire(self, names: Sequence[str]) -> None:
         """No longer answer with classes."""

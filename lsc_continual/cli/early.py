@@ -87,7 +87,7 @@ class Asked(NamedTuple):
     """Of a new model; None: whatever suits it."""
     settings: dict[str, Any]
     """Of a new model, by dotted key."""
-    texts: list[str]
+    arguments: list[str]
     """The same as they were written."""
 
 

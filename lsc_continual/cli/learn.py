@@ -73,7 +73,7 @@ def learn(
 
         def make(labelled: Labelled) -> Living:
             return making.create(
-                labelled, asked.settings, asked.learner, asked.texts, console=console
+                labelled, asked.settings, asked.learner, asked.arguments, console=console
             )
 
         given = [*asked.settings, *(["learner"] if asked.learner else [])]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from lsc_continual.classifier.examples import Data, normal_name
-from lsc_continual.classifier.life import KnownClass, Learned
+from lsc_continual.classifier.life import KnownClass, Learned, Life
 from lsc_continual.classifier.spec import ModelSpec
 from lsc_continual.errors import LSCError
 from lsc_continual.inputs.labelled import Labelled, read_labelled
@@ -72,21 +72,21 @@ def _place(folder: Path) -> Path:
 
 
 def require_model_or_nothing(folder: Path) -> None:
-    """Refuse a folder that holds something else than a model or a run.
+    """Refuse a folder that holds something else than a model or a finished run that left one.
 
     Raises:
         LSCError: it does.
     """
-    place = folder if (folder / "config.yaml").is_file() else _place(folder)
-    names = ("model.json", "config.yaml")
-    if is_there(place) and not any((place / name).is_file() for name in names):
-        raise LSCError(f"{folder} is no model, and not empty: name a new folder")
+    place = _place(folder)
+    if (is_there(place) or place != folder) and not (place / "model.json").is_file():
+        raise LSCError(f"{folder} holds no model, and is not empty: name a new folder")
 
 
 class Living(Protocol):
     """What all learners have in common; the methods as of `Classifier`."""
 
     spec: ModelSpec
+    life: Life
 
     @property
     def classes(self) -> dict[str, KnownClass]: ...
@@ -206,9 +206,8 @@ def forget(
         if not rows:
             raise LSCError(f"{data} has no examples of {', '.join(names)}")
         some = [labelled.data[i] for i in rows]
-        before = sum(one.examples for one in model.classes.values())
         gone = model.forget_data(some, [called[i] for i in rows], str(data), on_error="skip")
-        examples = before - sum(one.examples for one in model.classes.values())
+        examples = int(model.life.history[-1]["examples"])
         if rest := [name for name in wanted if name in model.classes]:
             model.forget(rest)
     return model, [*gone, *rest], examples

@@ -30,7 +30,7 @@ def create(
     labelled: Labelled,
     settings: Mapping[str, Any],
     learner: str | None = None,
-    texts: Sequence[str] = (),
+    arguments: Sequence[str] = (),
     *,
     console: Console | None = None,
 ) -> Living:
@@ -39,7 +39,7 @@ def create(
     Args:
         settings: by dotted key, as of a run.
         learner: by default "analytic", or "replay" where the encoder has to be trained.
-        texts: the settings as they were written.
+        arguments: the settings as they were written, "key=value".
         console: where training shows how far it is.
 
     Raises:
@@ -57,7 +57,7 @@ def create(
         is_given = weights or is_ready(encoder) or Path(encoder).is_dir()
     if (learner or ("analytic" if is_given else "replay")) == "analytic":
         return _analytic(labelled, settings)
-    trained: Living = LEARNERS["replay"].load().created(labelled, texts, console)
+    trained: Living = LEARNERS["replay"].load().created(labelled, arguments, console)
     return trained
 
 

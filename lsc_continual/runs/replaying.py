@@ -205,11 +205,7 @@ class ReplayClassifier:
         """
         given = [names] if isinstance(names, str) else names
         gone = list(dict.fromkeys(normal_name(name) for name in given))
-        if unknown := [name for name in gone if name not in self.life.known]:
-            raise LSCError(
-                f"the model does not know {', '.join(map(repr, unknown[:3]))}: see its classes "
-                "with lsc-cl show"
-            )
+        self.life.require(gone)
         targets, state = self.model.head.targets, self._state
         assert state is not None
         labels = [self.spec.class_names.index(name) for name in gone]

@@ -114,6 +114,15 @@ def test_photos_are_learned_on_the_encoder_of_a_run_and_streamed(digits_run, pho
     assert labels.count("5") > 5
 
 
+def test_what_a_retired_class_taught_is_taken_out_and_counted(model, tmp_path):
+    x, names = (part[:100] for part in vectors(400))  # what the model learned
+    of_3 = names == "class 3"
+    np.savez(tmp_path / "three.npz", x=x[of_3], y=names[of_3])
+    done("forget", model, "class 3")
+    taken = done("forget", model, "--data", tmp_path / "three.npz")
+    assert taken == {"examples": int(of_3.sum()), "gone": [], "classes": 8}
+
+
 def test_classes_are_forgotten_and_models_merged(tmp_path):
     model, data = tmp_path / "m", table(tmp_path / "a", slice(400), ".npz")
     done("learn", model, data, *SMALL)

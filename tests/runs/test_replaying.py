@@ -212,6 +212,11 @@ def test_the_model_of_a_run_goes_on_living(run, tmp_path):
     (folder / "report.html").unlink()
     result = lsc_cl("learn", folder, tmp_path / "more.npz")
     assert "is not finished: lsc-cl resume" in str(result.exception)
+    (folder / "report.html").touch()
+    shutil.rmtree(folder / "model")  # as a run of Avalanche's strategies
+    result = lsc_cl("learn", folder, tmp_path / "more.npz")
+    assert "holds no model, and is not empty" in str(result.exception)
+    assert not (folder / "model").exists()
 
 
 def test_images_without_an_encoder_have_one_trained(tmp_path):

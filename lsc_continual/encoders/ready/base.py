@@ -22,9 +22,7 @@ _PLACES = "/", ".", "~"  # with which a path begins
 _LARGEST_SIDE = 1024  # of the images that a network takes
 _CODE = ("auto_map", "attn_implementation", "quantization_config", "backbone", "custom_pipelines")
 _LEFT_OUT = ("id2label", "label2id", "dtype", "torch_dtype")  # of a head, and of the weights
-_INTERPOLATIONS = {
-    name: name for name in ("nearest", "bilinear", "bicubic")
-}  # for others, the last
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic")  # of tensors; for others, the last
 
 Architecture = dict[str, Any]
 """In JSON types: what a network of other people's consists of, enough to build it again without
@@ -97,7 +95,8 @@ def cut_of(architecture: Architecture) -> Cut:
     crop, told = architecture["crop"], str(architecture["interpolation"])
     if crop is not None and not 0.1 <= float(crop) <= 1:
         raise LSCError(f"no part of an image is {crop}")
-    return Cut(None if crop is None else float(crop), _INTERPOLATIONS.get(told, "bicubic"))
+    interpolation = told if told in _INTERPOLATIONS else _INTERPOLATIONS[-1]
+    return Cut(None if crop is None else float(crop), interpolation)
 
 
 def split_name(name: str) -> tuple[str, str]:

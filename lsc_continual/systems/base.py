@@ -118,6 +118,14 @@ class VectorSystem(ABC):
                 address −1, and a score and a gap that are not numbers.
         """
 
+    @property
+    def disjoint(self) -> int:
+        """How many of the lowest addresses are vectors without a coordinate in common.
+
+        They are to be given first. 0 where all vectors of the system are alike.
+        """
+        return 0
+
     def decode_numbered(
         self, z: Tensor, numbering: Numbering, count: int
     ) -> tuple[Decoded, Tensor]:

@@ -20,6 +20,7 @@ Weights = tuple[int, ...]
 
 _ALIASES = {"a": "v11", "orthogonal": "v10", "dyadic": "dyadic2"}
 _PERMUTATION = re.compile(r"v(\d)(\d)|v(\d+)-(\d+)")
+_FRAME = "frame-"
 INTERPOLATED: tuple[Weights, ...] = ((1, -1), (2, -1, -1), (1, 1, -2))
 
 
@@ -66,6 +67,18 @@ def _arrangements(weights: Weights, dim: int) -> int:
     return size
 
 
+def framed_bases(name: str) -> tuple[Weights, ...]:
+    """The base vectors of "frame-v21": a single 1, then those of V21.
+
+    Raises:
+        LSCError: V^{mk} has none but that.
+    """
+    m, k = permutation_entries(name.removeprefix(_FRAME)) or (0, 0)
+    if m + k < 2:
+        raise LSCError(f"{name!r} has nothing beside the frame: use frame-v21, for example")
+    return (1,), (*[1] * m, *[-1] * k)
+
+
 def dyadic_bases(level: int) -> tuple[Weights, ...]:
     """The base vectors of a dyadic scattering, those of lower levels first.
 
@@ -108,6 +121,8 @@ def rule_of(name: str) -> Rule:
     if entries := permutation_entries(name):
         return permutations(*entries)
     name = canonical(name)
+    if name.startswith(_FRAME):
+        return union(framed_bases(name))
     if name.startswith("dyadic"):
         return union(dyadic_bases(dyadic_level(name)))
     rules: dict[str, Rule] = {

@@ -21,6 +21,11 @@ SYSTEMS: Registry[Entry] = Registry(
         "v{m}{k}": Entry(
             _PERMUTATION, "m entries +1, k entries −1, any m and k", pattern=r"v\d\d|v\d+-\d+"
         ),
+        "frame-v{m}{k}": Entry(
+            _UNION + "FramedOrbit",
+            "the n unit vectors, which classes get first, then V^{mk}",
+            pattern=r"frame-v\d\d|frame-v\d+-\d+",
+        ),
         "permutohedron": Entry(_ORBITS + "Permutohedron", "all permutations of n spaced values"),
         "a-interpolated": Entry(_UNION + "InterpolatedRoots", "A_n and midpoints of its roots"),
         "dyadic{level}": Entry(

@@ -1,4 +1,4 @@
-"""Unions of orbits: the interpolated A_n and dyadic scatterings."""
+"""Unions of orbits: the frame with V^{mk}, the interpolated A_n and dyadic scatterings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from torch import Tensor
 
 from lsc_continual.machine.precision import full_precision
 from lsc_continual.systems.base import Decoded, VectorSystem, as_float, length_of, told
-from lsc_continual.systems.counting import INTERPOLATED, Weights, dyadic_bases, dyadic_level, union
+from lsc_continual.systems.counting import (
+    INTERPOLATED,
+    Weights,
+    dyadic_bases,
+    dyadic_level,
+    framed_bases,
+    union,
+)
 from lsc_continual.systems.orbit import Orbit
 
 
@@ -75,6 +82,25 @@ class OrbitUnion(VectorSystem):
     def _log_partition(self, x: Tensor) -> Tensor:
         parts = [orbit._log_partition(x) for orbit in self.orbits]
         return torch.stack(parts, -1).logsumexp(-1)
+
+
+class FramedOrbit(OrbitUnion):
+    """The n unit vectors e_i, and after them V^{mk}.
+
+    A class that owns a unit vector shares no coordinate with any other of its kind, as with a
+    linear head; so the first n classes get these, and those that come later, of which there may be
+    any number, share coordinates. (Ours; docs/price.md has what sharing costs.)
+
+    >>> FramedOrbit("frame-v21", 384).size
+    28091136
+    """
+
+    def __init__(self, name: str, dim: int) -> None:
+        super().__init__(name, dim, framed_bases(name))
+
+    @property
+    def disjoint(self) -> int:
+        return self.dim
 
 
 class InterpolatedRoots(OrbitUnion):

@@ -137,31 +137,54 @@ class Allocation(ABC):
 
 
 class AffineAllocation(Allocation):
-    """address = (α · ordinal + β) mod size with α coprime to size: no table, either way."""
+    """address = (α · ordinal + β) mod size with α coprime to size: no table, either way.
+
+    Where a system has `disjoint` vectors, they are given first, by such a rule of their own.
+    """
 
     name = "affine"
 
     def __init__(self, system: VectorSystem, seed: int = 0) -> None:
         super().__init__(system, seed)
         self._count = 0
-        self._numbering = Numbering.drawn(system.size, seed)
+        self._first = system.disjoint
+        self._numberings = [
+            Numbering.drawn(size, seed) for size in (self._first, system.size - self._first) if size
+        ]
 
     def __len__(self) -> int:
         return self._count
 
     def addresses(self, ordinals: Tensor) -> Tensor:
-        return self._numbering.addresses(ordinals)
+        if not self._first:
+            return self._numberings[0].addresses(ordinals)
+        first, rest = self._numberings
+        return torch.where(
+            ordinals < self._first,
+            first.addresses(ordinals.clamp_max(self._first - 1)),
+            rest.addresses((ordinals - self._first).clamp_min(0)) + self._first,
+        )
 
     def owner(self, addresses: Tensor) -> Tensor:
-        return self._numbering.numbers(addresses, self._count)
+        if not self._first:
+            return self._numberings[0].numbers(addresses, self._count)
+        first, rest = self._numberings
+        later = rest.numbers((addresses - self._first).clamp_min(0), self._count - self._first)
+        return torch.where(
+            addresses < self._first,
+            first.numbers(addresses.clamp_max(self._first - 1), self._count),
+            torch.where(later < 0, -1, later + self._first),
+        )
 
     def decode(self, z: Tensor) -> tuple[Decoded, Tensor]:
-        return self.system.decode_numbered(z, self._numbering, self._count)
+        if self._first:
+            return super().decode(z)
+        return self.system.decode_numbered(z, self._numberings[0], self._count)
 
     @property
     def owners(self) -> Owners:
         nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32)
-        size, offset, _, inverse = self._numbering
+        size, offset, _, inverse = self._numberings[0]  # compiled loops know no others
         return Owners(size, self._count, offset, inverse, *nothing)
 
     def _extend(self, count: int, embeddings: Tensor | None) -> None:

@@ -131,6 +131,7 @@ def test_sizes_are_python_integers_and_too_large_systems_are_refused_with_the_wa
         ("hypercub", 3, "did you mean 'hypercube'"),
         ("v{m}{k}", 3, "put numbers in"),
         ("dyadic9", 3, "levels 0 to 3"),
+        ("frame-v10", 9, "nothing beside the frame"),
         ("a-interpolated", 1, "is not a vector system"),
     ],
 )

@@ -24,7 +24,15 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("system", "dim"), [("v21", 4), ("v22", 24), ("hypercube", 40), ("simplex", 30)]
+    ("system", "dim"),
+    [
+        ("v21", 4),
+        ("v22", 24),
+        ("hypercube", 40),
+        ("simplex", 30),
+        ("frame-v21", 3),
+        ("frame-v21", 8),
+    ],
 )
 def test_every_class_gets_an_address_of_its_own_for_ever(name, system, dim):
     allocation = make_allocation(name, make_system(system, dim), seed=3)
@@ -193,6 +201,18 @@ def test_a_large_table_is_saved_as_tensors_that_are_taken_over():
     ):
         with pytest.raises(LSCError, match="impossible addresses"):
             restored.load_state(state | change)
+
+
+def test_vectors_of_the_frame_are_given_first_and_never_again():
+    allocation = make_allocation("affine", make_system("frame-v21", 50), seed=5)
+    extend(allocation, 30)
+    extend(allocation, 100)
+    addresses = allocation.addresses(torch.arange(130))
+    assert sorted(addresses[:50].tolist()) == list(range(50))
+    assert addresses[50:].min() >= 50
+    assert torch.equal(allocation.owner(addresses), torch.arange(130))
+    everything = allocation.owner(torch.arange(allocation.system.size))
+    assert int((everything >= 0).sum()) == 130
 
 
 @pytest.mark.parametrize("count", [-1, 13])

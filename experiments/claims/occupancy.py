@@ -20,8 +20,8 @@ from experiments.settings import Settings, option
 from experiments.training import Recipe, outputs, train
 from lsc_continual import TargetHead, VectorSystem, make_encoder, make_system, min_dim
 from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.network.layers import Standardization
 from lsc_continual.network.losses import CosineLoss, StructuredSoftmaxLoss, TargetLoss
-from lsc_continual.network.target_classifier import Standardization
 
 PAPERS_LOSS = "cosine"
 _LOSSES: dict[str, tuple[TargetLoss, float]] = {

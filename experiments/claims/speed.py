@@ -15,8 +15,9 @@ from experiments.outcome import Row
 from experiments.settings import Settings, option
 from experiments.training import Loss, Recipe, accuracy_on, train
 from lsc_continual import TargetHead, make_encoder, make_system
+from lsc_continual.network.layers import Standardization
 from lsc_continual.network.losses import CosineLoss, StructuredSoftmaxLoss
-from lsc_continual.network.target_classifier import Standardization, TargetClassifier
+from lsc_continual.network.target_classifier import TargetClassifier
 
 LEVELS = (50, 80, 95)
 """Training accuracies, in percent, whose epochs are counted."""

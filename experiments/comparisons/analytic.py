@@ -3,7 +3,7 @@
 For each data set, a small ResNet learns the base classes by the LSC strategy and is frozen; then
 all methods see the same features once, experience by experience, in runs of the package whose
 encoder does nothing. The twin is ridge regression of the same random features onto class
-indicators, with the same choice of the penalty; `no decorrelation` leaves out what undoes the
+indicators, at the same penalty; `no decorrelation` leaves out what undoes the
 overlap of targets. StreamingLDA reads the encoder's own features, as it is defined. Accuracy is
 over all classes seen so far. With `--few`, a fifth of the training images of the classes that come
 after the base are kept, too.
@@ -33,7 +33,9 @@ from experiments.training import Identity, outputs
 from lsc_continual import TargetHead, make_system
 from lsc_continual.encoders.random_features import RandomFeatures
 from lsc_continual.experiences import arriving_classes
-from lsc_continual.network.ridge import RecursiveRidge
+from lsc_continual.learners.seen import with_one
+from lsc_continual.learners.solution import Solution
+from lsc_continual.learners.sums import Sums
 
 TITLE = "LSC-analytic beside streaming LDA and its one-hot twin, on one frozen encoder"
 PAGE = "docs/analytic.md"
@@ -67,7 +69,8 @@ class Options:
     """Data sets by name, and how large the regression is."""
 
     rows: tuple[str, ...] = option(tuple(DATA), help="data sets", choices=tuple(DATA))
-    features: int = option(2000, help="random features")
+    features: int = option(3000, help="random features")
+    penalty: float = option(0.01, help="of all regressions")
     dims: tuple[int, ...] = option((64, 128, 256, 384), help="dimensions of the targets")
     few: bool = option(False, help="unbalanced classes too")
     threads: int = option(1, help="of the processor")
@@ -188,17 +191,18 @@ def _methods(
         rows = {"StreamingLDA": run("strategy=slda", "train.batch_size=4096", "train.epochs=1")}
         # Its means of F features a class, and one covariance.
         rows["StreamingLDA"]["numbers kept"] = features.width * (features.classes + features.width)
-        rows["one-hot twin"] = plain_ridge(features, one_hot, size, seed)
-        rows["no decorrelation, n = 256"] = plain_ridge(features, targets, size, seed)
+        rows["one-hot twin"] = plain_ridge(features, one_hot, options, seed)
+        rows["no decorrelation, n = 256"] = plain_ridge(features, targets, options, seed)
         for dim in options.dims:
             rows[f"LSC-analytic, n = {dim}"] = figures = run(
                 "strategy=lsc-analytic",
                 "analytic.base_epochs=0",
                 f"analytic.features={size}",
+                f"analytic.penalty={options.penalty}",
                 f"system.dim={dim}",
                 "train.batch_size=256",
             )
-            figures["numbers kept"] = RecursiveRidge(size, dim).moments.numel()
+            figures["numbers kept"] = Sums(features.width + size, dim).moments.numel()
     return rows
 
 
@@ -225,37 +229,37 @@ def _by_package(
 
 
 def plain_ridge(
-    features: FrozenFeatures, targets: Tensor, size: int, seed: int
+    features: FrozenFeatures, targets: Tensor, options: Options, seed: int
 ) -> dict[str, float]:
     """Ridge regression onto DoubleTensor[classes, n], answered by the largest inner product."""
-    expansion = RandomFeatures(Identity(features.width), size, seed=seed)
-    ridge = RecursiveRidge(size, targets.shape[1])
+    expansion = RandomFeatures(Identity(features.width), options.features, seed=seed, beside=True)
+    sums = Sums(expansion.num_features, targets.shape[1])
     tests = features.parts(features.test)
     seen: list[float] = []
     seconds = 0.0
     for number, (x, y) in enumerate(features.parts(features.train), 1):
         start = time.perf_counter()
         for some, labels in zip(x.split(1024), y.split(1024)):
-            ridge.update(expansion(some), targets[labels])
+            sums.add(expansion(some), targets[labels])
         seconds += time.perf_counter() - start
-        solution, classes = ridge.solve(), torch.cat(features.arriving[:number])
+        solution = Solution.of(sums.gram, sums.cross, options.penalty * sums.mean_spread)
+        classes = torch.cat(features.arriving[:number])
         x, y = (torch.cat(part) for part in zip(*tests[:number]))
-        z = expansion(x).double() @ solution.weight.T + solution.bias
+        z = with_one(expansion(x).double()) @ solution.weight
         found = classes[(z @ targets[classes].T).argmax(1)]
         seen.append(100 * float((found == y).double().mean()))
     figures = {"last": seen[-1], "average": mean(seen), "seconds": seconds}
-    return figures | {"numbers kept": ridge.moments.numel()}
+    return figures | {"numbers kept": sums.moments.numel()}
 
 
 def updates_per_second(size: int, count: int) -> float:
     """Images/s of the moments, the encoder aside; the best of five."""
-    x, y = torch.randn(256, size).relu(), torch.randn(256, 256)
+    x, y = torch.randn(1024, size).relu(), torch.randn(1024, 256)
     seconds = []
     for _ in range(5):
-        ridge = RecursiveRidge(size, y.shape[1])
+        sums = Sums(size, y.shape[1])
         start = time.perf_counter()
         for _ in range(0, count, len(x)):
-            ridge.update(x, y)
-        ridge.add_waiting()
-        seconds.append((time.perf_counter() - start) / ridge.count)
+            sums.add(x, y)
+        seconds.append((time.perf_counter() - start) / sums.count)
     return 1 / min(seconds)

@@ -252,7 +252,7 @@ def _one_more(options: Options) -> Row:
     settling = time.perf_counter() - start
     said = model.predict(some(options.many, 50))
     return {
-        "features": model.learner.ridge.features,
+        "features": model.learner.sums.features,
         "learning 20, ms": round(1000 * learning, 1),
         "threshold anew, ms": round(1000 * settling, 1),
         "known a moment later, %": round(

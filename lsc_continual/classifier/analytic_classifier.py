@@ -31,14 +31,13 @@ from lsc_continual.classifier.merging import (
     require_same_weights,
 )
 from lsc_continual.classifier.prediction import Prediction
+from lsc_continual.encoders.random_features import FEATURES
 from lsc_continual.errors import LSCError
 from lsc_continual.learners.batch import Batch
 from lsc_continual.novelty.base import make_score, uncalibrated_score
 
 SYSTEM, DIM = "v22", 384
 """5,351,288,256 vectors: of 100,000 names, 0.9 pairs on average meet at an address."""
-FEATURES = 3000
-"""Random features beside the encoder's; chosen by measurement (docs/living.md)."""
 
 
 class AnalyticClassifier(Kept):

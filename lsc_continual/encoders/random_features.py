@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 
+FEATURES = 3000
+"""Random features beside the encoder's; chosen by measurement (docs/living.md)."""
+
 
 class RandomFeatures(nn.Module):
     """encoder → flatten → x ↦ max(0, R x) with a fixed Gaussian R: FloatTensor[batch, features].

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil, inf, log2
 from typing import Any
 
@@ -13,21 +13,22 @@ from torch import Tensor
 
 from lsc_continual.errors import LSCError
 from lsc_continual.learners.batch import Batch, Projection
+from lsc_continual.learners.decorrelation import decorrelated_without, decorrelation
 from lsc_continual.learners.reservoir import Reservoir, counted
 from lsc_continual.learners.seen import Seen, expanded, with_one
 from lsc_continual.learners.sketch import Sketch
 from lsc_continual.learners.solution import Solution
-from lsc_continual.network.ridge import RecursiveRidge, decorrelated_without, decorrelation
+from lsc_continual.learners.sums import Sums
 
 PENALTIES = (1e-2, 1e-3, 1e-1)
-"""Relative penalties to choose from; of equally good ones, the first."""
+"""Relative penalties that there are to choose from."""
 
 _USED, _CAPACITY = 3072, 4608  # samples of the reservoir
 _MOST = 6144  # that a reservoir has had so far
 _JUDGES = 1024  # of them, that choose the penalty
 _GROWTH = 1.1  # of the data, after which it is chosen anew
 _STEPS = 8  # of the penalty for a factor of two: within one, small changes need no factorisation
-_LARGEST_RANK = 256
+LARGEST_RANK = 256  # of a change that a solution follows without being solved anew
 _GONE = 10  # samples that there have to be for one that goes
 _CHUNK = 1024  # samples whose features are computed at once
 _BLOCKS = (100, 500)  # columns of the sums that are saved together, now and once
@@ -36,7 +37,7 @@ _BLOCKS = (100, 500)  # columns of the sums that are saved together, now and onc
 class AnalyticLearner:
     """Learns by adding up, in any order, and forgets by subtracting.
 
-    Features of a frozen encoder are regressed onto the targets of the classes (`RecursiveRidge`).
+    Features of a frozen encoder are regressed onto the targets of the classes (`Sums`).
     All that is kept are sums over the samples, a sketch that knows each of them again, and a
     bounded sample (`Reservoir`) of embeddings. So the outcome is that of all data at once, whatever
     the order and grouping, to rounding. The penalty is λ = α·trace/D; α is chosen by the exact
@@ -48,13 +49,23 @@ class AnalyticLearner:
         width: of what the encoder says.
         features: D.
         dim: of the targets.
+        penalties: α to choose from; of equally good ones, the first.
+        largest_rank: of a change that a solution follows; by larger ones it is made anew.
     """
 
     def __init__(
-        self, expand: Callable[[Tensor], Tensor], width: int, features: int, dim: int
+        self,
+        expand: Callable[[Tensor], Tensor],
+        width: int,
+        features: int,
+        dim: int,
+        penalties: Sequence[float] = PENALTIES,
+        largest_rank: int = LARGEST_RANK,
     ) -> None:
         self.expand = expand
-        self.ridge = RecursiveRidge(features, dim)
+        self.sums = Sums(features, dim)
+        self.penalties = penalties
+        self.largest_rank = largest_rank
         self.reservoir = Reservoir(width, _USED, _CAPACITY)
         self.sketch = Sketch()
         self.penalty: float | None = None
@@ -66,7 +77,7 @@ class AnalyticLearner:
     @property
     def count(self) -> int:
         """Samples learned."""
-        return self.ridge.count
+        return self.sums.count
 
     @property
     def known_samples(self) -> int:
@@ -93,24 +104,20 @@ class AnalyticLearner:
 
     def _change(self, batch: Batch, sign: int) -> None:
         solution, count = self._solution, len(batch.targets)
-        small = solution is not None and solution.rank + count <= _LARGEST_RANK
+        small = solution is not None and solution.rank + count <= self.largest_rank
         if sign < 0:  # without most samples, or all, the rest of a difference is rounding
             small &= _GONE * count <= self.count
         if solution is not None and small:
-            solution.factorise(self._gram)
+            solution.factorise(self.sums.gram)
         else:  # after a large change, it is made anew
             self._solution = solution = None
         for x, y in zip(batch.embeddings.split(_CHUNK), batch.targets.split(_CHUNK), strict=True):
             features = self.expand(x)
-            if sign > 0:
-                self.ridge.update(features, y)
-            else:
-                self.ridge.subtract(features, y)
+            self.sums.add(features, y, sign)
             if solution is not None:
                 solution.update(with_one(features.double()), y.double(), sign)
-        self.ridge.add_waiting()
         if not self.count:
-            self.ridge.clear()
+            self.sums.clear()
             self.penalty, self._chosen, self._seen = None, 0, None
 
     def merge(self, other: AnalyticLearner, ordinals: Tensor) -> None:
@@ -119,7 +126,7 @@ class AnalyticLearner:
         Args:
             ordinals: what its classes are called here, LongTensor[its classes].
         """
-        self.ridge.merge(other.ridge)
+        self.sums.merge(other.sums)
         self.sketch.merge(other.sketch)
         self.reservoir.add(other.reservoir.kept.renumbered(ordinals))
         self._solution = None
@@ -130,7 +137,7 @@ class AnalyticLearner:
         Args:
             vectors: the targets of ordinals, LongTensor[...] -> FloatTensor[..., dim].
         """
-        matrix = decorrelation(self.ridge.second_moments)
+        matrix = decorrelation(self.sums.outer)
         weight = (self._solved(vectors).weight @ matrix.T).T.float()
         return Projection(weight[:, 1:].contiguous(), weight[:, 0].contiguous())
 
@@ -149,7 +156,7 @@ class AnalyticLearner:
         y = vectors(ordinals)
         times = kept.times[here]
         y_hat = solution.left_out(x if here.all() else x[here], y, leverages[here] * times)
-        return decorrelated_without(self.ridge.second_moments, y_hat, y, times), ordinals
+        return decorrelated_without(self.sums.outer, y_hat, y, times), ordinals
 
     def _seen_by(self, solution: Solution) -> Seen:
         if self._seen is None or self._seen.solution is not solution:
@@ -170,17 +177,17 @@ class AnalyticLearner:
 
     def _choose(self, vectors: Callable[[Tensor], Tensor]) -> None:
         """Choose α by the leave-one-out error of classification."""
-        if self.count < 2:  # nothing is left without it
-            self.penalty, self._chosen = PENALTIES[0], self.count
+        if self.count < 2 or len(self.penalties) == 1:  # nothing is left without it; or no choice
+            self.penalty, self._chosen = self.penalties[0], self.count
             return
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]
         x, ordinals = expanded(kept.embeddings[judges], self.expand), kept.ordinals[judges]
-        y, moments, times = vectors(ordinals), self.ridge.second_moments, kept.times[judges]
+        y, moments, times = vectors(ordinals), self.sums.outer, kept.times[judges]
         classes = kept.ordinals[kept.ordinals >= 0].unique()
         targets = vectors(classes)
         best = None
-        for penalty in PENALTIES:
+        for penalty in self.penalties:
             solution = self._solve(self._absolute(penalty))
             y_hat = solution.left_out(x, y, solution.first_leverages(x) * times)
             z = decorrelated_without(moments, y_hat, y, times)
@@ -194,19 +201,11 @@ class AnalyticLearner:
 
     def _absolute(self, penalty: float) -> float:
         """λ of α, in steps."""
-        m, d = self.ridge.moments, self.ridge.features
-        features = m.diagonal()[1 : 1 + d].sum() - m[1 : 1 + d, 0].square().sum() / self.count
-        unit = max(float(features) / d, 1e-12)
+        unit = max(self.sums.mean_spread, 1e-12)
         return penalty * float(2.0 ** (ceil(_STEPS * log2(unit)) / _STEPS))
 
-    @property
-    def _gram(self) -> Tensor:
-        size = 1 + self.ridge.features
-        return self.ridge.moments[:size, :size]
-
     def _solve(self, penalty: float) -> Solution:
-        size = 1 + self.ridge.features
-        return Solution.of(self._gram, self.ridge.moments[size:, :size].T, penalty)
+        return Solution.of(self.sums.gram, self.sums.cross, penalty)
 
     def renumber(self, ordinals: Tensor) -> None:
         """Give classes other numbers: LongTensor[classes so far], −1 for those that are gone."""
@@ -217,7 +216,7 @@ class AnalyticLearner:
         kept = self.reservoir.kept
         rows = _CAPACITY - len(self.reservoir)
         return {
-            "moments": torch.cat([block.reshape(-1) for block in _blocks(self.ridge.moments)]),
+            "moments": torch.cat([block.reshape(-1) for block in _blocks(self.sums.moments)]),
             "embeddings": F.pad(kept.embeddings, (0, 0, 0, rows)),
             "ordinals": F.pad(kept.ordinals, (0, rows), value=-1),
             "digests": F.pad(torch.from_numpy(kept.digests.view(np.int64)), (0, rows)),
@@ -231,8 +230,8 @@ class AnalyticLearner:
 
     def _solution_state(self) -> dict[str, Any]:
         """The solution, and how much the samples that count weigh in it."""
-        size, solution = 1 + self.ridge.features, self._solution
-        weight = torch.zeros(size, self.ridge.outputs, dtype=torch.float64)
+        size, solution = 1 + self.sums.features, self._solution
+        weight = torch.zeros(size, self.sums.outputs, dtype=torch.float64)
         leverages = torch.zeros(_USED, dtype=torch.float64)
         if solution is not None:
             weight = solution.weight.contiguous()
@@ -252,8 +251,8 @@ class AnalyticLearner:
         """
         state = {"solved": None, **self._solution_state(), **state}  # the first models had none
         ordinals, count = state["ordinals"], int(state["kept"])
-        size, dim, rows = 1 + self.ridge.features, self.ridge.outputs, len(ordinals)
-        ways = [_blocks(self.ridge.moments, width) for width in _BLOCKS]
+        size, dim, rows = 1 + self.sums.features, self.sums.outputs, len(ordinals)
+        ways = [_blocks(self.sums.moments, width) for width in _BLOCKS]
         numbers = len(state["moments"])
         blocks = next((w for w in ways if sum(b.numel() for b in w) == numbers), ways[0])
         shapes = {

@@ -13,5 +13,4 @@ from .losses import (
     StructuredSoftmaxLoss as StructuredSoftmaxLoss,
 )
 from .priors import default_unknown_prior as default_unknown_prior
-from .ridge import RecursiveRidge as RecursiveRidge
 from .target_classifier import TargetClassifier as TargetClassifier

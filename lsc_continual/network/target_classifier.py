@@ -7,37 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lsc_continual.errors import LSCError, first_line
 from lsc_continual.network.heads import TargetHead
-
-HIDDEN_UNITS = 1024
-"""Of the hidden layer for many classes; chosen by measurement (docs/defaults.md)."""
-
-CLASSES_PER_FEATURE = 2
-"""With more classes expected for each feature, there is a hidden layer by default."""
-
-
-class Standardization(nn.BatchNorm1d):
-    """Features with mean 0 and variance 1: batch normalisation (arXiv 1502.03167), no parameters.
-
-    A single sample has no variance; it is normalised by the running statistics, as in evaluation.
-
-    Args:
-        width: number of features.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, affine=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """FloatTensor[batch, width] -> the same."""
-        if self.training and len(input) == 1:
-            return F.batch_norm(input, self.running_mean, self.running_var, eps=self.eps)
-        return super().forward(input)
+from lsc_continual.network.layers import Between
 
 
 class TargetClassifier(nn.Module):
@@ -85,31 +59,19 @@ class TargetClassifier(nn.Module):
         expected_classes: int = 0,
     ) -> None:
         super().__init__()
-        if standardize is None:
-            standardize = any(isinstance(module, _BatchNorm) for module in encoder.modules())
         self.encoder = encoder
         self.head = head
         self.features: Tensor | None = None
         self._compiled: Callable[[Tensor], Tensor] | None = None
-        self._standardize, self._units, self._expected = standardize, hidden, expected_classes
+        self._between = Between.of(encoder, standardize, hidden, expected_classes)
         width = getattr(encoder, "num_features", None)
         if isinstance(width, int):
             self._complete(width)
 
     def _complete(self, width: int) -> None:
         """Add what lies between `width` features and the head."""
-        norm = Standardization if self._standardize else nn.Identity
-        units = self._units
-        if units is None:
-            many = self._expected > CLASSES_PER_FEATURE * width
-            units = HIDDEN_UNITS if self._standardize and many else 0
-        self.hidden = (
-            nn.Sequential(norm(width), nn.Linear(width, units), nn.ReLU())
-            if units
-            else nn.Identity()
-        )
-        self.standardization = norm(units or width)
-        self.projection = nn.Linear(units or width, self.head.system.dim)
+        self.hidden, self.standardization, units = self._between.layers(width)
+        self.projection = nn.Linear(units, self.head.system.dim)
 
     def embed(self, x: Tensor) -> Tensor:
         """Inputs -> embeddings, FloatTensor[batch, dim].

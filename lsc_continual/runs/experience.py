@@ -18,6 +18,7 @@ from lsc_continual.runs.memory import as_dataset, restore
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.settings import Settings
 from lsc_continual.strategies.assembly import Assembly, Conditions
+from lsc_continual.strategies.calibration import NoveltyCalibration
 from lsc_continual.strategies.names import STRATEGIES, find_strategy
 from lsc_continual.strategies.resumable import State
 
@@ -73,7 +74,7 @@ def trained(
                 f"what the model keeps does not fit its settings ({first_line(error)}): it is "
                 "damaged"
             ) from error
-    if assembly.calibration is not None:
+    if isinstance(assembly.calibration, NoveltyCalibration):
         assembly.calibration.held_out = held_out
     try:
         assembly.strategy.train(experience)

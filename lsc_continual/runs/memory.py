@@ -29,6 +29,7 @@ from lsc_continual.settings.data import NoveltySettings
 from lsc_continual.settings.reading import CHANGEABLE
 from lsc_continual.storage.packing import pack, unpack
 from lsc_continual.strategies.assembly import Assembly
+from lsc_continual.strategies.calibration import NoveltyCalibration
 from lsc_continual.strategies.resumable import State
 
 _STORES = {"EmbeddingReplay": "buffer", "NoveltyCalibration": "store"}
@@ -80,7 +81,7 @@ def restore(assembly: Assembly, state: State) -> None:
     calibration, here = assembly.calibration, strategy._resumables()
     fresh = {name: part.state() for name, part in here.items() if name not in plugins}
     known = {name: part for name, part in plugins.items() if name in here}
-    if calibration is not None:
+    if isinstance(calibration, NoveltyCalibration):
         calibration.held_out = [datasets.get("NoveltyCalibration")]
     classes = range(len(assembly.data.class_names))
     before = SimpleNamespace(

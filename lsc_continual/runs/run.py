@@ -30,7 +30,7 @@ from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.runs.memory import files_of_run
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
-from lsc_continual.settings import Settings
+from lsc_continual.settings import Part, Settings
 from lsc_continual.settings.reading import CHANGEABLE, differences
 from lsc_continual.strategies.assembly import Assembly, Conditions
 from lsc_continual.strategies.evaluation import OpenWorldEvaluation
@@ -145,8 +145,10 @@ def _carry_out(
     assembly, evaluation, progress = prepared
     settings, strategy, rounds = assembly.settings, assembly.strategy, assembly.rounds
     main = distributed.rank() == 0
-    checkpoints = None
-    if find_strategy(settings.strategy.name).resumable:
+    checkpoints, chosen = None, find_strategy(settings.strategy.name)
+    # A head that grows has been made for the classes of its stream.
+    goes_on = chosen.resumable and Part.SYSTEM in chosen.parts and assembly.spec is not None
+    if chosen.resumable:
         checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
     say(console, assembly.summary)
     say(console, f"images: {assembly.data.summary()}")
@@ -173,7 +175,7 @@ def _carry_out(
                 skipped = set().union(*(feeds.skipped for feeds in assembly.feeds))
                 skipped = set(chain(*distributed.everyone(sorted(skipped))))
                 last = index == len(rounds) - 1
-                further = files_of_run(assembly) if last and checkpoints and assembly.spec else {}
+                further = files_of_run(assembly) if last and goes_on else {}
                 if main:
                     classes = sorted(chain(*map(arriving_classes, rounds[index])))
                     recorder.record(classes, result, skipped, further)

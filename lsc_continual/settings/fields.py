@@ -17,7 +17,8 @@ class Part(StrEnum):
     """What a strategy may have or lack; settings of a part mean nothing to those that lack it."""
 
     TARGETS = "targets of a vector system"
-    PROJECTION = "a trained projection"
+    SYSTEM = "a choice of vector systems"
+    LAYERS = "trained layers behind the encoder"
     DISTILLATION = "distillation"
     RIDGE = "ridge regression"
     CHECKPOINTS = "checkpoints"

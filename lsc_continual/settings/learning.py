@@ -73,16 +73,18 @@ class EncoderSettings:
     )
     standardize: bool | None = setting(
         None,
-        "Whether features are standardised; by default, if the encoder has batch normalisation.",
-        part=Part.PROJECTION,
+        "Whether features are standardised; by default, if the encoder has batch normalisation "
+        "(for Avalanche's strategies, if there is a hidden layer, too).",
+        part=Part.LAYERS,
     )
     hidden: int | None = setting(
         None,
         "Units of a hidden layer behind the features, 0 for none; by default 1024 where features "
-        "are standardised and more than two classes are expected for each of them.",
+        "are standardised and more than two classes are expected for each of them, and none for "
+        "Avalanche's strategies.",
         least=0,
         most=100_000,
-        part=Part.PROJECTION,
+        part=Part.LAYERS,
     )
     options: dict[str, Any] = setting(
         dict, "Options of the encoder, such as encoder.options.width=64.", free=True
@@ -112,11 +114,11 @@ class AnalyticSettings:
     """Ridge regression on a frozen encoder (strategy=lsc-analytic)."""
 
     features: int = setting(
-        2000, "Number of random features of those of the encoder.", least=1, most=50_000
+        3000, "Number of random features beside those of the encoder.", least=1, most=50_000
     )
     penalty: float | None = setting(
         None,
-        "Penalty of the regression; by default chosen by cross-validation.",
+        "Penalty of the regression; by default chosen by leaving one out.",
         least=1e-9,
         most=1e9,
     )

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from lsc_continual.encoders.names import is_ready
-from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.encoders.random_features import FEATURES, RandomFeatures
 from lsc_continual.errors import LSCError
 from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.plan import Plan
+from lsc_continual.inputs.pixels import pixel_digests
+from lsc_continual.learners.analytic import PENALTIES, AnalyticLearner
+from lsc_continual.learners.batch import Batch, joined
+from lsc_continual.learners.sketch import mixed
 from lsc_continual.machine import distributed
-from lsc_continual.network.ridge import PENALTIES, RecursiveRidge, decorrelation
+from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.strategies.assembly import Assembly, Conditions, with_targets
 from lsc_continual.strategies.dynamic_head import DynamicTargetHead
@@ -24,19 +29,23 @@ from lsc_continual.strategies.lsc import LSC
 from lsc_continual.strategies.resumable import State
 from lsc_continual.systems import VectorSystem
 
+_CHUNK = 1024  # samples that are learned at once
 
-class RidgeProjection(nn.Linear):
-    """The projection that solves a ridge regression, computed when it is asked for.
+
+class SolvedProjection(nn.Linear):
+    """The projection that an `AnalyticLearner` solves for, computed when it is asked for.
 
     Before the first sample it is a linear layer like any other.
+
+    Args:
+        learner: whose solution it is.
+        head: whose targets it leads to.
     """
 
-    def __init__(self, ridge: RecursiveRidge, penalties: Sequence[float]) -> None:
-        super().__init__(ridge.features, ridge.outputs)
-        self.ridge = ridge
-        self.penalties = penalties
-        self.penalty: float | None = None
-        """The relative penalty of the latest solution."""
+    def __init__(self, learner: AnalyticLearner, head: TargetHead) -> None:
+        super().__init__(learner.sums.features, learner.sums.outputs)
+        self.learner = learner
+        self._vectors = lambda ordinals: head.targets.vectors(ordinals)  # not a part of this layer
         self.learning = False
         """Whether samples are arriving. What is saved meanwhile may be an earlier solution."""
         self._solved = 0  # samples
@@ -44,13 +53,12 @@ class RidgeProjection(nn.Linear):
     @torch.no_grad()
     def solve(self) -> None:
         """Take all samples into account that have gone by."""
-        if self._solved == self.ridge.count:
+        if self._solved == self.learner.count:
             return
-        solution = self.ridge.solve(self.penalties)
-        matrix = decorrelation(self.ridge.second_moments)
-        self.weight.copy_(matrix @ solution.weight)
-        self.bias.copy_(matrix @ solution.bias)
-        self.penalty, self._solved = solution.penalty, self.ridge.count
+        weight, bias = self.learner.projection(self._vectors)
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+        self._solved = self.learner.count
 
     def forward(self, input: Tensor) -> Tensor:
         self.solve()
@@ -65,10 +73,15 @@ class RidgeProjection(nn.Linear):
 class LSCAnalytic(LSC):
     """An LSC strategy that forgets nothing: it learns by adding up, on an encoder that is frozen.
 
-    Random features of the encoder's are regressed onto the targets of the classes, in one pass over
-    each experience. What it keeps are `RecursiveRidge`'s moments: no images, and as many numbers
-    for a million classes as for ten. The outcome is that of all data at once, in any order, up to
-    rounding; but what the encoder does not see, no later experience can teach it.
+    It is the learner of living models (`AnalyticLearner`) in the place of gradients: features of
+    the encoder, and random ones beside them, are regressed onto the targets of the classes, in one
+    pass over each experience. What it keeps are sums and a bounded sample of embeddings: no images,
+    and as many numbers for a million classes as for ten. The outcome is that of all data at once,
+    in any order, up to rounding; but what the encoder does not see, no later experience can teach
+    it.
+
+    Sums are on the CPU, in float64, wherever the network is. Of several processes, each embeds a
+    part of the samples, and all add up all of them.
 
     Args:
         model: an encoder that is ready, with `num_features`; or a `TargetClassifier`, whose
@@ -76,10 +89,9 @@ class LSCAnalytic(LSC):
         optimizer: for the base epochs; not needed without.
         base_epochs: passes over the first experience that train the encoder as `LSC` does, before
             it is frozen; 0 if it is ready.
-        features: number of random features.
+        features: number of random features beside those of the encoder.
         seed: of the random features.
-        penalties: relative ridge penalties to choose from (see `RecursiveRidge`); a single one is
-            cheaper, and taken as it is.
+        penalties: relative ridge penalties to choose from (see `AnalyticLearner`).
 
     The other arguments are those of `LSC`, of which `train_epochs` has no use here. Metrics of
     training, such as the accuracy of minibatches, are those of the base epochs.
@@ -93,7 +105,7 @@ class LSCAnalytic(LSC):
         system: VectorSystem | None = None,
         head: dict[str, Any] | None = None,
         base_epochs: int = 0,
-        features: int = 2000,
+        features: int = FEATURES,
         seed: int = 0,
         penalties: Sequence[float] = PENALTIES,
         **kwargs: Any,
@@ -105,7 +117,7 @@ class LSCAnalytic(LSC):
         if not isinstance(model, TargetClassifier):
             if system is None:
                 raise LSCError('LSC needs system=, for example make_system("v21", dim=64)')
-            expanded = RandomFeatures(model, features, seed=seed)
+            expanded = RandomFeatures(model, features, seed=seed, beside=True)
             head_of_targets = DynamicTargetHead(system, **(head or {}))
             model = TargetClassifier(expanded, head_of_targets, standardize=False)
             system = head = None
@@ -122,16 +134,30 @@ class LSCAnalytic(LSC):
                 "the analytic strategy needs to know how many features the encoder has: give it "
                 "an attribute num_features"
             )
-        width, dim = self.model.projection.in_features, self.model.head.system.dim
         self.base_epochs = base_epochs
-        self.ridge = RecursiveRidge(width, dim, self.device)
+        self.learner = self._make_learner(penalties)
         self.model.standardization = nn.Identity()  # the regression has an intercept
-        self.model.projection = RidgeProjection(self.ridge, penalties)
+        self.model.projection = SolvedProjection(self.learner, self.model.head)
+        self._waiting: list[Batch] = []
+
+    def _make_learner(self, penalties: Sequence[float]) -> AnalyticLearner:
+        features, dim = self.model.projection.in_features, self.model.head.system.dim
+        expansion, width = self.model.encoder, features
+        if isinstance(expansion, RandomFeatures):
+            width = expansion.directions.shape[1]
+
+        def expand(x: Tensor) -> Tensor:
+            if not isinstance(expansion, RandomFeatures):
+                return x
+            return expansion.expand(x.to(expansion.directions)).cpu()
+
+        # An interruption would change bits of what follows from small changes.
+        return AnalyticLearner(expand, width, features, dim, penalties, largest_rank=0)
 
     @property
-    def _projection(self) -> RidgeProjection:
+    def _projection(self) -> SolvedProjection:
         projection = self.model.projection
-        assert isinstance(projection, RidgeProjection)
+        assert isinstance(projection, SolvedProjection)
         return projection
 
     @property
@@ -156,15 +182,16 @@ class LSCAnalytic(LSC):
         ]
         self.dataloader, self.loss = self._remaining(), self._make_empty_loss()
         self.model.eval()
-        self._begin_pass()
+        self._projection.learning = True
         for self.mbatch in self.dataloader:  # noqa: B020 (as Avalanche does)
             if self._stop_training:
                 break
             self._unpack_minibatch()
-            self._learn()
+            self._take_in()
             for callback in listeners:
                 callback(self, **kwargs)
-        self._end_pass()
+        self._learn()
+        self._projection.learning = False
         self.model.train()
 
     def _remaining(self) -> BatchLoader:
@@ -176,34 +203,42 @@ class LSCAnalytic(LSC):
         return loader
 
     @torch.no_grad()
-    def _learn(self) -> None:
+    def _take_in(self) -> None:
+        """Have the samples of a batch learned, soon."""
+        encoder, targets = self.model.encoder, self.model.head.targets
+        if isinstance(encoder, RandomFeatures):
+            encoder = encoder.encoder
         # In full precision, as the network is used later.
-        x = self.model.hidden(self.model.encoder(self.mb_x).flatten(1)).float()
-        self.ridge.update(x, self.model.head.targets.of_labels(self.mb_y, x)[0])
+        x = self.model.hidden(encoder(self.mb_x).flatten(1)).float()
+        digests = torch.from_numpy(pixel_digests(self.mb_x.cpu()).view(np.int64))
+        x, labels, digests = map(distributed.joined, (x, self.mb_y, digests))
+        named = mixed(digests.numpy().view(np.uint64)) ^ labels.numpy().view(np.uint64)
+        ordinals = targets.require_ordinals(labels)
+        self._waiting.append(Batch(x, targets.vectors(ordinals), ordinals, mixed(named)))
+        if sum(len(batch.ordinals) for batch in self._waiting) >= _CHUNK:
+            self._learn()
 
-    def _begin_pass(self) -> None:
-        """Of several processes that share a pass, one goes on from what all know."""
-        self._projection.learning = True
-        if distributed.rank():
-            self.ridge.clear()
-
-    def _end_pass(self) -> None:
-        self.ridge.add_waiting()
-        self.ridge.moments = distributed.summed(self.ridge.moments)
-        self._projection.learning = False
+    def _learn(self) -> None:
+        """Learn what waits; few at a time would take longer."""
+        if self._waiting:
+            waiting, self._waiting = joined(self._waiting), []
+            self.learner.learn(waiting)
 
     def state(self) -> State:
-        """As the template's, with the moments."""
-        ridge = self.ridge.state()
-        if self._projection.learning and distributed.world_size() > 1:
-            ridge["moments"] = distributed.summed(ridge["moments"])
-            ridge["waiting"] = distributed.joined(ridge["waiting"])
-        return {**super().state(), "ridge": ridge}
+        """As the template's, with the learner's."""
+        waiting = joined(self._waiting)._asdict() if self._waiting else None
+        if waiting is not None:
+            waiting["digests"] = torch.from_numpy(waiting["digests"].view(np.int64))
+        return {**super().state(), "learner": self.learner.state(), "waiting": waiting}
 
     def load_state(self, state: State, stream: Any) -> None:
         """The inverse of `state`; `stream` is the training stream that it comes from."""
-        self.ridge.load_state(state["ridge"])
         super().load_state(state, stream)
+        self.learner.load_state(state["learner"], len(self.model.head.targets))
+        waiting = state["waiting"]
+        if waiting is not None:
+            digests = waiting["digests"].numpy().view(np.uint64)
+            self._waiting = [Batch(**{**waiting, "digests": digests})]
 
 
 def build_analytic(conditions: Conditions) -> Assembly:
@@ -215,7 +250,7 @@ def build_analytic(conditions: Conditions) -> Assembly:
         ready = weights is not None or is_ready(settings.encoder.name)
         base_epochs = 0 if ready else settings.train.epochs
     spec = conditions.spec(
-        random_features={"features": analytic.features, "seed": settings.seed},
+        random_features={"features": analytic.features, "seed": settings.seed, "beside": True},
         standardize=False,
         hidden=0,
     )
@@ -228,4 +263,4 @@ def build_analytic(conditions: Conditions) -> Assembly:
         plugins=[*(conditions.gradient_plugins() if base_epochs else []), conditions.progress],
         **conditions.arguments(),
     )
-    return with_targets(conditions, strategy, spec)
+    return with_targets(conditions, strategy, spec, learner=strategy.learner)

@@ -20,6 +20,7 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences.feeds import Feeds, Loading
 from lsc_continual.experiences.prepared import PreparedBenchmark
 from lsc_continual.inputs.geometry import RandomGeometry
+from lsc_continual.learners.analytic import AnalyticLearner
 from lsc_continual.machine.devices import pick_precision, pick_workers
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.network.names import LOSSES
@@ -28,7 +29,11 @@ from lsc_continual.novelty import NoveltyDetector, make_score
 from lsc_continual.novelty.base import uncalibrated_score
 from lsc_continual.settings import Settings
 from lsc_continual.strategies.augmentation import BatchAugmentation
-from lsc_continual.strategies.calibration import NoveltyCalibration
+from lsc_continual.strategies.calibration import (
+    Calibration,
+    LeftOutCalibration,
+    NoveltyCalibration,
+)
 from lsc_continual.strategies.collapse_metrics import CollapseMetrics
 from lsc_continual.strategies.divergence import StopOnDivergence
 from lsc_continual.strategies.evaluation import LSCScores, Scored
@@ -197,7 +202,7 @@ class Assembly:
     spec: ModelSpec | None = None
     """How to build the model again; None where it cannot be saved."""
     detector: NoveltyDetector | None = None
-    calibration: NoveltyCalibration | None = None
+    calibration: Calibration | None = None
     collapse: CollapseMetrics | None = None
     """What measures neural collapse."""
     rounds: Sequence[Sequence[Any]] = field(init=False)
@@ -241,7 +246,11 @@ def _count(store: Any) -> int:
 
 
 def with_targets(
-    conditions: Conditions, strategy: Any, spec: ModelSpec, memory: Any = None
+    conditions: Conditions,
+    strategy: Any,
+    spec: ModelSpec,
+    memory: Any = None,
+    learner: AnalyticLearner | None = None,
 ) -> Assembly:
     """A strategy whose model ends in a `TargetHead`, with its detector and scores.
 
@@ -249,6 +258,7 @@ def with_targets(
         strategy: built under the conditions.
         spec: of its model.
         memory: its replay buffer, if it has one; fitted novelty scores compare with that.
+        learner: which needs no held-out images for its detector.
 
     Raises:
         CapacityError: the vector system holds fewer vectors than there are classes.
@@ -257,9 +267,12 @@ def with_targets(
     head.system.require_capacity(len(data.class_names))
     novelty = settings.novelty
     detector = NoveltyDetector(head, novelty.score, novelty.fpr, novelty.per_class)
-    calibration = None
+    calibration: Calibration | None = None
     if data.held_out:
         calibration = NoveltyCalibration(detector, data.held_out, novelty.size, memory)
+    elif learner is not None:
+        calibration = LeftOutCalibration(detector, learner)
+    if calibration is not None:
         strategy.plugins.append(calibration)
     measured = [m for m in strategy.evaluator.metrics if isinstance(m, CollapseMetrics)]
     system = head.system
@@ -267,13 +280,13 @@ def with_targets(
         settings=replace(settings, loss=replace(settings.loss, unknown_prior=head.unknown_prior)),
         data=data,
         strategy=strategy,
-        scores=LSCScores(detector if data.held_out else None, novelty.score),
-        score=_spoken(novelty.score, head, calibrated=bool(data.held_out)),
+        scores=LSCScores(detector if calibration else None, novelty.score),
+        score=_spoken(novelty.score, head, calibrated=bool(calibration)),
         about=f"{system.size:,} targets of {system.name} in {system.dim} dimensions",
         feeds=[strategy.feeds],
         memory=memory,
         spec=spec,
-        detector=detector if data.held_out else None,
+        detector=detector if calibration else None,
         calibration=calibration,
         collapse=next(iter(measured), None),
     )

@@ -103,12 +103,15 @@ class LSCScores:
             if self.own is not None and self.own not in self._scores:
                 self._scores[self.own] = make_score(self.own, head)
         detector = self.detector
-        if detector is None or detector.known is None or detector.reference is None:
+        reference = None
+        if detector is not None:
+            reference = detector.known if detector.among_themselves else detector.reference
+        if detector is None or reference is None:
             return {name: score for name, score in self._scores.items() if not score.needs_fit}
         if self._fitted_on is not detector.known:
-            reference = Placed(head, detector.reference, detector.scale)
+            placed = Placed(head, reference, detector.scale)
             for score in self._scores.values():
-                score.fit(reference)
+                score.fit(placed)
             self._fitted_on = detector.known
         return self._scores
 

@@ -15,7 +15,8 @@ _PENALTIES = "lsc_continual.strategies.point_collapse:"
 def _peer(builder: str, line: str, bound: bool = False, **options: Any) -> Strategy:
     """One of Avalanche's own, with its options in their papers' values."""
     target = f"lsc_continual.strategies.peers.builders:{builder}"
-    return Strategy(target, f"Avalanche's: {line}", options=options, parts=frozenset(), bound=bound)
+    parts = frozenset({Part.LAYERS})
+    return Strategy(target, f"Avalanche's: {line}", options=options, parts=parts, bound=bound)
 
 
 STRATEGIES: Registry[Strategy] = Registry(
@@ -27,10 +28,15 @@ STRATEGIES: Registry[Strategy] = Registry(
             "fixed targets, replay that knows its imbalance, distillation",
             parts=frozenset(Part) - {Part.RIDGE},
         ),
+        "lsc-learned-head": Strategy(
+            "lsc_continual.strategies.learned_head:build_learned_head",
+            "the same with a linear head that grows by a row for each class, to compare with",
+            parts=frozenset(Part) - {Part.RIDGE, Part.SYSTEM},
+        ),
         "lsc-analytic": Strategy(
             "lsc_continual.strategies.analytic:build_analytic",
             "ridge regression to fixed targets on a frozen encoder: one pass, no stored images",
-            parts=frozenset({Part.TARGETS, Part.RIDGE, Part.CHECKPOINTS}),
+            parts=frozenset({Part.TARGETS, Part.SYSTEM, Part.RIDGE, Part.CHECKPOINTS}),
         ),
         "naive": _peer("naive", "training on what arrives, nothing else"),
         "replay": _peer("replay", "cross-entropy on new and stored images"),

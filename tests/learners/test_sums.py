@@ -1,4 +1,4 @@
-"""Recursive ridge regression, against solutions that keep all samples."""
+"""Sums over samples, and what undoes the overlap of targets, against all samples at once."""
 
 from __future__ import annotations
 
@@ -7,156 +7,96 @@ import torch
 from torch import Tensor
 
 from lsc_continual import LSCError
-from lsc_continual.network.ridge import PENALTIES, RecursiveRidge, cross_validation
+from lsc_continual.learners.decorrelation import decorrelated_without, decorrelation
+from lsc_continual.learners.sums import Sums
 
 D, N, OUT = 30, 200, 4
 
 
 def samples(seed: int = 0, count: int = N) -> tuple[Tensor, Tensor]:
-    """Positive features of different scales, and outputs with noise and an offset."""
+    """Positive features of different scales, and outputs with an offset."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, D, generator=generator, dtype=torch.float64).relu()
     x = x * torch.logspace(-2, 1, D, dtype=torch.float64)
-    true = torch.randn(D, OUT, generator=generator, dtype=torch.float64)
-    noise = torch.randn(count, OUT, generator=generator, dtype=torch.float64)
-    return x, x @ true + 5 * noise + 7
+    return x, torch.randn(count, OUT, generator=generator, dtype=torch.float64) + 7
 
 
-def fitted(x: Tensor, y: Tensor, sizes: list[int] | None = None) -> RecursiveRidge:
-    ridge = RecursiveRidge(x.shape[1], y.shape[1])
+def summed(x: Tensor, y: Tensor, sizes: list[int] | None = None) -> Sums:
+    sums = Sums(x.shape[1], y.shape[1])
     sizes = sizes or [len(x)]
     for part_x, part_y in zip(x.split(sizes), y.split(sizes)):
-        ridge.update(part_x, part_y)
-    return ridge
+        sums.add(part_x, part_y)
+    return sums
 
 
-def absolute(penalty: float, x: Tensor) -> Tensor:
-    """λ of a relative penalty α."""
-    return penalty * (x - x.mean(0)).square().sum() / x.shape[1]
-
-
-def directly(x: Tensor, y: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
-    """Weights and intercept by least squares on centred data, √λ·I appended."""
-    centred = x - x.mean(0)
-    rows = absolute(penalty, x).sqrt() * torch.eye(x.shape[1], dtype=x.dtype)
-    a = torch.cat([centred, rows])
-    b = torch.cat([y - y.mean(0), torch.zeros(x.shape[1], y.shape[1], dtype=y.dtype)])
-    weight = torch.linalg.lstsq(a, b).solution.T
-    return weight, y.mean(0) - weight @ x.mean(0)
-
-
-@pytest.mark.parametrize("penalties", [[0.01], [0.01, 0.01]], ids=["Cholesky", "eigenvalues"])
-def test_it_equals_the_solution_from_all_samples(penalties):
-    x, y = samples()
-    solution = fitted(x, y, [1, 60, 139]).solve(penalties)
-    weight, bias = directly(x, y, 0.01)
-    torch.testing.assert_close(solution.weight, weight, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(solution.bias, bias, rtol=1e-9, atol=1e-9)
-    assert solution.penalty == 0.01
+def test_the_parts_are_those_of_all_samples():
+    x, y = samples(count=3000)
+    sums = summed(x, y, [1, 60, 2939])
+    with_one = torch.cat([torch.ones(len(x), 1).double(), x], 1)
+    assert sums.count == 3000
+    torch.testing.assert_close(sums.gram.tril(), (with_one.T @ with_one).tril())
+    torch.testing.assert_close(sums.cross, with_one.T @ y)
+    torch.testing.assert_close(sums.outer, y.T @ y)
+    spread = (x - x.mean(0)).square().sum() / D
+    assert sums.mean_spread == pytest.approx(float(spread))
 
 
 def test_the_order_of_samples_makes_no_difference():
     x, y = samples(count=3000)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
-    one = fitted(x, y, [100] * 30).solve()
-    other = fitted(x[order], y[order], [2999, 1]).solve()
-    assert one.penalty == other.penalty
-    torch.testing.assert_close(one.weight, other.weight, rtol=1e-9, atol=1e-10)
-    torch.testing.assert_close(one.bias, other.bias, rtol=1e-9, atol=1e-10)
+    other = summed(x[order], y[order], [7, 2993])
+    torch.testing.assert_close(other.moments.tril(), summed(x, y).moments.tril())
 
 
-def test_cross_validation_equals_its_definition_on_all_samples():
+def test_they_subtract_and_merge():
     x, y = samples()
-    centred, offset = x - x.mean(0), y - y.mean(0)
-    values, vectors = torch.linalg.eigh(centred.T @ centred)
-    energies = (vectors.T @ centred.T @ offset).square().sum(1)
-    penalties = absolute(1.0, x) * torch.tensor(PENALTIES, dtype=torch.float64)
-    errors = cross_validation(values, energies, offset.square().sum(), N, penalties)
-
-    design = torch.cat([torch.ones(N, 1, dtype=torch.float64), x], 1)
-    for penalty, error in zip(penalties, errors):
-        ridge = penalty * torch.eye(D + 1, dtype=torch.float64)
-        ridge[0, 0] = 0  # the intercept is free
-        hat = design @ torch.linalg.solve(design.T @ design + ridge, design.T)
-        residual = y - hat @ y
-        expected = N * residual.square().sum() / (N - hat.trace()) ** 2
-        assert float(error) == pytest.approx(float(expected), rel=1e-8)
-        left_out = residual / (1 - hat.diagonal())[:, None]
-        assert float(error) == pytest.approx(float(left_out.square().sum() / N), rel=0.05)
-
-
-def test_the_chosen_penalty_is_the_smallest_of_those_nearly_best_on_left_out_samples():
-    x, y = samples()
-
-    def left_out(penalty: float) -> float:
-        error = 0.0
-        for row in range(N):
-            kept = torch.arange(N) != row
-            weight, bias = directly(x[kept], y[kept], penalty)
-            error += float((y[row] - weight @ x[row] - bias).square().sum())
-        return error / N
-
-    chosen = fitted(x, y).solve([1.0, 1e-3, 0.1, 10.0, 100.0]).penalty
-    errors = {penalty: left_out(penalty) for penalty in (1e-3, 0.1, 1.0, 10.0, 100.0)}
-    assert max(errors.values()) > 2 * min(errors.values())
-    assert errors[chosen] <= 1.05 * min(errors.values())
-    assert all(errors[p] > 1.02 * min(errors.values()) for p in errors if p < chosen)
-
-
-@pytest.mark.parametrize("count", [1, 2, 10, D])
-def test_fewer_samples_than_features_are_enough_for_finite_weights(count):
-    solution = fitted(*samples(count=count)).solve()
-    assert solution.weight.isfinite().all()
-    assert solution.bias.isfinite().all()
-
-
-@pytest.mark.parametrize("penalties", [PENALTIES, [1e-9]], ids=["chosen", "tiny"])
-def test_collinear_and_constant_features_do_no_harm(penalties):
-    x, y = samples()
-    twice = torch.cat([x, 2 * x, x @ torch.ones(D, 3, dtype=x.dtype), torch.ones_like(x)], 1)
-    solution = fitted(twice, y).solve(penalties)
-    weight, bias = directly(twice, y, solution.penalty)
-    predicted = twice @ solution.weight.T + solution.bias
-    torch.testing.assert_close(predicted, twice @ weight.T + bias, rtol=1e-4, atol=1e-4)
+    sums = summed(x[:150], y[:150])
+    sums.merge(summed(x[150:], y[150:]))
+    torch.testing.assert_close(sums.moments.tril(), summed(x, y).moments.tril())
+    sums.add(x[:50], y[:50], -1)
+    torch.testing.assert_close(sums.moments.tril(), summed(x[50:], y[50:]).moments.tril())
+    sums.clear()
+    assert sums.count == 0
 
 
 def test_single_precision_inputs_are_added_up_in_double():
-    x, y = (part.float() for part in samples(count=5000))
-    ridge = fitted(x, y, [7] * 714 + [2])
-    ridge.add_waiting()
-    x, y = x.double(), y.double()
-    whole = torch.cat([torch.ones(5000, 1, dtype=torch.float64), x, y], 1)
-    torch.testing.assert_close(
-        ridge.moments.tril(), (whole.T @ whole).tril(), rtol=1e-12, atol=1e-12
-    )
-    torch.testing.assert_close(ridge.second_moments, y.T @ y, rtol=1e-12, atol=1e-12)
-
-
-def test_state_is_of_one_size_and_goes_on_to_the_bit():
-    x, y = samples(count=4000)
-    whole = fitted(x, y, [100] * 40)
-    begun = fitted(x[:1500], y[:1500], [100] * 15)
-    state = begun.state()
-    assert state["moments"].shape == (1 + D + OUT, 1 + D + OUT)
-    assert len(state["waiting"]) < 1024
-    resumed = RecursiveRidge(D, OUT)
-    resumed.load_state({name: part.clone() for name, part in state.items()})
-    for part_x, part_y in zip(x[1500:].split(100), y[1500:].split(100)):
-        resumed.update(part_x, part_y)
-    assert resumed.count == whole.count == 4000
-    assert torch.equal(resumed.solve().weight, whole.solve().weight)
-
-
-def test_nothing_can_be_solved_without_samples():
-    with pytest.raises(LSCError, match="at least one sample"):
-        RecursiveRidge(D, OUT).solve()
+    """Features with a large mean: in single precision, their variance would be lost."""
+    generator = torch.Generator().manual_seed(0)
+    x = 1000 + torch.randn(5000, 3, generator=generator)
+    sums = summed(x, torch.zeros(5000, 1))
+    exact = (x.double() - x.double().mean(0)).square().sum() / 3
+    assert sums.mean_spread == pytest.approx(float(exact), rel=1e-6)
 
 
 def test_a_sample_that_is_not_finite_spoils_nothing():
     x, y = samples()
-    ridge = fitted(x, y)
-    before = ridge.solve()
-    ridge.update(torch.full((1, D), torch.nan, dtype=x.dtype), y[:1])
+    sums = summed(x, y)
+    before = sums.moments.clone()
     with pytest.raises(LSCError, match="infinite or not numbers"):
-        ridge.solve()
-    assert torch.equal(ridge.solve().weight, before.weight)
+        sums.add(torch.full((1, D), torch.inf), torch.zeros(1, OUT))
+    assert torch.equal(sums.moments, before)
+
+
+def test_decorrelation_brings_back_the_class_of_the_largest_share():
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.nn.functional.normalize(torch.randn(5, 12, generator=generator).double(), dim=1)
+    shares = torch.rand(50, 5, generator=generator).double()
+    matrix = decorrelation(10 * targets.T @ targets)
+    found = (shares @ targets @ matrix @ targets.T).argmax(1)
+    assert (found == shares.argmax(1)).double().mean() > 0.95
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_decorrelation_without_a_sample_is_that_of_the_others(times):
+    generator = torch.Generator().manual_seed(0)
+    y = torch.nn.functional.normalize(torch.randn(20, 6, generator=generator).double(), dim=1)
+    y_hat = torch.randn(20, 6, generator=generator).double()
+    outer = y.T @ y + (times - 1) * y[:1].T @ y[:1]
+    found = decorrelated_without(
+        outer, y_hat[:1], y[:1], None if times == 1 else torch.tensor([times])
+    )
+    others = y[1:].T @ y[1:]
+    unit = (outer.trace() - 1) / 6  # of all but one, whatever the copies
+    identity = torch.eye(6).double()
+    expected = 1.1 * y_hat[:1] @ torch.linalg.inv(others / unit + 0.1 * identity)
+    torch.testing.assert_close(found, expected)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from lsc_continual import LSCError, TargetHead, make_system
-from lsc_continual.network.target_classifier import HIDDEN_UNITS, Standardization, TargetClassifier
+from lsc_continual.network.layers import HIDDEN_UNITS, Standardization
+from lsc_continual.network.target_classifier import TargetClassifier
 
 
 def classifier(

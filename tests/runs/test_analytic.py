@@ -56,7 +56,7 @@ def test_it_learns_the_digits_and_never_grows(folder):
     assert len({entry["parameters"] for entry in experiences}) == 1
     assert len({entry["state_bytes"] for entry in experiences}) == 1
     state = Checkpoints(folder / "checkpoints").latest()
-    assert state["strategy"]["ridge"]["moments"].shape == (265, 265)
+    assert state["strategy"]["learner"]["embeddings"].shape == (4608, 256)
 
 
 def test_the_saved_model_and_detector_judge_as_the_run_did(folder):
@@ -66,6 +66,20 @@ def test_the_saved_model_and_detector_judge_as_the_run_did(folder):
         z = model.embed(data.test.images)
     correct = model.head.predict(z) == torch.tensor(data.test.targets)
     assert float(correct.double().mean()) == pytest.approx(last["accuracy_seen"])
+    flagged = (load_detector(folder, model.head).predict(z) == -1).double().mean()
+    assert float(flagged) == pytest.approx(last["flagged"]["known"])
+
+
+def test_without_held_out_images_it_calibrates_on_what_it_learned_from(tmp_path):
+    folder = run(tmp_path / "run", "novelty.holdout=0", "checkpoint.minutes=1000")
+    last = metrics(folder)["experiences"][-1]
+    assert last["calibration_bytes"] == 0
+    assert 0.01 < last["flagged"]["known"] < 0.12
+    assert all(
+        entry["novelty"]["auto"]["auroc"] > 0.7 for entry in metrics(folder)["experiences"][:-1]
+    )
+    model, _ = load_model(folder)
+    z = model.embed(load_digits(Source()).test.images).detach()
     flagged = (load_detector(folder, model.head).predict(z) == -1).double().mean()
     assert float(flagged) == pytest.approx(last["flagged"]["known"])
 

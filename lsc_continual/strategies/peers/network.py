@@ -7,6 +7,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from lsc_continual.network.layers import Between
+
 
 class Features(nn.Module):
     """An encoder as `LSC` runs it: its precision and memory layout, features flattened.
@@ -15,18 +17,29 @@ class Features(nn.Module):
         encoder: any module.
         input_shape: channels, height and width of its inputs.
         bf16: whether it computes in bfloat16 (autocast); features are float32 anyway.
+        standardize, hidden: as of a `TargetClassifier`; by default nothing follows the encoder.
     """
 
     def __init__(
-        self, encoder: nn.Module, input_shape: tuple[int, int, int], bf16: bool = False
+        self,
+        encoder: nn.Module,
+        input_shape: tuple[int, int, int],
+        bf16: bool = False,
+        standardize: bool | None = None,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.bf16 = bf16
         training = encoder.training
         with torch.no_grad():
-            self.width = encoder.eval()(torch.zeros(1, *input_shape)).numel()
+            width = encoder.eval()(torch.zeros(1, *input_shape)).numel()
         encoder.train(training)
+        if not hidden and standardize is None:
+            standardize = False
+        between = Between.of(encoder, standardize, hidden or 0, 0)
+        *layers, self.width = between.layers(width)
+        self.between = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs -> FloatTensor[batch, width]."""
@@ -34,6 +47,7 @@ class Features(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():
             features: Tensor = self.encoder(x).flatten(1)
+            features = self.between(features)
         return features.float()
 
 

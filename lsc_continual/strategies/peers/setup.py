@@ -38,7 +38,9 @@ class Setup(Conditions):
         encoder, bf16 = conditions.encoder(), conditions.precision == "bf16"
         if conditions.device.type == "cuda":
             encoder.to(memory_format=torch.channels_last)
-        features = Features(encoder, conditions.data.input_shape, bf16)
+        given = conditions.settings.encoder
+        shape = conditions.data.input_shape
+        features = Features(encoder, shape, bf16, given.standardize, given.hidden)
         return cls(
             features=features, **{f.name: getattr(conditions, f.name) for f in fields(conditions)}
         )

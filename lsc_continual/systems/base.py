@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -119,12 +120,12 @@ class VectorSystem(ABC):
         """
 
     @property
-    def disjoint(self) -> int:
-        """How many of the lowest addresses are vectors without a coordinate in common.
+    def nested(self) -> Sequence[VectorSystem]:
+        """Systems that this one consists of, of which one is to be given away after another.
 
-        They are to be given first. 0 where all vectors of the system are alike.
+        Their addresses follow one another, too. None where all vectors are alike.
         """
-        return 0
+        return ()
 
     def decode_numbered(
         self, z: Tensor, numbering: Numbering, count: int

@@ -99,8 +99,8 @@ class FramedOrbit(OrbitUnion):
         super().__init__(name, dim, framed_bases(name))
 
     @property
-    def disjoint(self) -> int:
-        return self.dim
+    def nested(self) -> Sequence[VectorSystem]:
+        return self.orbits
 
 
 class InterpolatedRoots(OrbitUnion):

@@ -7,7 +7,8 @@ append-only: an ordinal keeps its address for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -139,7 +140,7 @@ class Allocation(ABC):
 class AffineAllocation(Allocation):
     """address = (α · ordinal + β) mod size with α coprime to size: no table, either way.
 
-    Where a system has `disjoint` vectors, they are given first, by such a rule of their own.
+    A system of `nested` ones is given away one of them after another, each by such a rule.
     """
 
     name = "affine"
@@ -147,54 +148,67 @@ class AffineAllocation(Allocation):
     def __init__(self, system: VectorSystem, seed: int = 0) -> None:
         super().__init__(system, seed)
         self._count = 0
-        self._first = system.disjoint
-        self._numberings = [
-            Numbering.drawn(size, seed) for size in (self._first, system.size - self._first) if size
-        ]
+        self._numbering = Numbering.drawn(system.size, seed)
+        self.parts = [AffineAllocation(nested, seed) for nested in system.nested]
 
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def placed(self) -> Iterator[tuple[int, AffineAllocation]]:
+        """The parts, each with its first address, which is its first ordinal as well."""
+        sizes = [part.system.size for part in self.parts]
+        return zip(accumulate(sizes, initial=0), self.parts)
+
     def addresses(self, ordinals: Tensor) -> Tensor:
-        if not self._first:
-            return self._numberings[0].addresses(ordinals)
-        first, rest = self._numberings
-        return torch.where(
-            ordinals < self._first,
-            first.addresses(ordinals.clamp_max(self._first - 1)),
-            rest.addresses((ordinals - self._first).clamp_min(0)) + self._first,
-        )
+        if not self.parts:
+            return self._numbering.addresses(ordinals)
+        addresses = ordinals
+        for start, part in self.placed:
+            inside, own = _inside(ordinals, start, part.system.size)
+            addresses = torch.where(inside, part.addresses(own) + start, addresses)
+        return addresses
 
     def owner(self, addresses: Tensor) -> Tensor:
-        if not self._first:
-            return self._numberings[0].numbers(addresses, self._count)
-        first, rest = self._numberings
-        later = rest.numbers((addresses - self._first).clamp_min(0), self._count - self._first)
-        return torch.where(
-            addresses < self._first,
-            first.numbers(addresses.clamp_max(self._first - 1), self._count),
-            torch.where(later < 0, -1, later + self._first),
-        )
+        if not self.parts:
+            return self._numbering.numbers(addresses, self._count)
+        owner = torch.full_like(addresses, -1)
+        for start, part in self.placed:
+            inside, own = _inside(addresses, start, part.system.size)
+            found = part.owner(own)
+            owner = torch.where(inside & (found >= 0), found + start, owner)
+        return owner
 
     def decode(self, z: Tensor) -> tuple[Decoded, Tensor]:
-        if self._first:
+        if self.parts:
             return super().decode(z)
-        return self.system.decode_numbered(z, self._numberings[0], self._count)
+        return self.system.decode_numbered(z, self._numbering, self._count)
 
     @property
     def owners(self) -> Owners:
         nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int32)
-        size, offset, _, inverse = self._numberings[0]  # compiled loops know no others
+        size, offset, _, inverse = self._numbering
         return Owners(size, self._count, offset, inverse, *nothing)
 
     def _extend(self, count: int, embeddings: Tensor | None) -> None:
-        self._count += count
+        self._take(self._count + count)
+
+    def _take(self, count: int) -> None:
+        self._count = count
+        for start, part in self.placed:
+            part._take(min(max(count - start, 0), part.system.size))
 
     def load_state(self, state: dict[str, Any]) -> None:
         count = int(state["count"])
         if not 0 <= count <= self.system.size:
             raise LSCError(DAMAGED)
-        self._count = count
+        self._take(count)
+
+
+def _inside(numbers: Tensor, start: int, size: int) -> tuple[Tensor, Tensor]:
+    """Which numbers are in a part, and where in it (anywhere for others)."""
+    own = numbers - start
+    return (own >= 0) & (own < size), own.clamp(0, size - 1)
 
 
 def make_allocation(name: str, system: VectorSystem, seed: int = 0) -> Allocation:

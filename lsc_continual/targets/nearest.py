@@ -27,7 +27,7 @@ from torch import Tensor
 from lsc_continual.kernels.compiler import over_rows, usable
 from lsc_continual.systems import PermutationSystem, VectorSystem
 from lsc_continual.systems.base import as_float
-from lsc_continual.targets.allocation import Allocation
+from lsc_continual.targets.allocation import AffineAllocation, Allocation
 
 _WALKS = (16, 128, 1024)  # lengths tried one after another, in plain torch
 _LONGEST_WALK = 2**15  # compiled
@@ -59,6 +59,9 @@ class Search:
         self._system = system
         self._allocation = allocation
         self._kept: tuple[Tensor, Tensor] | None = None  # places and addresses of owned vectors
+        self._parts: list[tuple[int, Search]] = []
+        if isinstance(allocation, AffineAllocation):
+            self._parts = [(start, Search(p.system, p)) for start, p in allocation.placed]
 
     def nearest(self, z: Tensor) -> Nearest:
         """The nearest owned vector; of equally near ones, the one with the lowest address.
@@ -66,6 +69,8 @@ class Search:
         Args:
             z: FloatTensor[batch, dim]; at least one address is owned.
         """
+        if self._parts:
+            return self._nearest_of_parts(z)
         (_, score, _), ordinal = self._allocation.decode(z)
         z = as_float(z)
         for search in self._searches(z):
@@ -76,6 +81,20 @@ class Search:
             ordinal = ordinal.index_put((missed,), found)
             score = score.index_put((missed,), best.to(score))
         return Nearest(ordinal, score)
+
+    def _nearest_of_parts(self, z: Tensor) -> Nearest:
+        """The nearest of those that are nearest in each nested system."""
+        found = [
+            Nearest(ordinal + start, score)
+            for start, part in self._parts
+            if len(part._allocation)
+            for ordinal, score in [part.nearest(z)]
+        ]
+        best = found[0]
+        for other in found[1:]:  # of equally near ones, the earlier has the lower address
+            ordinal = torch.where(other.score > best.score, other.ordinal, best.ordinal)
+            best = Nearest(ordinal, torch.maximum(other.score, best.score))
+        return best
 
     def _searches(self, z: Tensor) -> Iterator[Callable[[Tensor], tuple[Tensor, Tensor]]]:
         """Walks worth trying, then the scan: ordinals, −1 where none is found, and cosines."""

@@ -30,7 +30,7 @@ def name(request: pytest.FixtureRequest) -> str:
         ("v22", 24),
         ("hypercube", 40),
         ("simplex", 30),
-        ("frame-v21", 3),
+        ("frame-v21", 4),
         ("frame-v21", 8),
     ],
 )

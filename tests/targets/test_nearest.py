@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lsc_continual.kernels import compiler
 from lsc_continual.systems import make_system
@@ -76,6 +77,20 @@ def test_several_and_the_length_of_the_walk(name, dim, classes, allocation, way)
         wanted = owner[row, here[:3]].tolist()
         assert found.ordinal[row].tolist() == wanted + [-1] * (3 - len(wanted))
         assert torch.allclose(found.score[row, : len(wanted)], ranked.score[row, here[:3]])
+
+
+@pytest.mark.parametrize("classes", [20, 24, 500, 5_000])
+def test_of_nested_systems_it_is_the_best_in_any_of_them(classes, way):
+    targets = Targets(make_system("frame-v21", 24))
+    targets.add(range(classes))
+    generator = torch.Generator().manual_seed(0)
+    owned = targets.vectors(torch.randint(classes, (200,), generator=generator))
+    z = owned + 0.3 * torch.randn(200, 24, generator=generator)
+    z[100:] += torch.randn(100, 24, generator=generator)
+    cosines = F.normalize(z.double(), dim=1) @ targets.vectors().double().T
+    found = targets.nearest(z)
+    assert torch.equal(found.ordinal, cosines.argmax(1))
+    torch.testing.assert_close(found.score.double(), cosines.amax(1), atol=1e-6, rtol=0)
 
 
 def test_a_system_can_be_walked_through_to_its_end():

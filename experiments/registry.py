@@ -36,6 +36,7 @@ _MODULES = (
     "comparisons.living",
     "comparisons.novelty",
     "comparisons.parameters",
+    "comparisons.price",
     "comparisons.streaming",
     "comparisons.training",
 )

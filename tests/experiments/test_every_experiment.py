@@ -66,6 +66,18 @@ TINY: dict[str, dict[str, Any]] = {
         "size": ("train.epochs=1", "replay.size=40", "novelty.holdout=0.5"),
     },
     "parameters": {"encoder": "mlp", "classes": 20, "strategies": ("lsc", "replay")},
+    "price": {
+        "classes": (20,),
+        "heads": ("learned head", "frame-v21, n = classes", "er-ace"),
+        "size": (
+            "scenario.experiences=2",
+            "encoder=resnet-small",
+            "encoder.options.width=4",
+            "train.epochs=1",
+            "novelty.holdout=0",
+        ),
+        "layers": ("encoder.hidden=16", "encoder.standardize=true"),
+    },
     "streaming": {
         "images": 1,
         "batch_size": 2,

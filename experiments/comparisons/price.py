@@ -1,8 +1,8 @@
 """What fixed targets cost beside a learned head, and where that comes from.
 
 Streams of characters (Omniglot) in ten experiences, two stored images each, 4 epochs an
-experience, `resnet-small` of width 8, and under every head the same hidden layer of 1,024 units. The
-learned head (`strategy=lsc-learned-head`) is the twin: encoder, hidden layer, standardisation,
+experience, `resnet-small` of width 8, and under every head the same hidden layer of 1,024 units.
+The learned head (`strategy=lsc-learned-head`) is the twin: encoder, hidden layer, standardisation,
 replay, prior of frequencies and distillation are those of `lsc`. n is the number of dimensions of
 the embeddings. Avalanche's strategies have the same layers under a linear head. Novelty is that of
 each strategy's own score, against the classes still to come.
@@ -86,8 +86,8 @@ def measure(settings: Settings, options: Options) -> Outcome:
                         own = [part.format(classes=classes) for part in HEADS[head]]
                         finished[name] = _figures([*stream, *own], settings, seed)
                 runs = [dict(finished[name]) for name in names]
-                size = [run.pop("parameters") for run in runs][0]
-                rows.append({"head": head} | spreads(runs) | {"parameters": f"{size:,.0f}"})
+                size = {run.pop("parameters") for run in runs}
+                rows.append({"head": head} | spreads(runs) | {"parameters": f"{max(size):,.0f}"})
             tables.append(Table(f"{classes:,} classes, {settings.seeds} seeds", rows))
     return Outcome(tables=tables)
 

@@ -143,7 +143,7 @@ def test_runs_of_a_version_with_fewer_settings_are_read(finished):
     before = path.read_text(encoding="utf-8")
     stored = yaml.safe_load(before)
     del stored["metrics"]
-    stored["encoder"]["standardize"] = True  # replay has no such thing
+    stored["loss"]["scale"] = 9.0  # replay has no such thing
     path.write_text(yaml.safe_dump(stored), encoding="utf-8")
     try:
         arguments = ["strategies=lsc,replay", "seeds=1", "replay.train.lr=0.005"]

@@ -214,7 +214,7 @@ def test_options_reach_avalanche():
         (["strategy=der", "strategy.options.alpha=yes"], "has the wrong type: it is 0.1"),
         (["strategy=naive", "strategy.options.alpha=1"], "naive has no options"),
         (["strategy.options.alpha=1"], "lsc has no options"),
-        (["strategy=der", "loss.scale=8"], "loss.scale is for lsc, lsc-analytic"),
+        (["strategy=der", "loss.scale=8"], "loss.scale is for lsc, lsc-learned-head, lsc-analytic"),
         (["strategy=der", "system=v22"], "system.name is for lsc, lsc-analytic"),
         (["strategy=der", "checkpoint.minutes=1"], "means nothing to der"),
     ],

@@ -14,14 +14,12 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.learners.batch import Batch, Projection
 from lsc_continual.learners.decorrelation import decorrelated_without, decorrelation
+from lsc_continual.learners.penalty import PENALTIES, choose
 from lsc_continual.learners.reservoir import Reservoir, counted
 from lsc_continual.learners.seen import Seen, expanded, with_one
 from lsc_continual.learners.sketch import Sketch
 from lsc_continual.learners.solution import Solution
 from lsc_continual.learners.sums import Sums
-
-PENALTIES = (1e-2, 1e-3, 1e-1)
-"""Relative penalties that there are to choose from."""
 
 _USED, _CAPACITY = 3072, 4608  # samples of the reservoir
 _MOST = 6144  # that a reservoir has had so far
@@ -49,7 +47,7 @@ class AnalyticLearner:
         width: of what the encoder says.
         features: D.
         dim: of the targets.
-        penalties: α to choose from; of equally good ones, the first.
+        penalties: α to choose from.
         largest_rank: of a change that a solution follows; by larger ones it is made anew.
     """
 
@@ -176,7 +174,7 @@ class AnalyticLearner:
         return self._solution
 
     def _choose(self, vectors: Callable[[Tensor], Tensor]) -> None:
-        """Choose α by the leave-one-out error of classification."""
+        """Choose α by the leave-one-out error of classification (see `choose`)."""
         if self.count < 2 or len(self.penalties) == 1:  # nothing is left without it; or no choice
             self.penalty, self._chosen = self.penalties[0], self.count
             return
@@ -186,17 +184,16 @@ class AnalyticLearner:
         y, moments, times = vectors(ordinals), self.sums.outer, kept.times[judges]
         classes = kept.ordinals[kept.ordinals >= 0].unique()
         targets = vectors(classes)
-        best = None
-        for penalty in self.penalties:
+        self._solution = None
+
+        def tried(penalty: float) -> tuple[tuple[float, Solution], Tensor]:
             solution = self._solve(self._absolute(penalty))
             y_hat = solution.left_out(x, y, solution.first_leverages(x) * times)
             z = decorrelated_without(moments, y_hat, y, times)
             answers = classes[(F.normalize(z, dim=1) @ targets.T).argmax(1)]
-            errors = int((answers != ordinals).sum())
-            if best is None or errors < best[0]:
-                best = errors, penalty, solution
-        assert best is not None
-        _, self.penalty, self._solution = best
+            return (penalty, solution), answers == ordinals
+
+        self.penalty, self._solution = choose(self.penalties, tried)
         self._chosen = self.count
 
     def _absolute(self, penalty: float) -> float:

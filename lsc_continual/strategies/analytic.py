@@ -17,8 +17,9 @@ from lsc_continual.errors import LSCError
 from lsc_continual.experiences.loader import BatchLoader
 from lsc_continual.experiences.plan import Plan
 from lsc_continual.inputs.pixels import pixel_digests
-from lsc_continual.learners.analytic import PENALTIES, AnalyticLearner
+from lsc_continual.learners.analytic import AnalyticLearner
 from lsc_continual.learners.batch import Batch, joined
+from lsc_continual.learners.penalty import PENALTIES
 from lsc_continual.learners.sketch import mixed
 from lsc_continual.machine import distributed
 from lsc_continual.network.heads import TargetHead

@@ -1,0 +1,33 @@
+"""Which penalty a regression takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from torch import Tensor
+
+T = TypeVar("T")
+
+PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)
+"""Relative penalties that there are to choose from."""
+
+
+def choose(penalties: Sequence[float], tried: Callable[[float], tuple[T, Tensor]]) -> T:
+    """What the largest penalty gives, or a smaller one that is better than the next larger.
+
+    Better is one with fewer errors by over a standard error of their difference: of few samples,
+    differences are chance, and a larger penalty does less harm.
+
+    Args:
+        penalties: one or more.
+        tried: penalty -> what it gives, and which of some answers are right, BoolTensor[count].
+    """
+    first, *others = sorted(penalties, reverse=True)
+    best, before = tried(first)
+    for penalty in others:
+        found, right = tried(penalty)
+        gain = int(right.sum()) - int(before.sum())
+        if gain > 0 and gain**2 > int((right != before).sum()):
+            best, before = found, right
+    return best

@@ -16,7 +16,8 @@ from lsc_continual.novelty.scores import Doubt, MaxCosine
 
 T = TypeVar("T")
 
-_NEIGHBOURS = 5
+_NEIGHBOURS = 5  # at most
+_OF_A_CLASS = 10  # one neighbour for as many embeddings of a class
 _RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
 _MEASURED = 2000  # embeddings at most, for the units of the parts of "auto"
 _ROWS = 1024  # reference embeddings that are compared with all at once
@@ -24,16 +25,21 @@ _LEAST_UNIT = 1e-6  # of a part of "auto"; below, it is a constant
 
 
 class KNearest(NoveltyScore):
-    """1 − mean cosine to the five nearest reference embeddings (after Sun et al., ICML 2022).
+    """1 − mean cosine to the nearest reference embeddings (after Sun et al., ICML 2022).
 
+    They are up to five, a tenth of what the reference has of a class on average, and at least one:
+    of a class with two embeddings, the third neighbour is another class's.
     Its cost and memory are those of the reference, whatever the number of classes.
     """
 
     needs_fit = True
     _reference: Tensor | None = None
+    _neighbours = 1
 
     def fit(self, reference: Placed) -> None:
         self._reference = F.normalize(reference.z, dim=-1)
+        each = len(reference.z) // max(1, len(self.head.targets))
+        self._neighbours = min(max(each // _OF_A_CLASS, 1), _NEIGHBOURS)
 
     def of(self, placed: Placed) -> Tensor:
         reference = _fitted(self._reference)
@@ -56,9 +62,8 @@ class KNearest(NoveltyScore):
             scores.append(self._distance(cosines, len(reference) - 1))
         return torch.cat([reference.new_empty(0), *scores])
 
-    @staticmethod
-    def _distance(cosines: Tensor, neighbours: int) -> Tensor:
-        return 1 - cosines.topk(min(_NEIGHBOURS, neighbours), -1).values.mean(-1)
+    def _distance(self, cosines: Tensor, others: int) -> Tensor:
+        return 1 - cosines.topk(min(self._neighbours, others), -1).values.mean(-1)
 
 
 class Mahalanobis(NoveltyScore):

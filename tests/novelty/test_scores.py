@@ -56,12 +56,17 @@ def test_unowned_and_walk_count_what_is_nearer_than_the_nearest_owned(head):
     assert (nearer == 0).any()
 
 
-def test_knn_is_the_mean_cosine_distance_to_five_neighbours(head):
-    reference, z = embeddings(head, 50, 0.3, True), torch.randn(9, 12)
+@pytest.mark.parametrize(("each", "neighbours"), [(2, 1), (19, 1), (35, 3), (80, 5)])
+def test_knn_is_the_mean_cosine_distance_to_neighbours_as_far_as_a_class_goes(
+    head, each, neighbours
+):
+    count = each * len(head.targets)
+    reference, z = embeddings(head, count, 0.3, True), torch.randn(9, 12)
     score = make_score("knn", head)
     score.fit(Placed(head, reference))
     cosines = F.cosine_similarity(z[:, None], reference[None], dim=-1)
-    assert torch.allclose(score(z), 1 - cosines.topk(5).values.mean(-1), atol=1e-5)
+    nearest = cosines.topk(neighbours).values
+    assert torch.allclose(score(z), 1 - nearest.mean(-1), atol=1e-5)
 
 
 def test_mahalanobis_is_the_distance_in_the_metric_of_the_residuals(head):

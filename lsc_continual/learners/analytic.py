@@ -47,7 +47,7 @@ class AnalyticLearner:
         width: of what the encoder says.
         features: D.
         dim: of the targets.
-        penalties: α to choose from.
+        penalties: α to choose from, the most likely first.
         largest_rank: of a change that a solution follows; by larger ones it is made anew.
     """
 

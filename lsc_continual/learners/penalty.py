@@ -9,21 +9,21 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)
-"""Relative penalties that there are to choose from."""
+PENALTIES = (1e-2, 1e-1, 1e-3, 1e-4)
+"""Relative penalties that there are to choose from, the most likely first."""
 
 
 def choose(penalties: Sequence[float], tried: Callable[[float], tuple[T, Tensor]]) -> T:
-    """What the largest penalty gives, or a smaller one that is better than the next larger.
+    """What the first penalty gives, or a later one that is better than those before it.
 
     Better is one with fewer errors by over a standard error of their difference: of few samples,
-    differences are chance, and a larger penalty does less harm.
+    differences are chance.
 
     Args:
-        penalties: one or more.
+        penalties: one or more, the most likely first.
         tried: penalty -> what it gives, and which of some answers are right, BoolTensor[count].
     """
-    first, *others = sorted(penalties, reverse=True)
+    first, *others = penalties
     best, before = tried(first)
     for penalty in others:
         found, right = tried(penalty)

@@ -23,8 +23,9 @@ def right(*wrong: int) -> torch.Tensor:
         ({0.1: right(1, 2), 0.01: right()}, 0.01),
         ({0.1: right(1, 2, 3), 0.01: right(4, 5)}, 0.1),  # 3 against 2 others
         ({0.1: right(*range(9)), 0.01: right(*range(5)), 0.001: right(*range(20))}, 0.01),
-        ({0.01: right(), 0.1: right(*range(9))}, 0.01),  # in whatever order they are given
+        ({0.01: right(1, 2), 0.1: right(2)}, 0.01),
+        ({0.01: right(*range(9)), 0.1: right(*range(5)), 0.001: right(*range(4))}, 0.1),
     ],
 )
-def test_a_smaller_one_has_to_be_better_by_more_than_chance(answers, chosen):
+def test_a_later_one_has_to_be_better_by_more_than_chance(answers, chosen):
     assert choose(list(answers), lambda penalty: (penalty, answers[penalty])) == chosen

@@ -43,7 +43,8 @@ class KNearest(NoveltyScore):
 
     def of(self, placed: Placed) -> Tensor:
         reference = _fitted(self._reference)
-        return self._distance(F.normalize(placed.z, dim=-1) @ reference.T, len(reference))
+        directions = F.normalize(placed.z, dim=-1)
+        return self._distance(directions, directions @ reference.T, len(reference))
 
     def fit_among(self, reference: Placed) -> Tensor:
         self.fit(reference)
@@ -59,11 +60,13 @@ class KNearest(NoveltyScore):
         for some in rows.split(_ROWS):
             cosines = reference[some] @ reference.T
             cosines.scatter_(1, some[:, None], -torch.inf)
-            scores.append(self._distance(cosines, len(reference) - 1))
+            scores.append(self._distance(reference[some], cosines, len(reference) - 1))
         return torch.cat([reference.new_empty(0), *scores])
 
-    def _distance(self, cosines: Tensor, others: int) -> Tensor:
-        return 1 - cosines.topk(min(self._neighbours, others), -1).values.mean(-1)
+    def _distance(self, directions: Tensor, cosines: Tensor, others: int) -> Tensor:
+        nearest = cosines.topk(min(self._neighbours, others), -1).indices
+        apart = directions.unsqueeze(1) - _fitted(self._reference)[nearest]
+        return apart.square().sum(-1).mean(-1) / 2  # 1 − cosine, without cancellation
 
 
 class Mahalanobis(NoveltyScore):

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from lsc_continual.errors import LSCError
+
 T = TypeVar("T")
 
 PENALTIES = (1e-2, 1e-1, 1e-3, 1e-4)
@@ -26,7 +28,10 @@ def choose(penalties: Sequence[float], tried: Callable[[float], tuple[T, Tensor]
     first, *others = penalties
     best, before = tried(first)
     for penalty in others:
-        found, right = tried(penalty)
+        try:
+            found, right = tried(penalty)
+        except LSCError:  # too small for features that hardly vary
+            continue
         gain = int(right.sum()) - int(before.sum())
         if gain > 0 and gain**2 > int((right != before).sum()):
             best, before = found, right

@@ -8,6 +8,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 
 _CHUNK = 1024  # rows that are added at once; fewer leave the processor waiting for memory
+_LEAST_SPREAD = 1e-8  # of the squares
 _BLOCK = 1000  # columns of the triangle that one product fills
 
 
@@ -55,10 +56,14 @@ class Sums:
 
     @property
     def mean_spread(self) -> float:
-        """‖X − x̄‖²/D, the mean eigenvalue of what the penalty is added to."""
+        """‖X − x̄‖²/D, the mean eigenvalue of what the penalty is added to.
+
+        At least a hundred-millionth of ‖X‖²/D: below, it is rounding.
+        """
         gram = self.gram
-        total = gram.diagonal()[1:].sum() - gram[1:, 0].square().sum() / self.count
-        return float(total) / self.features
+        squares = float(gram.diagonal()[1:].sum())
+        spread = squares - float(gram[1:, 0].square().sum()) / self.count
+        return max(spread, _LEAST_SPREAD * squares) / self.features
 
     def add(self, x: Tensor, y: Tensor, sign: int = 1) -> None:
         """Take samples in, or out again.

@@ -38,7 +38,7 @@ class KNearest(NoveltyScore):
 
     def fit(self, reference: Placed) -> None:
         self._reference = F.normalize(reference.z, dim=-1)
-        each = len(reference.z) // max(1, len(self.head.targets))
+        each = len(reference.z) // len(reference.nearest.ordinal.unique())
         self._neighbours = min(max(each // _OF_A_CLASS, 1), _NEIGHBOURS)
 
     def of(self, placed: Placed) -> Tensor:

@@ -162,6 +162,20 @@ def without_class(state: State, label: int) -> State:
     return {**state, "strategy": {**state["strategy"], "plugins": plugins}, "images": images}
 
 
+def without_ordinals(state: State, gone: Tensor) -> State:
+    """What was kept, less classes by ordinal, so far as a learner that adds up knows them.
+
+    What they taught stays in its sums.
+    """
+    learner = state["strategy"].get("learner")
+    if learner is None:
+        return state
+    ordinals = learner["ordinals"]
+    left = ordinals - torch.searchsorted(gone.sort().values, ordinals)
+    left = torch.where(torch.isin(ordinals, gone) | (ordinals < 0), -1, left)
+    return {**state, "strategy": {**state["strategy"], "learner": {**learner, "ordinals": left}}}
+
+
 @torch.no_grad()
 def recalibrated(
     state: State, network: TargetClassifier, novelty: NoveltySettings
@@ -170,7 +184,10 @@ def recalibrated(
 
     What was kept of the one before is replaced.
     """
-    images, part = state["images"], state["strategy"]["plugins"].get("NoveltyCalibration")
+    images, plugins = state["images"], state["strategy"]["plugins"]
+    if (left_out := plugins.get("LeftOutCalibration")) is not None:
+        left_out |= {"known": None, "reference": None, "scale": None}
+    part = plugins.get("NoveltyCalibration")
     if part is None:
         return None
 

@@ -36,6 +36,7 @@ from lsc_continual.runs.memory import (
     read_memory,
     recalibrated,
     without_class,
+    without_ordinals,
 )
 from lsc_continual.settings import Settings
 from lsc_continual.strategies.assembly import Assembly
@@ -128,6 +129,11 @@ class ReplayClassifier:
         if self.detector is not None:
             return None
         novelty = self.settings.novelty
+        if not novelty.holdout and self.settings.strategy.name == "lsc-analytic":
+            return (
+                f"it is calibrated whenever it learns, on {1 / novelty.fpr - 1:.0f} examples or "
+                "more: learn more"
+            )
         return (
             f"{1 / novelty.fpr - 1:.0f} examples have to be held out, and novelty.holdout="
             f"{novelty.holdout:g} of all are: learn more, or set a larger share of a new model"
@@ -217,7 +223,7 @@ class ReplayClassifier:
             state = without_class(state, label)
         if replay := state["strategy"]["plugins"].get("EmbeddingReplay"):
             replay["taught"] -= int((ordinals < replay["taught"]).sum())
-        self._state = state
+        self._state = state = without_ordinals(state, ordinals)
         self.life.retire(gone)
         self.life.note("forget", None, classes=gone)
         self.detector = recalibrated(state, self.model, self.settings.novelty)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class SolvedProjection(nn.Linear):
     def __init__(self, learner: AnalyticLearner, head: TargetHead) -> None:
         super().__init__(learner.sums.features, learner.sums.outputs)
         self.learner = learner
-        self._vectors = lambda ordinals: head.targets.vectors(ordinals)  # not a part of this layer
+        self._head = (head,)  # not a part of this layer
         self.learning = False
         """Whether samples are arriving. What is saved meanwhile may be an earlier solution."""
         self._solved = 0  # samples
@@ -56,7 +57,7 @@ class SolvedProjection(nn.Linear):
         """Take all samples into account that have gone by."""
         if self._solved == self.learner.count:
             return
-        weight, bias = self.learner.projection(self._vectors)
+        weight, bias = self.learner.projection(self._head[0].targets.vectors)
         self.weight.copy_(weight)
         self.bias.copy_(bias)
         self._solved = self.learner.count
@@ -143,15 +144,10 @@ class LSCAnalytic(LSC):
 
     def _make_learner(self, penalties: Sequence[float]) -> AnalyticLearner:
         features, dim = self.model.projection.in_features, self.model.head.system.dim
-        expansion, width = self.model.encoder, features
-        if isinstance(expansion, RandomFeatures):
-            width = expansion.directions.shape[1]
-
-        def expand(x: Tensor) -> Tensor:
-            if not isinstance(expansion, RandomFeatures):
-                return x
-            return expansion.expand(x.to(expansion.directions)).cpu()
-
+        encoder, width = self.model.encoder, features
+        if isinstance(encoder, RandomFeatures):
+            width = encoder.directions.shape[1]
+        expand = partial(_expanded, encoder, self.model.hidden)
         # An interruption would change bits of what follows from small changes.
         return AnalyticLearner(expand, width, features, dim, penalties, largest_rank=0)
 
@@ -207,10 +203,11 @@ class LSCAnalytic(LSC):
     def _take_in(self) -> None:
         """Have the samples of a batch learned, soon."""
         encoder, targets = self.model.encoder, self.model.head.targets
-        if isinstance(encoder, RandomFeatures):
-            encoder = encoder.encoder
         # In full precision, as the network is used later.
-        x = self.model.hidden(encoder(self.mb_x).flatten(1)).float()
+        if isinstance(encoder, RandomFeatures):
+            x = encoder.encoder(self.mb_x).flatten(1).float()
+        else:
+            x = self.model.hidden(encoder(self.mb_x).flatten(1)).float()
         digests = torch.from_numpy(pixel_digests(self.mb_x.cpu()).view(np.int64))
         x, labels, digests = map(distributed.joined, (x, self.mb_y, digests))
         named = mixed(digests.numpy().view(np.uint64)) ^ labels.numpy().view(np.uint64)
@@ -240,6 +237,15 @@ class LSCAnalytic(LSC):
         if waiting is not None:
             digests = waiting["digests"].numpy().view(np.uint64)
             self._waiting = [Batch(**{**waiting, "digests": digests})]
+
+
+@torch.no_grad()
+def _expanded(encoder: nn.Module, hidden: nn.Module, x: Tensor) -> Tensor:
+    """From what the encoder says to what is projected, [count, width] -> [count, features]."""
+    if not isinstance(encoder, RandomFeatures):
+        return x
+    features: Tensor = hidden(encoder.expand(x.to(encoder.directions))).cpu()
+    return features
 
 
 def build_analytic(conditions: Conditions) -> Assembly:

@@ -9,7 +9,9 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
+from lsc_continual.errors import LSCError
 from lsc_continual.experiences.classes import arriving_classes
+from lsc_continual.machine import distributed
 from lsc_continual.network.target_classifier import TargetClassifier
 from lsc_continual.strategies.assembly import Assembly, Conditions
 from lsc_continual.strategies.lsc import build_lsc
@@ -23,7 +25,9 @@ class GrowingHead(Staged, SupervisedPlugin, supports_distributed=True):  # type:
     row is drawn, as in any linear layer, when its class arrives. Before that it is zero and nothing
     of it counts: neither in the length of embeddings, nor, with an unknown prior of 0, in the loss,
     so that it gets no gradient. Rows of classes that are still to come are memory set aside for
-    them; the network is what it would be if they were added one by one.
+    them; but for AdamW's count of steps, which is that of the whole layer, the network is what it
+    would be if they were added one by one. Novelty scores that look at all vectors of the system,
+    such as `doubt`, count these rows, too.
 
     Args:
         model: before the first class.
@@ -47,19 +51,25 @@ class GrowingHead(Staged, SupervisedPlugin, supports_distributed=True):  # type:
         if not len(rows):
             return
         fresh = nn.Linear(projection.in_features, len(rows))
-        projection.weight[rows] = fresh.weight.to(projection.weight)
-        projection.bias[rows] = fresh.bias.to(projection.bias)
+        weight, bias = map(distributed.from_first, (fresh.weight.data, fresh.bias.data))
+        projection.weight[rows] = weight.to(projection.weight)
+        projection.bias[rows] = bias.to(projection.bias)
 
 
 def build_learned_head(conditions: Conditions) -> Assembly:
     """As `strategy=lsc`, with a learned head in the place of targets and projection."""
     settings = conditions.settings
+    if settings.loss.unknown_prior:
+        raise LSCError(
+            "a learned head has no targets but those of classes: leave out loss.unknown_prior"
+        )
+    rows = max(2, len(conditions.data.class_names))
     frame = replace(
         settings,
-        system=replace(settings.system, name="orthogonal", dim=len(conditions.data.class_names)),
+        system=replace(settings.system, name="orthogonal", dim=rows),
         allocation=replace(settings.allocation, name="affine"),
         loss=replace(settings.loss, unknown_prior=0.0),
     )
     assembly = build_lsc(replace(conditions, settings=frame))
     assembly.strategy.plugins.append(GrowingHead(assembly.strategy.model))
-    return replace(assembly, about=f"a learned head of {frame.system.dim} rows, one for each class")
+    return replace(assembly, about=f"a learned head of {rows} rows, one for each class")

@@ -23,7 +23,7 @@ SYSTEMS: Registry[Entry] = Registry(
         ),
         "frame-v{m}{k}": Entry(
             _UNION + "FramedOrbit",
-            "the n unit vectors, which classes get first, then V^{mk}",
+            "the n unit vectors, which allocation=affine gives first, and V^{mk}",
             pattern=r"frame-v\d\d|frame-v\d+-\d+",
         ),
         "permutohedron": Entry(_ORBITS + "Permutohedron", "all permutations of n spaced values"),

@@ -69,8 +69,6 @@ class Search:
         Args:
             z: FloatTensor[batch, dim]; at least one address is owned.
         """
-        if self._parts:
-            return self._nearest_of_parts(z)
         (_, score, _), ordinal = self._allocation.decode(z)
         z = as_float(z)
         for search in self._searches(z):
@@ -82,7 +80,7 @@ class Search:
             score = score.index_put((missed,), best.to(score))
         return Nearest(ordinal, score)
 
-    def _nearest_of_parts(self, z: Tensor) -> Nearest:
+    def _search_parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest of those that are nearest in each nested system."""
         found = [
             Nearest(ordinal + start, score)
@@ -94,11 +92,14 @@ class Search:
         for other in found[1:]:  # of equally near ones, the earlier has the lower address
             ordinal = torch.where(other.score > best.score, other.ordinal, best.ordinal)
             best = Nearest(ordinal, torch.maximum(other.score, best.score))
-        return best
+        return best.ordinal, best.score
 
     def _searches(self, z: Tensor) -> Iterator[Callable[[Tensor], tuple[Tensor, Tensor]]]:
         """Walks worth trying, then the scan: ordinals, −1 where none is found, and cosines."""
         classes = len(self._allocation)
+        if self._parts:
+            yield self._search_parts
+            return
         if self._can_compile(z):
             steps = min(classes // _SCANNED_PER_STEP, _LONGEST_WALK)
             if steps >= _SHORTEST_WALK:

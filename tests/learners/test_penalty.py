@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lsc_continual import LSCError
 from lsc_continual.learners.penalty import choose
 
 
@@ -29,3 +30,12 @@ def right(*wrong: int) -> torch.Tensor:
 )
 def test_a_later_one_has_to_be_better_by_more_than_chance(answers, chosen):
     assert choose(list(answers), lambda penalty: (penalty, answers[penalty])) == chosen
+
+
+def test_one_that_cannot_be_solved_is_passed_over():
+    def tried(penalty: float):
+        if penalty < 0.01:
+            raise LSCError("not positive")
+        return penalty, right()
+
+    assert choose([0.01, 0.1, 0.001], tried) == 0.01

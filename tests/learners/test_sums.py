@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from lsc_continual import LSCError
+from lsc_continual.learners.analytic import AnalyticLearner
+from lsc_continual.learners.batch import Batch
 from lsc_continual.learners.decorrelation import decorrelated_without, decorrelation
 from lsc_continual.learners.sums import Sums
 
@@ -100,3 +103,14 @@ def test_decorrelation_without_a_sample_is_that_of_the_others(times):
     identity = torch.eye(6).double()
     expected = 1.1 * y_hat[:1] @ torch.linalg.inv(others / unit + 0.1 * identity)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 3.7, 1000.0])
+def test_features_that_do_not_vary_do_no_harm(constant):
+    learner = AnalyticLearner(lambda x: x, 3, 3, 4)
+    x, targets = torch.full((40, 3), constant), torch.eye(4)
+    ordinals = torch.arange(40) % 4
+    learner.learn(Batch(x, targets[ordinals], ordinals, np.arange(40, dtype=np.uint64)))
+    weight, bias = learner.projection(lambda o: targets[o])
+    assert weight.isfinite().all()
+    assert bias.isfinite().all()

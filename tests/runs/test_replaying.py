@@ -231,3 +231,17 @@ def test_images_without_an_encoder_have_one_trained(tmp_path):
     assert set(figures["accuracy_by_class"]) == {"n0", "n1", "n2", "n3"}
     assert done("forget", tmp_path / "m", "n2")["gone"] == ["n2"]
     assert list(done("show", tmp_path / "m")["retired"]) == ["n2"]
+
+
+@pytest.mark.parametrize("holdout", [0, 0.2])
+def test_one_that_adds_up_goes_on_after_a_class_was_forgotten(tmp_path, holdout):
+    arguments = ["strategy=lsc-analytic", "encoder=mlp", "analytic.base_epochs=2"]
+    arguments += ["analytic.features=50", "system.dim=64", f"novelty.holdout={holdout}"]
+    model = Classifier.create(learner="replay", input_shape=(1, 8, 8), arguments=arguments)
+    model.learn(*of("0123"))
+    model.forget("n1")
+    model.save(tmp_path / "m")
+    model = Classifier.load(tmp_path / "m")
+    model.learn(*of("45"))
+    assert accuracy(model, "02345") > 0.8
+    assert model.uncalibrated is None

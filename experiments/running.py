@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -122,6 +122,17 @@ class Finished(dict[str, Any]):
         self._path = path
         if path is not None and path.exists():
             self.update(json.loads(path.read_text(encoding="utf-8")))
+
+    def of_seeds(
+        self, name: str, settings: Settings, figures: Callable[[int], dict[str, float]]
+    ) -> list[dict[str, float]]:
+        """The figures of a piece for each seed; those that are not there yet are measured."""
+        names = [f"{name}, seed {seed}" for seed in range(settings.seeds)]
+        for seed, each in enumerate(names):
+            if each not in self:
+                settings.say(each)
+                self[each] = figures(seed)
+        return [self[each] for each in names]
 
     def __setitem__(self, name: str, figures: Any) -> None:
         super().__setitem__(name, figures)

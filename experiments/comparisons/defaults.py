@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -76,12 +77,9 @@ def measure(settings: Settings, options: Options) -> Outcome:
     finished = Finished(options.keep)
     rows: list[Row] = []
     for variant in options.variants:
-        names = [f"{variant}, seed {seed}" for seed in range(settings.seeds)]
-        for seed, name in enumerate(names):
-            if name not in finished:
-                settings.say(name)
-                finished[name] = _figures([*options.size, *VARIANTS[variant]], settings, seed)
-        rows.append({"variant": variant} | spreads([finished[name] for name in names]))
+        overrides = [*options.size, *VARIANTS[variant]]
+        runs = finished.of_seeds(variant, settings, partial(_figures, overrides, settings))
+        rows.append({"variant": variant} | spreads(runs))
     return Outcome(tables=[Table(f"Fashion-MNIST, {settings.seeds} seeds", rows)])
 
 

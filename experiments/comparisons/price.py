@@ -13,6 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -79,13 +80,9 @@ def measure(settings: Settings, options: Options) -> Outcome:
             ]
             rows: list[Row] = []
             for head in options.heads:
-                names = [f"{classes}, {head}, seed {seed}" for seed in range(settings.seeds)]
-                for seed, name in enumerate(names):
-                    if name not in finished:
-                        settings.say(name)
-                        own = [part.format(classes=classes) for part in HEADS[head]]
-                        finished[name] = _figures([*stream, *own], settings, seed)
-                runs = [dict(finished[name]) for name in names]
+                own = [part.format(classes=classes) for part in HEADS[head]]
+                figures = partial(_figures, [*stream, *own], settings)
+                runs = list(map(dict, finished.of_seeds(f"{classes}, {head}", settings, figures)))
                 size = {run.pop("parameters") for run in runs}
                 rows.append({"head": head} | spreads(runs) | {"parameters": f"{max(size):,.0f}"})
             tables.append(Table(f"{classes:,} classes, {settings.seeds} seeds", rows))

@@ -30,7 +30,7 @@ from lsc_continual.runs.folder import CONFIG, RunFolder
 from lsc_continual.runs.memory import files_of_run
 from lsc_continual.runs.progress import TrainingProgress
 from lsc_continual.runs.recorder import Recorder
-from lsc_continual.settings import Part, Settings
+from lsc_continual.settings import Settings
 from lsc_continual.settings.reading import CHANGEABLE, differences
 from lsc_continual.strategies.assembly import Assembly, Conditions
 from lsc_continual.strategies.evaluation import OpenWorldEvaluation
@@ -146,8 +146,7 @@ def _carry_out(
     settings, strategy, rounds = assembly.settings, assembly.strategy, assembly.rounds
     main = distributed.rank() == 0
     checkpoints, chosen = None, find_strategy(settings.strategy.name)
-    # A head that grows has been made for the classes of its stream.
-    goes_on = chosen.resumable and Part.SYSTEM in chosen.parts and assembly.spec is not None
+    goes_on = chosen.resumable and chosen.goes_on and assembly.spec is not None
     if chosen.resumable:
         checkpoints = Checkpoints(folder.checkpoints, settings.checkpoint.keep)
     say(console, assembly.summary)

@@ -32,6 +32,7 @@ STRATEGIES: Registry[Strategy] = Registry(
             "lsc_continual.strategies.learned_head:build_learned_head",
             "the same with a linear head that grows by a row for each class, to compare with",
             parts=frozenset(Part) - {Part.RIDGE, Part.SYSTEM},
+            goes_on=False,
         ),
         "lsc-analytic": Strategy(
             "lsc_continual.strategies.analytic:build_analytic",

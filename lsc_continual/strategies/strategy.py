@@ -22,11 +22,14 @@ class Strategy(Entry):
             `Part.CHECKPOINTS` it can be resumed: all that its plugins carry from one step to the
             next is saved (see `Resumable`).
         bound: whether it may do what the others may not, so that it bounds them.
+        goes_on: whether its model can learn more after the run. A head that grows cannot: it was
+            made for the classes of its stream.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     parts: frozenset[Part] = frozenset(Part)
     bound: bool = False
+    goes_on: bool = True
 
     @property
     def resumable(self) -> bool:

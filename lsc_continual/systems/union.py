@@ -18,13 +18,16 @@ from lsc_continual.systems.counting import (
     union,
 )
 from lsc_continual.systems.orbit import Orbit
+from lsc_continual.systems.permutation import PermutationSystem
+
+_FEW = 3  # orbits: decoding in each is faster than sorting embeddings
 
 
 class OrbitUnion(VectorSystem):
     """A union of orbits of integer vectors, each projected to the unit sphere.
 
     Addresses run through the orbits in the order given. Decoding takes the best orbit by one
-    product with the sorted embedding, then decodes in it.
+    product with the sorted embedding, then decodes in it; of a few orbits, it decodes in each.
     """
 
     def __init__(self, name: str, dim: int, bases: Sequence[Weights]) -> None:
@@ -65,6 +68,8 @@ class OrbitUnion(VectorSystem):
     def decode(self, z: Tensor) -> Decoded:
         self.require_batch(z)
         z = as_float(z)
+        if len(self.orbits) <= _FEW:
+            return self._decode_each(z)
         u = z / length_of(z).unsqueeze(-1)
         # [batch, orbits]; the nearest vector of an orbit is sorted as the embedding is.
         scores = u.sort(dim=-1, descending=True).values @ self._base_vectors.to(u).T
@@ -78,6 +83,20 @@ class OrbitUnion(VectorSystem):
             address[rows] = inside.address + int(self._offsets[i])
             gap[rows] = torch.minimum(gap[rows], inside.gap)
         return told(Decoded(address, best, gap))
+
+    def _decode_each(self, z: Tensor) -> Decoded:
+        """By every orbit's own decoder, which needs no sorting of embeddings."""
+        best = self.orbits[0].decode(z)
+        for start, orbit in zip(self._offsets[1:].tolist(), self.orbits[1:]):
+            other = orbit.decode(z)
+            nearer = other.score > best.score
+            gap = torch.where(nearer, other.gap, best.gap)
+            best = Decoded(
+                torch.where(nearer, other.address + start, best.address),
+                torch.where(nearer, other.score, best.score),
+                torch.minimum(gap, (other.score - best.score).abs()),
+            )
+        return told(best)
 
     def _log_partition(self, x: Tensor) -> Tensor:
         parts = [orbit._log_partition(x) for orbit in self.orbits]
@@ -97,6 +116,9 @@ class FramedOrbit(OrbitUnion):
 
     def __init__(self, name: str, dim: int) -> None:
         super().__init__(name, dim, framed_bases(name))
+
+    def _orbit(self, base: Weights) -> Orbit:
+        return PermutationSystem(f"v{base.count(1)}{base.count(-1)}", self.dim)
 
     @property
     def nested(self) -> Sequence[VectorSystem]:

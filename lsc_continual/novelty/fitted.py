@@ -1,8 +1,7 @@
-"""Scores fitted to the embeddings of known inputs, in fixed memory; among them the default."""
+"""Scores fitted to the embeddings of known inputs, in fixed memory."""
 
 from __future__ import annotations
 
-from math import ceil
 from typing import TypeVar
 
 import torch
@@ -12,16 +11,13 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
-from lsc_continual.novelty.scores import Doubt, MaxCosine
 
 T = TypeVar("T")
 
 _NEIGHBOURS = 5  # at most
 _OF_A_CLASS = 10  # one neighbour for as many embeddings of a class
 _RIDGE = 1e-2  # of the mean variance: embeddings do not fill all dimensions
-_MEASURED = 2000  # embeddings at most, for the units of the parts of "auto"
 _ROWS = 1024  # reference embeddings that are compared with all at once
-_LEAST_UNIT = 1e-6  # of a part of "auto"; below, it is a constant
 
 
 class KNearest(NoveltyScore):
@@ -105,30 +101,26 @@ class Mahalanobis(NoveltyScore):
         return placed.z - self._length * placed.target
 
 
-class RelativeMahalanobis(Mahalanobis):
-    """The Mahalanobis score less the squared distance to all known inputs as one cloud.
+class Cloud(NoveltyScore):
+    """Squared distance to all known inputs as one cloud, whatever their classes."""
 
-    After Ren et al., 2021 (arXiv 2106.09022).
-    """
-
-    _cloud: _Spread | None = None
+    needs_fit = True
+    _spread: _Spread | None = None
 
     def fit(self, reference: Placed) -> None:
-        self._cloud = _Spread(self.head.system.dim + 1, reference.z.device)
-        super().fit(reference)
+        self._spread = _Spread(self.head.system.dim + 1, reference.z.device)
+        self.update(reference)
 
     def update(self, reference: Placed) -> None:
-        super().update(reference)
-        _fitted(self._cloud).add(self._with_mean(reference))
+        """Add known inputs."""
+        _fitted(self._spread).add(self._with_mean(reference))
 
     def of(self, placed: Placed) -> Tensor:
-        return super().of(placed) - _fitted(self._cloud).squared_distance(self._with_mean(placed))
+        return _fitted(self._spread).squared_distance(self._with_mean(placed))
 
     def without_selves(self, reference: Placed) -> Tensor:
-        cloud = _fitted(self._cloud)
-        return super().without_selves(reference) - cloud.distance_without_self(
-            self._with_mean(reference)
-        )
+        """What embeddings that it was fitted on would score if they had not been."""
+        return _fitted(self._spread).distance_without_self(self._with_mean(reference))
 
     @staticmethod
     def _with_mean(placed: Placed) -> Tensor:
@@ -136,66 +128,34 @@ class RelativeMahalanobis(Mahalanobis):
         return F.pad(placed.z, (0, 1), value=1)
 
 
-class Auto(NoveltyScore):
-    """Doubt about the target, and two distances from where known inputs lie, added up.
+class RelativeMahalanobis(NoveltyScore):
+    """The Mahalanobis score less the squared distance to all known inputs as one cloud.
 
-    - Inputs of classes that resemble the known ones land between targets: `doubt`, the probability
-      that it is not the nearest owned target (−cosine where the system has no partition sum).
-    - Other inputs point where no known embedding does: `knn`.
-    - Or their norm and the small coordinates are unusual: the logarithm of `mahalanobis`.
-
-    Each is put in units of how far the upper 5 % of the reference lie from its median, where alarms
-    begin; the distances there are those of each embedding to the others. Nothing is taken from the
-    inputs that set a threshold, or from unknown ones. docs/novelty.md has the experiment by which
-    the parts were chosen.
+    After Ren et al., 2021 (arXiv 2106.09022).
     """
 
     needs_fit = True
 
     def __init__(self, head: TargetHead) -> None:
         super().__init__(head)
-        self._doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
-        self._knn, self._mahalanobis = KNearest(head), Mahalanobis(head)
-        self._median, self._unit = torch.zeros(3), torch.ones(3)
+        self._mahalanobis, self._cloud = Mahalanobis(head), Cloud(head)
 
     def fit(self, reference: Placed) -> None:
-        self._knn.fit(reference)
         self._mahalanobis.fit(reference)
-        rows = _some(reference)
-        measured = Placed(self.head, reference.z[rows], reference.scale)
-        knn, distance = self._knn.without_selves(rows), self._mahalanobis.without_selves(measured)
-        self._measure(self._parts(measured, knn, distance))
+        self._cloud.fit(reference)
 
-    def fit_among(self, reference: Placed) -> Tensor:
-        knn, mahalanobis = (s.fit_among(reference) for s in (self._knn, self._mahalanobis))
-        parts = self._parts(reference, knn, mahalanobis)
-        self._measure(parts[_some(reference)])
-        return self._sum(parts)
+    def update(self, reference: Placed) -> None:
+        """Add known inputs to both."""
+        self._mahalanobis.update(reference)
+        self._cloud.update(reference)
 
     def of(self, placed: Placed) -> Tensor:
-        return self._sum(self._parts(placed, self._knn.of(placed), self._mahalanobis.of(placed)))
+        return self._mahalanobis.of(placed) - self._cloud.of(placed)
 
-    def _measure(self, parts: Tensor) -> None:
-        """Take the units of the parts from some of the reference: [count, 3]."""
-        if len(parts) < 2:
-            return
-        self._median = parts.quantile(0.5, dim=0)
-        unit = parts.quantile(0.95, dim=0) - self._median
-        self._unit = torch.where(unit > _LEAST_UNIT, unit, 1)
-
-    def _sum(self, parts: Tensor) -> Tensor:
-        return ((parts - self._median.to(parts)) / self._unit.to(parts)).sum(-1)
-
-    def _parts(self, placed: Placed, knn: Tensor, mahalanobis: Tensor) -> Tensor:
-        """[batch, 3]."""
-        distance = mahalanobis.clamp_min(1e-12).log()
-        return torch.stack([self._doubt.of(placed), knn, distance], -1)
-
-
-def _some(reference: Placed) -> Tensor:
-    """Rows that units are taken from, spread over all: LongTensor[2,000 at most]."""
-    count = len(reference.z)
-    return torch.arange(0, count, ceil(count / _MEASURED), device=reference.z.device)
+    def fit_among(self, reference: Placed) -> Tensor:
+        self.fit(reference)
+        own = self._mahalanobis.without_selves(reference)
+        return own - self._cloud.without_selves(reference)
 
 
 class _Spread:

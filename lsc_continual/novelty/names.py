@@ -10,7 +10,9 @@ SCORES: Registry[Entry] = Registry(
     "novelty score",
     "a subclass of NoveltyScore, called with a head",
     {
-        "auto": Entry(_FITTED + "Auto", "doubt, knn and mahalanobis together; the default"),
+        "auto": Entry(
+            "lsc_continual.novelty.auto:Auto", "doubt, knn and both Mahalanobis scores; the default"
+        ),
         "doubt": Entry(_SCORES + "Doubt", "1 − P(nearest owned target)"),
         "mass": Entry(_SCORES + "Mass", "−log P(some owned target)"),
         "ambiguity": Entry(_SCORES + "Ambiguity", "1 − P(decoded address)"),

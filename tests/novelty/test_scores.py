@@ -115,29 +115,31 @@ def test_half_precision_embeddings_score_as_their_values_do(name, head):
     assert torch.allclose(half.float(), scores_of(head, z.float())[name], atol=1e-4)
 
 
-def test_the_default_adds_up_parts_in_units_of_their_upper_spread(head):
+def test_the_default_adds_up_how_rarely_known_inputs_score_as_high(head):
     reference, z = embeddings(head, 300, 0.3, True), torch.randn(50, 12)
+    z = torch.cat([z, embeddings(head, 50, 0.3, True)])
     score = make_score("auto", head)
     score.fit(Placed(head, reference))
-    expected = torch.zeros(50)
-    for name in ("doubt", "knn", "mahalanobis"):
+    expected = torch.zeros(100)
+    for name in ("doubt", "knn", "mahalanobis", "relative-mahalanobis"):
         part = make_score(name, head)
         part.fit(Placed(head, reference))
-        if name == "doubt":
-            of_reference, of_z = part(reference), part(z)
-        else:
+        of_z, of_reference = part(z), part(reference)
+        if name != "doubt":
             left_out = []
             for row in range(300):
                 part.fit(Placed(head, torch.cat([reference[:row], reference[row + 1 :]])))
                 left_out.append(part(reference[row : row + 1]))
             of_reference = torch.cat(left_out)
-            part.fit(Placed(head, reference))
-            of_z = part(z)
         if name == "mahalanobis":
             of_reference, of_z = of_reference.log(), of_z.log()
-        median, upper = of_reference.quantile(torch.tensor([0.5, 0.95]))
-        expected += (of_z - median) / (upper - median)
-    assert torch.allclose(score(z), expected, rtol=2e-3, atol=2e-2)
+        ordered = of_reference.sort().values
+        excess = ordered[240:].mean() - ordered[239]
+        as_high = (of_reference >= of_z[:, None]).sum(1)
+        counted = -((1 + as_high) / 301).log()
+        beyond = -torch.tensor(60 / 300).log() + (of_z - ordered[239]) / excess
+        expected += torch.where(of_z > ordered[239], beyond, counted)
+    assert torch.allclose(score(z), expected, rtol=0.02, atol=0.05)
 
 
 def test_the_default_fits_one_reference_embedding_and_parts_that_do_not_vary(head):

@@ -10,6 +10,7 @@ import torch
 from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
 from avalanche.training.supervised import Naive
+from pytorch_ood.detector import RMD, Mahalanobis
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.optim import Adam
@@ -20,7 +21,11 @@ from lsc_continual.novelty.names import SCORES
 from lsc_continual.strategies import LSCScores, NoveltyCalibration, OpenWorldEvaluation
 from lsc_continual.strategies.buffer import ReservoirBuffer
 from lsc_continual.strategies.calibration import embeddings
-from lsc_continual.strategies.peers.ood_scores import OODScores
+from lsc_continual.strategies.peers.ood_scores import (
+    OODScores,
+    _AllAtOnce,
+    _RelativeAllAtOnce,
+)
 from tests.conftest import blobs, make_blob_stream, make_encoder
 
 
@@ -169,6 +174,21 @@ def test_held_out_inputs_keep_their_proportions_in_the_store():
     assert float(store.labels.float().mean()) == pytest.approx(0.1, abs=0.04)
     counts = store.places[:, 0].bincount(minlength=5)
     assert counts.min() > 70  # every experience has its share
+
+
+@pytest.mark.parametrize(
+    ("librarys", "ours"), [(Mahalanobis, _AllAtOnce), (RMD, _RelativeAllAtOnce)]
+)
+def test_distances_to_all_classes_at_once_are_the_librarys(librarys, ours):
+    torch.manual_seed(0)
+    labels = torch.arange(10).repeat(40)
+    features = 2 * torch.randn(10, 24)[labels] + torch.randn(400, 24)
+    others = 3 * torch.randn(50, 24)
+    expected, told = (
+        detector.fit_features(features, labels).predict_features(others)
+        for detector in (librarys(None), ours(None))
+    )
+    assert torch.allclose(told, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_scores_of_others_rank_unknown_inputs_high_on_a_stock_strategy():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lsc_continual.network.heads import TargetHead
 from lsc_continual.novelty.base import NoveltyScore, Placed
-from lsc_continual.novelty.fitted import Cloud, KNearest, Mahalanobis
+from lsc_continual.novelty.fitted import Cloud, Mahalanobis, WhitenedKNearest
 from lsc_continual.novelty.scores import Doubt, MaxCosine
 
 _MEASURED = 2000  # embeddings at most, that the tails of the parts are taken from
@@ -23,7 +23,7 @@ class Auto(NoveltyScore):
 
     - Inputs of classes that resemble the known ones land between targets: `doubt`, the probability
       that it is not the nearest owned target (−cosine where the system has no partition sum).
-    - Other inputs point where no known embedding does: `knn`.
+    - Other inputs point where no known embedding does: `whitened-knn`.
     - Or their norm and the small coordinates are unusual for their class: the logarithm of
       `mahalanobis`;
     - or more so than for any known input: `relative-mahalanobis`.
@@ -41,7 +41,8 @@ class Auto(NoveltyScore):
     def __init__(self, head: TargetHead) -> None:
         super().__init__(head)
         self._doubt = Doubt(head) if head.system.has_log_partition else MaxCosine(head)
-        self._knn, self._mahalanobis, self._cloud = KNearest(head), Mahalanobis(head), Cloud(head)
+        self._knn = WhitenedKNearest(head)
+        self._mahalanobis, self._cloud = Mahalanobis(head), Cloud(head)
         self._tails: list[Surprise] = []
 
     def fit(self, reference: Placed) -> None:

@@ -33,13 +33,13 @@ class KNearest(NoveltyScore):
     _neighbours = 1
 
     def fit(self, reference: Placed) -> None:
-        self._reference = F.normalize(reference.z, dim=-1)
+        self._reference = self._directions(reference.z)
         each = len(reference.z) // len(reference.nearest.ordinal.unique())
         self._neighbours = min(max(each // _OF_A_CLASS, 1), _NEIGHBOURS)
 
     def of(self, placed: Placed) -> Tensor:
         reference = _fitted(self._reference)
-        directions = F.normalize(placed.z, dim=-1)
+        directions = self._directions(placed.z)
         return self._distance(directions, directions @ reference.T, len(reference))
 
     def fit_among(self, reference: Placed) -> Tensor:
@@ -59,10 +59,38 @@ class KNearest(NoveltyScore):
             scores.append(self._distance(reference[some], cosines, len(reference) - 1))
         return torch.cat([reference.new_empty(0), *scores])
 
+    def _directions(self, z: Tensor) -> Tensor:
+        return F.normalize(z, dim=-1)
+
     def _distance(self, directions: Tensor, cosines: Tensor, others: int) -> Tensor:
         nearest = cosines.topk(min(self._neighbours, others), -1).indices
         apart = directions.unsqueeze(1) - _fitted(self._reference)[nearest]
         return apart.square().sum(-1).mean(-1) / 2  # 1 − cosine, without cancellation
+
+
+class WhitenedKNearest(KNearest):
+    """`knn` where embeddings scatter alike in all directions around the means of their classes.
+
+    (Within-class covariance normalisation, after Hatch et al., Interspeech 2006.) A direction in
+    which a class varies says little, one in which none does says much. The covariance is shrunk
+    towards its mean eigenvalue: by as much as there are dimensions for each embedding of the
+    reference, at most one. Classes are those of the nearest owned targets. An embedding that is
+    left out is so among the neighbours, and not in the covariance.
+    """
+
+    _spread: _Spread | None = None
+
+    def fit(self, reference: Placed) -> None:
+        z, ordinal = reference.z, reference.nearest.ordinal
+        classes, members = ordinal.unique(return_inverse=True)
+        sums = z.new_zeros(len(classes), z.shape[1]).index_add(0, members, z)
+        means = sums / members.bincount().unsqueeze(-1)
+        self._spread = _Spread(z.shape[1], z.device, min(z.shape[1] / len(z), 1))
+        self._spread.add(z - means[members])
+        super().fit(reference)
+
+    def _directions(self, z: Tensor) -> Tensor:
+        return super()._directions(_fitted(self._spread).whitened(z))
 
 
 class Mahalanobis(NoveltyScore):
@@ -159,10 +187,15 @@ class RelativeMahalanobis(NoveltyScore):
 
 
 class _Spread:
-    """Second moments of vectors, and distances in their metric; dim × dim numbers."""
+    """Second moments of vectors, and distances in their metric; dim × dim numbers.
 
-    def __init__(self, dim: int, device: torch.device) -> None:
+    Args:
+        ridge: what is added to the moments, as a share of the mean variance.
+    """
+
+    def __init__(self, dim: int, device: torch.device, ridge: float = _RIDGE) -> None:
         self.count = 0
+        self._ridge = ridge
         self._moments = torch.zeros(dim, dim, dtype=torch.float64, device=device)
         self._whitening = torch.zeros(dim, dim, device=device)
 
@@ -171,7 +204,7 @@ class _Spread:
         self._moments += vectors.double().T @ vectors.double()
         self.count += len(vectors)
         mean = self._moments / self.count
-        ridge = (_RIDGE * mean.diagonal().mean()).clamp_min(1e-12)
+        ridge = (self._ridge * mean.diagonal().mean()).clamp_min(1e-12)
         unit = torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
         lower = torch.linalg.cholesky(mean + ridge * unit)
         self._whitening = torch.linalg.solve_triangular(lower, unit, upper=False).T.float()
@@ -187,7 +220,11 @@ class _Spread:
 
     def squared_distance(self, vectors: Tensor) -> Tensor:
         """[batch, dim] -> [batch]."""
-        return (vectors @ self._whitening.to(vectors)).square().sum(-1)
+        return self.whitened(vectors).square().sum(-1)
+
+    def whitened(self, vectors: Tensor) -> Tensor:
+        """Vectors of which these are the squared lengths: [batch, dim] -> [batch, dim]."""
+        return vectors @ self._whitening.to(vectors)
 
 
 def _fitted(part: T | None) -> T:

@@ -11,7 +11,7 @@ SCORES: Registry[Entry] = Registry(
     "a subclass of NoveltyScore, called with a head",
     {
         "auto": Entry(
-            "lsc_continual.novelty.auto:Auto", "doubt, knn and both Mahalanobis scores; the default"
+            "lsc_continual.novelty.auto:Auto", "doubt, whitened-knn and both Mahalanobis scores"
         ),
         "doubt": Entry(_SCORES + "Doubt", "1 − P(nearest owned target)"),
         "mass": Entry(_SCORES + "Mass", "−log P(some owned target)"),
@@ -23,6 +23,10 @@ SCORES: Registry[Entry] = Registry(
         "maxcos": Entry(_SCORES + "MaxCosine", "−cosine to the nearest owned target"),
         "norm": Entry(_SCORES + "Norm", "−norm of the embedding"),
         "knn": Entry(_FITTED + "KNearest", "distance to the nearest known embeddings"),
+        "whitened-knn": Entry(
+            _FITTED + "WhitenedKNearest",
+            "the same where all classes spread alike in all directions",
+        ),
         "mahalanobis": Entry(
             _FITTED + "Mahalanobis", "distance to the target by the spread of known inputs"
         ),

@@ -56,7 +56,7 @@ def _completed(settings: Settings, given: Iterable[str], faults: Faults) -> Sett
     """The settings with the strategy's options that were not given."""
     encoder, chosen = settings.encoder, settings.strategy
     with faults.noted():
-        check_system(settings.system.name, settings.system.dim)
+        check_system(settings.system.name, settings.system.dim_for(0))
     with faults.noted():
         if encoder.name in ENCODERS:
             ENCODERS[encoder.name].check_options("encoder", encoder.name, encoder.options)

@@ -39,6 +39,7 @@ from lsc_continual.runs.memory import (
     without_ordinals,
 )
 from lsc_continual.settings import Settings
+from lsc_continual.settings.learning import LEAST_DIM
 from lsc_continual.strategies.assembly import Assembly
 from lsc_continual.strategies.resumable import State
 
@@ -98,7 +99,8 @@ class ReplayClassifier:
         console: Console | None = None,
     ) -> ReplayClassifier:
         """A model that knows nothing yet, for inputs of a shape; the rest as of `created`."""
-        settings = resolve(["scenario=arrays", "allocation=named", *arguments])
+        targets = ["allocation=named", "system=v21", f"system.dim={LEAST_DIM}"]
+        settings = resolve(["scenario=arrays", *targets, *arguments])
         encoder = settings.encoder
         if is_ready(encoder.name):
             made = ready_encoder(encoder.name, encoder.weights, encoder.options)

@@ -7,6 +7,9 @@ from typing import Any
 
 from lsc_continual.settings.fields import Part, setting
 
+LEAST_DIM, _MOST_DIM = 384, 10_000
+"""Dimensions of the embeddings, as far as they follow from the number of classes."""
+
 
 @dataclass(frozen=True)
 class StrategySettings:
@@ -24,8 +27,17 @@ class StrategySettings:
 class SystemSettings:
     """The vector system that targets come from."""
 
-    name: str = setting("v21", "The vector system.", names="system")
-    dim: int = setting(384, "Dimensions of the embeddings.", least=1)
+    name: str = setting("frame-v21", "The vector system.", names="system")
+    dim: int | None = setting(
+        None,
+        "Dimensions of the embeddings; by default as many as the scenario has classes, between 384 "
+        "and 10,000.",
+        least=1,
+    )
+
+    def dim_for(self, classes: int) -> int:
+        """The dimensions for a scenario of some classes."""
+        return min(max(classes, LEAST_DIM), _MOST_DIM) if self.dim is None else self.dim
 
 
 @dataclass(frozen=True)

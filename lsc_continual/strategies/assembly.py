@@ -85,6 +85,7 @@ class Conditions:
             LSCError: `data.mean` or `data.std` do not fit the images.
         """
         settings, channels = self.settings, self.data.input_shape[0]
+        dim = settings.system.dim_for(len(self.data.class_names))
         for key, values in (("mean", settings.data.mean), ("std", settings.data.std)):
             if values is not None and len(values) != channels:
                 raise LSCError(
@@ -92,7 +93,7 @@ class Conditions:
                 )
         prior = settings.loss.unknown_prior
         if prior is None:
-            prior = default_unknown_prior(make_system(settings.system.name, settings.system.dim))
+            prior = default_unknown_prior(make_system(settings.system.name, dim))
         return ModelSpec(
             encoder=settings.encoder.name,
             encoder_options=dict(settings.encoder.options),
@@ -103,7 +104,7 @@ class Conditions:
             mean=settings.data.mean,
             std=settings.data.std,
             system=settings.system.name,
-            dim=settings.system.dim,
+            dim=dim,
             head={
                 "allocation": settings.allocation.name,
                 "seed": settings.seed,
@@ -118,18 +119,16 @@ class Conditions:
     def optimizer(self, model: nn.Module) -> Optimizer:
         """The optimizer over all parameters of the model."""
         train = self.settings.train
-        options: dict[str, Any] = {"lr": train.lr, "weight_decay": train.weight_decay}
-        options["fused"] = True
-        if train.optimizer == "sgd":
-            return SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
-        return AdamW(model.parameters(), **options)
+        options: Any = {"lr": train.lr, "weight_decay": train.weight_decay, "fused": True}
+        if train.optimizer == "adamw":
+            return AdamW(model.parameters(), **options)
+        return SGD(model.parameters(), momentum=0.9, nesterov=True, **options)
 
     @property
     def loading(self) -> Loading:
         """How images get to the device."""
-        settings = self.settings
-        workers = pick_workers(settings.train.workers, self.device)
-        return Loading(workers, settings.augment.crop_scale, settings.data.on_error)
+        workers = pick_workers(self.settings.train.workers, self.device)
+        return Loading(workers, self.settings.augment.crop_scale, self.settings.data.on_error)
 
     @cached_property
     def augmentation(self) -> RandomGeometry:
@@ -209,8 +208,8 @@ class Assembly:
     """The experiences that it is trained on between two evaluations: one, as a rule."""
 
     def __post_init__(self) -> None:
-        experiences = self.data.experiences
-        self.rounds = [experiences] if self.at_once else [[one] for one in experiences]
+        each = [[one] for one in self.data.experiences]
+        self.rounds = [self.data.experiences] if self.at_once else each
 
     @property
     def summary(self) -> str:
@@ -264,8 +263,8 @@ def with_targets(
         CapacityError: the vector system holds fewer vectors than there are classes.
     """
     settings, data, head = conditions.settings, conditions.data, strategy.model.head
-    head.system.require_capacity(len(data.class_names))
-    novelty = settings.novelty
+    novelty, system = settings.novelty, head.system
+    system.require_capacity(len(data.class_names))
     detector = NoveltyDetector(head, novelty.score, novelty.fpr, novelty.per_class)
     calibration: Calibration | None = None
     if data.held_out:
@@ -275,9 +274,12 @@ def with_targets(
     if calibration is not None:
         strategy.plugins.append(calibration)
     measured = [m for m in strategy.evaluator.metrics if isinstance(m, CollapseMetrics)]
-    system = head.system
     return Assembly(
-        settings=replace(settings, loss=replace(settings.loss, unknown_prior=head.unknown_prior)),
+        settings=replace(
+            settings,
+            system=replace(settings.system, dim=system.dim),
+            loss=replace(settings.loss, unknown_prior=head.unknown_prior),
+        ),
         data=data,
         strategy=strategy,
         scores=LSCScores(detector if calibration else None, novelty.score),
@@ -294,6 +296,5 @@ def with_targets(
 
 def _spoken(score: str, head: TargetHead, calibrated: bool) -> str:
     """The score that speaks for a run: its own, or one that needs no calibration if it has none."""
-    if calibrated or not make_score(score, head).needs_fit:
-        return score
-    return uncalibrated_score(head)
+    fits = calibrated or not make_score(score, head).needs_fit
+    return score if fits else uncalibrated_score(head)

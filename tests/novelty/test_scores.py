@@ -115,17 +115,38 @@ def test_half_precision_embeddings_score_as_their_values_do(name, head):
     assert torch.allclose(half.float(), scores_of(head, z.float())[name], atol=1e-4)
 
 
+def test_neighbours_are_looked_for_where_classes_spread_alike_in_all_directions(head):
+    reference, z = embeddings(head, 300, 0.3, True), torch.randn(40, 12)
+    ordinal = head.targets.nearest(reference).ordinal
+    inside = torch.cat(
+        [r - r.mean(0) for r in (reference[ordinal == o] for o in range(8)) if len(r)]
+    )
+    metric = torch.linalg.inv(
+        inside.T @ inside / 300 + 12 / 300 * torch.eye(12) * inside.square().mean()
+    )
+    score = make_score("whitened-knn", head)
+    score.fit(Placed(head, reference))
+    cosines = z @ metric @ reference.T
+    for side, vectors in ((1, z), (0, reference)):
+        length = (vectors @ metric * vectors).sum(1).sqrt()
+        cosines = cosines / (length[:, None] if side else length)
+    expected = 1 - cosines.topk(3).values.mean(1)
+    assert torch.allclose(score(z), expected, atol=1e-4)
+
+
 def test_the_default_adds_up_how_rarely_known_inputs_score_as_high(head):
     reference, z = embeddings(head, 300, 0.3, True), torch.randn(50, 12)
     z = torch.cat([z, embeddings(head, 50, 0.3, True)])
     score = make_score("auto", head)
     score.fit(Placed(head, reference))
     expected = torch.zeros(100)
-    for name in ("doubt", "knn", "mahalanobis", "relative-mahalanobis"):
+    for name in ("doubt", "whitened-knn", "mahalanobis", "relative-mahalanobis"):
         part = make_score(name, head)
         part.fit(Placed(head, reference))
         of_z, of_reference = part(z), part(reference)
-        if name != "doubt":
+        if name == "whitened-knn":
+            of_reference = part.fit_among(Placed(head, reference))
+        elif name != "doubt":
             left_out = []
             for row in range(300):
                 part.fit(Placed(head, torch.cat([reference[:row], reference[row + 1 :]])))

@@ -133,7 +133,7 @@ class OODScores(Staged, SupervisedPlugin, supports_distributed=False):  # type: 
         return output[:, self._seen.to(output.device)]
 
 
-class _AllAtOnce(Mahalanobis):  # type: ignore[misc]
+class _AllAtOnce(Mahalanobis):
     """The library's, with the distances to all classes in one product.
 
     Its own loop multiplies by the inverse covariance once for each class: with a thousand classes
@@ -149,7 +149,7 @@ class _AllAtOnce(Mahalanobis):  # type: ignore[misc]
         return -0.5 * self._distances(z)
 
 
-class _RelativeAllAtOnce(RMD):  # type: ignore[misc]
+class _RelativeAllAtOnce(RMD):
     """The library's, likewise."""
 
     def fit_features(self, z: Tensor, y: Tensor) -> Any:

@@ -31,7 +31,7 @@ from experiments.running import experience_by_experience, final_figures, run_and
 from experiments.settings import Settings, option
 from experiments.training import Identity, outputs
 from lsc_continual import TargetHead, make_system
-from lsc_continual.encoders.random_features import RandomFeatures
+from lsc_continual.encoders.random_features import FEATURES, RandomFeatures
 from lsc_continual.experiences import arriving_classes
 from lsc_continual.learners.seen import with_one
 from lsc_continual.learners.solution import Solution
@@ -69,7 +69,7 @@ class Options:
     """Data sets by name, and how large the regression is."""
 
     rows: tuple[str, ...] = option(tuple(DATA), help="data sets", choices=tuple(DATA))
-    features: int = option(3000, help="random features")
+    features: int = option(FEATURES, help="random features")
     penalty: float = option(0.01, help="of all regressions")
     dims: tuple[int, ...] = option((64, 128, 256, 384), help="dimensions of the targets")
     few: bool = option(False, help="unbalanced classes too")

@@ -30,6 +30,7 @@ from sklearn.metrics import roc_auc_score
 from experiments.outcome import Outcome, Row, Table
 from experiments.settings import Settings, option
 from lsc_continual import Classifier
+from lsc_continual.encoders.random_features import FEATURES
 from lsc_continual.inputs.npz import read_arrays
 
 TITLE = "A classifier that lives: parts against the whole"
@@ -46,7 +47,7 @@ class Options:
 
     data: str = option("", help="the .npz file; by default classes drawn at random")
     calls: int = option(15, help="in which the classes are learned")
-    features: int = option(3000, help="random features beside the vectors")
+    features: int = option(FEATURES, help="random features beside the vectors")
     many: int = option(1000, help="classes, of which one more is timed")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lsc_continual.errors import LSCError
 
-FEATURES = 3000
+FEATURES = 4000
 """Random features beside the encoder's; chosen by measurement (docs/living.md)."""
 
 

@@ -126,7 +126,7 @@ class AnalyticSettings:
     """Ridge regression on a frozen encoder (strategy=lsc-analytic)."""
 
     features: int = setting(
-        3000, "Number of random features beside those of the encoder.", least=1, most=50_000
+        4000, "Number of random features beside those of the encoder.", least=1, most=50_000
     )
     penalty: float | None = setting(
         None,

@@ -47,7 +47,7 @@ class AnalyticLearner:
         width: of what the encoder says.
         features: D.
         dim: of the targets.
-        penalties: α to choose from, the most likely first.
+        penalties: α to choose from, ascending, the most likely in the middle.
         largest_rank: of a change that a solution follows; by larger ones it is made anew.
     """
 
@@ -176,7 +176,8 @@ class AnalyticLearner:
     def _choose(self, vectors: Callable[[Tensor], Tensor]) -> None:
         """Choose α by the leave-one-out error of classification (see `choose`)."""
         if self.count < 2 or len(self.penalties) == 1:  # nothing is left without it; or no choice
-            self.penalty, self._chosen = self.penalties[0], self.count
+            middle = self.penalties[len(self.penalties) // 2]
+            self.penalty, self._chosen = middle, self.count
             return
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]

@@ -11,28 +11,34 @@ from lsc_continual.errors import LSCError
 
 T = TypeVar("T")
 
-PENALTIES = (1e-2, 1e-1, 1e-3, 1e-4)
-"""Relative penalties that there are to choose from, the most likely first."""
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Relative penalties that there are to choose from, the most likely in the middle."""
 
 
 def choose(penalties: Sequence[float], tried: Callable[[float], tuple[T, Tensor]]) -> T:
-    """What the first penalty gives, or a later one that is better than those before it.
+    """What the middle penalty gives, or another one that is better.
 
-    Better is one with fewer errors by over a standard error of their difference: of few samples,
-    differences are chance.
+    From the middle it goes up as long as that is better, and down if it never was. Better is one
+    with fewer errors by over a standard error of their difference: of few samples, differences
+    are chance.
 
     Args:
-        penalties: one or more, the most likely first.
+        penalties: one or more, ascending.
         tried: penalty -> what it gives, and which of some answers are right, BoolTensor[count].
     """
-    first, *others = penalties
-    best, before = tried(first)
-    for penalty in others:
-        try:
-            found, right = tried(penalty)
-        except LSCError:  # too small for features that hardly vary
-            continue
-        gain = int(right.sum()) - int(before.sum())
-        if gain > 0 and gain**2 > int((right != before).sum()):
-            best, before = found, right
+    middle = len(penalties) // 2
+    best, before = tried(penalties[middle])
+    for way in (penalties[middle + 1 :], penalties[:middle][::-1]):
+        moved = False
+        for penalty in way:
+            try:
+                found, right = tried(penalty)
+            except LSCError:  # too small for features that hardly vary
+                break
+            gain = int(right.sum()) - int(before.sum())
+            if gain <= 0 or gain**2 <= int((right != before).sum()):
+                break
+            best, before, moved = found, right, True
+        if moved:
+            break
     return best

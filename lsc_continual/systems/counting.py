@@ -154,7 +154,7 @@ def checked_size(name: str, dim: int, rule: Rule) -> int:
     """
     if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
         raise LSCError(f"the dimension of a vector system is a positive integer, not {dim!r}")
-    entries = permutation_entries(name)
+    entries = permutation_entries(name.removeprefix(_FRAME))
     if entries and sum(entries) < 1:
         raise LSCError(f"{name!r} has no entries but 0: use 1 or more of +1 or −1")
     if entries and dim < max(sum(entries), 2):

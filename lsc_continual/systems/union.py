@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lsc_continual.machine.precision import full_precision
-from lsc_continual.systems.base import Decoded, VectorSystem, as_float, length_of, told
+from lsc_continual.systems.base import Decoded, Ranked, VectorSystem, as_float, length_of, told
 from lsc_continual.systems.counting import (
     INTERPOLATED,
     Weights,
@@ -97,6 +97,20 @@ class OrbitUnion(VectorSystem):
                 torch.minimum(gap, (other.score - best.score).abs()),
             )
         return told(best)
+
+    def rank_limit(self) -> int:
+        limits = [(orbit.rank_limit(), orbit.size) for orbit in self.orbits]
+        return min((limit for limit, size in limits if limit < size), default=self.size)
+
+    def _ranked(self, x: Tensor, count: int) -> Ranked:
+        lists = [orbit._ranked(x, min(count, orbit.size)) for orbit in self.orbits]
+        starts = self._offsets[:-1].tolist()
+        address = torch.cat([a + start for (a, _), start in zip(lists, starts, strict=True)], -1)
+        # Equal scores stay in the order of addresses.
+        score, order = torch.cat([s for _, s in lists], -1).sort(
+            dim=-1, descending=True, stable=True
+        )
+        return Ranked(address.gather(-1, order)[:, :count], score[:, :count])
 
     def _log_partition(self, x: Tensor) -> Tensor:
         parts = [orbit._log_partition(x) for orbit in self.orbits]

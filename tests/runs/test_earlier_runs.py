@@ -154,6 +154,7 @@ SETTINGS = [
     "encoder=mlp",
     "encoder.options.width=4",
     "encoder.options.depth=1",
+    "system=v21",
     "system.dim=8",
     "replay.size=6",
     "novelty.holdout=0.2",

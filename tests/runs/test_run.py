@@ -50,7 +50,7 @@ def test_it_learns_and_says_where_the_folder_is(folder, metrics):
     output = (folder / "output.txt").read_text(encoding="utf-8")
     assert metrics["final"]["last_accuracy"] > 0.9
     assert f"run folder: {folder}" in output
-    assert "28,090,752 targets of v21 in 384 dimensions" in output
+    assert "28,091,136 targets of frame-v21 in 384 dimensions" in output
     for word in ("seen", "old", "new", "AUROC", "images/s", "parameters", "forgetting"):
         assert word in output
 

@@ -30,7 +30,7 @@ ENUMERABLE = [
     ("dyadic1", 6),
     ("dyadic2", 5),
     ("dyadic3", 4),
-    ("frame-v21", 2),
+    ("frame-v21", 3),
     ("frame-v21", 6),
     ("frame-v11", 7),
     ("frame-v22", 5),

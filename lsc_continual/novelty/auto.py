@@ -32,8 +32,8 @@ class Auto(NoveltyScore):
     is Fisher's way to combine tests (1932). A part that says little of what is unknown then costs
     little; one that tells it apart may say so as loudly as its tail allows. The distances of the
     reference are those of each embedding to the others. Nothing is taken from the inputs that set
-    a threshold, or from unknown ones. docs/novelty.md has the experiment by which the parts were
-    chosen.
+    a threshold, or from unknown ones. docs/novelty.md has what it is worth beside its parts, and
+    beside other scores.
     """
 
     needs_fit = True

@@ -199,6 +199,7 @@ def _methods(
                 "analytic.base_epochs=0",
                 f"analytic.features={size}",
                 f"analytic.penalty={options.penalty}",
+                "system=v21",
                 f"system.dim={dim}",
                 "train.batch_size=256",
             )

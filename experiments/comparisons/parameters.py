@@ -73,6 +73,8 @@ def _row(strategy: str, encoder: str, images: Path, settings: Settings) -> Row:
         "train.batch_size=100",
         "novelty.holdout=0",
     ]
+    if strategy == "lsc":  # by default there would be as many dimensions as classes
+        overrides.append("system=v21")
     experiences = run_and_read("arrays", overrides, settings).experiences
     first, last = experiences[0], experiences[-1]
     return {

@@ -15,6 +15,7 @@ from lsc_continual.novelty.scores import Doubt, MaxCosine
 _MEASURED = 2000  # embeddings at most, that the tails of the parts are taken from
 _UPPER = 5  # a tail is the upper fifth
 _LEAST_UPPER = 5  # embeddings in it
+_TRUSTED = 20.0  # nats of evidence, from which on more is worth less
 _LEAST_EXCESS = 1e-6  # of a tail on average; below, the part is a constant
 
 
@@ -30,7 +31,7 @@ class Auto(NoveltyScore):
 
     Each counts as −log of the share of the reference that scores as high (`Surprise`), and the sum
     is Fisher's way to combine tests (1932). A part that says little of what is unknown then costs
-    little; one that tells it apart may say so as loudly as its tail allows. The distances of the
+    little; one that tells it apart says so by its tail. The distances of the
     reference are those of each embedding to the others. Nothing is taken from the inputs that set
     a threshold, or from unknown ones. docs/novelty.md has what it is worth beside its parts, and
     beside other scores.
@@ -93,7 +94,8 @@ class Surprise:
     """−log P(score ≥ s) of known inputs, from a sample of their scores.
 
     Up to the upper fifth of the sample it is counted. Beyond, where samples end, the tail is taken
-    for exponential, with their mean excess.
+    for exponential, with their mean excess. No sample tells tails as far out as 20 nats (one in 5 ·
+    10⁸); from there on it grows as the logarithm only, so that no part outshouts the others.
 
     Args:
         sample: FloatTensor[1 or more].
@@ -114,7 +116,8 @@ class Surprise:
         counted = -((len(ordered) - below + 1) / (len(ordered) + 1)).log()
         beyond = scores - self._begin.to(scores)
         tail = self._at_begin + beyond / self._excess.to(scores)
-        return torch.where(beyond > 0, tail, counted.to(scores))
+        far = _TRUSTED * (1 + (tail.clamp_min(_TRUSTED) / _TRUSTED).log())
+        return torch.where(beyond > 0, torch.minimum(tail, far), counted.to(scores))
 
 
 def _some(reference: Placed) -> Tensor:

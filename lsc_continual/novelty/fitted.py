@@ -72,9 +72,9 @@ class WhitenedKNearest(KNearest):
     """`knn` where embeddings scatter alike in all directions around the means of their classes.
 
     (Within-class covariance normalisation, after Hatch et al., Interspeech 2006.) A direction in
-    which a class varies says little, one in which none does says much. The covariance is shrunk
-    towards its mean eigenvalue: by as much as there are dimensions for each embedding of the
-    reference, at most one. Classes are those of the nearest owned targets. An embedding that is
+    which a class varies says little, one in which none does says much. To the covariance its mean
+    eigenvalue is added along the diagonal, times the dimensions for each embedding of the
+    reference, and at most once. Classes are those of the nearest owned targets. An embedding that is
     left out is so among the neighbours, and not in the covariance.
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lsc_continual.settings.fields import Part, setting
 
-LEAST_DIM, _MOST_DIM = 384, 10_000
+LEAST_DIM, _MOST_DIM = 384, 4096
 """Dimensions of the embeddings, as far as they follow from the number of classes."""
 
 
@@ -30,14 +30,17 @@ class SystemSettings:
     name: str = setting("frame-v21", "The vector system.", names="system")
     dim: int | None = setting(
         None,
-        "Dimensions of the embeddings; by default as many as the scenario has classes, between 384 "
-        "and 10,000.",
+        "Dimensions of the embeddings; by default 384, and of a frame-… system as many as the "
+        "scenario has classes, between 384 and 4,096.",
         least=1,
     )
 
     def dim_for(self, classes: int) -> int:
         """The dimensions for a scenario of some classes."""
-        return min(max(classes, LEAST_DIM), _MOST_DIM) if self.dim is None else self.dim
+        if self.dim is not None:
+            return self.dim
+        framed = self.name.startswith("frame-")
+        return min(max(classes, LEAST_DIM), _MOST_DIM) if framed else LEAST_DIM
 
 
 @dataclass(frozen=True)

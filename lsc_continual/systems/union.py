@@ -132,7 +132,10 @@ class FramedOrbit(OrbitUnion):
         super().__init__(name, dim, framed_bases(name))
 
     def _orbit(self, base: Weights) -> Orbit:
-        return PermutationSystem(f"v{base.count(1)}{base.count(-1)}", self.dim)
+        return PermutationSystem(f"v{base.count(1)}-{base.count(-1)}", self.dim)
+
+    def min_dim(self, classes: int) -> int:
+        return max(super().min_dim(classes), max(map(len, self._bases)))
 
     @property
     def nested(self) -> Sequence[VectorSystem]:

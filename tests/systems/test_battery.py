@@ -34,6 +34,7 @@ ENUMERABLE = [
     ("frame-v21", 6),
     ("frame-v11", 7),
     ("frame-v22", 5),
+    ("frame-v10-2", 13),
     ("hypercube", 1),
     ("hypercube", 9),
     ("simplex", 1),

@@ -74,8 +74,8 @@ class WhitenedKNearest(KNearest):
     (Within-class covariance normalisation, after Hatch et al., Interspeech 2006.) A direction in
     which a class varies says little, one in which none does says much. To the covariance its mean
     eigenvalue is added along the diagonal, times the dimensions for each embedding of the
-    reference, and at most once. Classes are those of the nearest owned targets. An embedding that is
-    left out is so among the neighbours, and not in the covariance.
+    reference, and at most once. Classes are those of the nearest owned targets. An embedding that
+    is left out is so among the neighbours, and not in the covariance.
     """
 
     _spread: _Spread | None = None

@@ -57,8 +57,10 @@ test_known, test_new = tested[known[tested]], tested[~known[tested]]
 print(f"accuracy on the known digits: {right[test_known].double().mean():.1%}")
 print(f"they land on an owned vector: {owned[test_known].double().mean():.1%}")
 
-# Not knowing: at most 5 % of known inputs may be called unknown.
-detector = NoveltyDetector(head, fpr=0.05).calibrate(embeddings[held_out[known[held_out]]])
+# Not knowing: at most 5 % of known inputs may be called unknown. Inputs that were not learned set
+# the threshold; those that were are what it compares with.
+held_out = held_out[known[held_out]]
+detector = NoveltyDetector(head, fpr=0.05).calibrate(embeddings[held_out], embeddings[rows])
 unknown = detector.predict(embeddings) == -1
 print(f"known digits called unknown: {unknown[test_known].double().mean():.1%}")
 print(f"new digits called unknown: {unknown[test_new].double().mean():.1%}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from lsc_continual.errors import LSCError
 from lsc_continual.learners.batch import Batch, Projection
 from lsc_continual.learners.decorrelation import decorrelated_without, decorrelation
-from lsc_continual.learners.penalty import PENALTIES, choose
+from lsc_continual.learners.penalty import PENALTIES, choose, likeliest
 from lsc_continual.learners.reservoir import Reservoir, counted
 from lsc_continual.learners.seen import Seen, expanded, with_one
 from lsc_continual.learners.sketch import Sketch
@@ -176,8 +176,7 @@ class AnalyticLearner:
     def _choose(self, vectors: Callable[[Tensor], Tensor]) -> None:
         """Choose α by the leave-one-out error of classification (see `choose`)."""
         if self.count < 2 or len(self.penalties) == 1:  # nothing is left without it; or no choice
-            middle = self.penalties[len(self.penalties) // 2]
-            self.penalty, self._chosen = middle, self.count
+            self.penalty, self._chosen = likeliest(self.penalties), self.count
             return
         kept = self.reservoir.used
         judges = (kept.ordinals >= 0).nonzero()[:_JUDGES, 0]

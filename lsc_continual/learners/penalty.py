@@ -15,6 +15,11 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Relative penalties that there are to choose from, the most likely in the middle."""
 
 
+def likeliest(penalties: Sequence[float]) -> float:
+    """The one in the middle."""
+    return penalties[len(penalties) // 2]
+
+
 def choose(penalties: Sequence[float], tried: Callable[[float], tuple[T, Tensor]]) -> T:
     """What the middle penalty gives, or another one that is better.
 
@@ -27,7 +32,7 @@ def choose(penalties: Sequence[float], tried: Callable[[float], tuple[T, Tensor]
         tried: penalty -> what it gives, and which of some answers are right, BoolTensor[count].
     """
     middle = len(penalties) // 2
-    best, before = tried(penalties[middle])
+    best, before = tried(likeliest(penalties))
     for way in (penalties[middle + 1 :], penalties[:middle][::-1]):
         moved = False
         for penalty in way:

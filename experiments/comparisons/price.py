@@ -44,6 +44,12 @@ HEADS: dict[str, list[str]] = {
     "learned head": ["strategy=lsc-learned-head"],
     "frame-v21, n = classes": ["system=frame-v21", "system.dim={classes}"],
     "frame-v21, n = 384": ["system=frame-v21", "system.dim=384"],
+    "frame-v21, n = 384, scale 8": ["system=frame-v21", "system.dim=384", "loss.scale=8"],
+    "frame-v21, n = 384, no distillation": [
+        "system=frame-v21",
+        "system.dim=384",
+        "replay.distillation=0",
+    ],
     "v21, n = classes": ["system=v21", "system.dim={classes}"],
     "v21, n = 384": ["system=v21", "system.dim=384"],
     "er-ace": ["strategy=er-ace"],
